@@ -1,0 +1,216 @@
+//! Everything that can go wrong, as one enum.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::StreamId;
+
+/// The result of a call into this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong. Each variant says what state it leaves.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused `action` on `path`.
+    ///
+    /// A failed write or sync also poisons the store: see [`Error::Poisoned`].
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried, as a verb: "open", "write to", "sync".
+        action: &'static str,
+        /// The file or directory it was tried on.
+        path: PathBuf,
+        /// The operating system's answer.
+        source: io::Error,
+    },
+
+    /// There is no room left on the disk for `path`. Nothing was added; the same call succeeds once there is room.
+    #[error("no space left to {action} {}", path.display())]
+    NoSpace {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// The file that needed room.
+        path: PathBuf,
+    },
+
+    /// `path` holds bytes this crate never wrote there; the first of them is `offset` bytes in.
+    ///
+    /// Nothing has been changed on disk.
+    #[error("{} at byte {offset}: {what}", path.display())]
+    Corrupt {
+        /// The damaged file.
+        path: PathBuf,
+        /// Where the damage begins, in bytes from the start of the file.
+        offset: u64,
+        /// What is wrong there.
+        what: Corruption,
+    },
+
+    /// `path` was written by a later version of this crate, or with a feature this one does not know.
+    ///
+    /// Nothing has been changed on disk.
+    #[error("{} needs a newer version of streamlog: {what}", path.display())]
+    Unsupported {
+        /// The file that says so.
+        path: PathBuf,
+        /// The version or feature that is not known.
+        what: String,
+    },
+
+    /// `path` is not a directory of this crate's, and not an empty one either. Nothing has been changed on disk.
+    #[error("{} is not a store: {reason}", path.display())]
+    NotAStore {
+        /// The directory that was to be opened.
+        path: PathBuf,
+        /// What was found, or missed, in it.
+        reason: String,
+    },
+
+    /// Another process, or another handle in this one, has the store open.
+    #[error("{} is locked: another process or handle has the store open", path.display())]
+    Locked {
+        /// The directory of the store.
+        path: PathBuf,
+    },
+
+    /// An earlier write or sync failed, or a panic interrupted a change, so nothing more is written until the store
+    /// is opened again. What was acknowledged before is safe; reads go on.
+    #[error("the store refuses to write after an earlier failure: {cause}")]
+    Poisoned {
+        /// The failure that came first.
+        cause: String,
+    },
+
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+
+    /// A stream name is longer than [`NAME_LEN_MAX`](crate::NAME_LEN_MAX) bytes. Nothing was changed.
+    #[error("a stream name of {len} bytes is over the limit of {max}")]
+    NameTooLong {
+        /// The length of the name, in bytes.
+        len: usize,
+        /// The longest one allowed.
+        max: usize,
+    },
+
+    /// An entry needs at least one field. Nothing was added.
+    #[error("an entry needs at least one field")]
+    NoFields,
+
+    /// The names and values of one entry, or of all entries of a batch, are over the limit. Nothing was added.
+    #[error("an entry or batch of {len} bytes is over the limit of {max}")]
+    EntryTooLarge {
+        /// The bytes of its names and values.
+        len: u64,
+        /// The most that is allowed, in bytes.
+        max: u64,
+    },
+
+    /// The ID for a new entry is not above the stream's last one. Nothing was added.
+    #[error("the ID {id} is not above the last ID of the stream, {last}")]
+    IdTooSmall {
+        /// The ID that was asked for.
+        id: StreamId,
+        /// The last ID of the stream.
+        last: StreamId,
+    },
+
+    /// No entry can have the ID `0-0`. Nothing was added.
+    #[error("no entry can have the ID 0-0")]
+    IdZero,
+
+    /// The stream's last ID is the highest there is. Nothing was added.
+    #[error("the stream has used up its last possible ID")]
+    IdsExhausted,
+
+    /// There is no such stream.
+    #[error("there is no stream {name:?}")]
+    StreamNotFound {
+        /// Its name, with bytes that are not UTF-8 replaced.
+        name: String,
+    },
+
+    /// There is already a stream of that name. Nothing was changed.
+    #[error("there is already a stream {name:?}")]
+    StreamExists {
+        /// Its name, with bytes that are not UTF-8 replaced.
+        name: String,
+    },
+
+    /// [`Stream::set_id`](crate::Stream::set_id) would contradict what the stream holds. Nothing was changed.
+    #[error("the stream cannot take the last ID {id}: {reason}")]
+    SetId {
+        /// The ID that was to become the last one.
+        id: StreamId,
+        /// What it contradicts.
+        reason: SetIdConflict,
+    },
+}
+
+/// What [`Stream::set_id`](crate::Stream::set_id) would have contradicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetIdConflict {
+    /// The ID is below the maximum deleted ID given with it.
+    #[error("it is below the given maximum deleted ID")]
+    BelowGivenMaxDeleted,
+    /// The ID is below an ID that was deleted from the stream.
+    #[error("it is below the maximum deleted ID of the stream")]
+    BelowMaxDeleted,
+    /// The ID is below the newest entry.
+    #[error("it is below the newest entry")]
+    BelowNewestEntry,
+    /// The count of entries ever added is below the number of entries there are.
+    #[error("the given count of added entries is below the length of the stream")]
+    AddedBelowLength,
+}
+
+/// What is wrong with damaged bytes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Corruption {
+    /// A checksum does not fit the bytes it covers.
+    #[error("checksum is {stored:08x}, the bytes give {computed:08x}")]
+    Checksum {
+        /// The checksum found.
+        stored: u32,
+        /// The checksum of the bytes found.
+        computed: u32,
+    },
+    /// Bytes that cannot be decoded although they should be valid.
+    #[error("malformed: {0}")]
+    Malformed(&'static str),
+    /// The file ends, or a record is missing, before bytes that were known to be synced.
+    #[error("ends here although bytes up to {expected} had been synced")]
+    Truncated {
+        /// The offset up to which the file was known to be synced.
+        expected: u64,
+    },
+    /// The file belongs to another store, stream or position.
+    #[error("foreign: {0}")]
+    Foreign(&'static str),
+    /// A file that must be there is not.
+    #[error("missing")]
+    Missing,
+    /// Something that is not a regular file stands where one is expected.
+    #[error("not a regular file")]
+    NotAFile,
+}
+
+impl Error {
+    /// An `Io` or, when the disk is full, a `NoSpace`.
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::NoSpace { action, path: path.to_owned() }
+            }
+            _ => Self::Io { action, path: path.to_owned(), source },
+        }
+    }
+
+    pub(crate) fn corrupt(path: &Path, offset: u64, what: Corruption) -> Self {
+        Self::Corrupt { path: path.to_owned(), offset, what }
+    }
+}

@@ -1,0 +1,99 @@
+//! The operating system, or a simulated one: everything above works on these traits alone.
+//!
+//! Paths are relative to the root of the store and use no `..`. All methods take `&self` and may be called from any
+//! thread. Errors are those of the operating system; the layers above add the path and decide what they mean.
+//!
+//! | method | promise the layers above build on |
+//! |---|---|
+//! | [`Disk::create`] | the file is new, its first `capacity` bytes are allocated and read as zeros |
+//! | [`File::write_at`] | the bytes are with the operating system when it returns: they survive the death of the process |
+//! | [`File::sync`] | bytes and size survive power loss when it returns; after an error nothing is known |
+//! | [`Disk::rename`] | atomic; survives power loss after [`Disk::sync_dir`] of the directory |
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io::Result;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What a directory entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// Anything else: a symbolic link, a pipe, a device.
+    Other,
+}
+
+/// What an opened file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reading only. The whole file is mapped where that is possible, and no descriptor is kept then.
+    Read,
+    /// Reading and writing.
+    Write,
+}
+
+/// A directory tree: the root of a store.
+pub trait Disk: Send + Sync + fmt::Debug {
+    /// Creates a directory (mode 0700) whose parent exists. Fails with `AlreadyExists` if there is anything.
+    fn create_dir(&self, path: &Path) -> Result<()>;
+
+    /// What is in a directory, in no particular order, without `.` and `..`.
+    fn list(&self, path: &Path) -> Result<Vec<(OsString, FileKind)>>;
+
+    /// What `path` is, without following a symbolic link; `None` if there is nothing.
+    fn kind(&self, path: &Path) -> Result<Option<FileKind>>;
+
+    /// Creates a file (mode 0600) of `capacity` allocated zero bytes, for writing.
+    ///
+    /// Fails with `AlreadyExists` if there is anything at `path`, and with `StorageFull` if the room cannot be
+    /// allocated; there is no file then.
+    fn create(&self, path: &Path, capacity: u64) -> Result<Arc<dyn File>>;
+
+    /// Opens a regular file. Symbolic links are not followed, and what is not a regular file is `InvalidInput`.
+    fn open(&self, path: &Path, access: Access) -> Result<Arc<dyn File>>;
+
+    /// Renames a file or directory, replacing a file (or an empty directory) that is at `to`.
+    fn rename(&self, from: &Path, to: &Path) -> Result<()>;
+
+    /// Removes a file. Whoever has it open goes on reading it.
+    fn remove_file(&self, path: &Path) -> Result<()>;
+
+    /// Removes an empty directory.
+    fn remove_dir(&self, path: &Path) -> Result<()>;
+
+    /// Makes the creations, renames and removals in a directory survive power loss.
+    fn sync_dir(&self, path: &Path) -> Result<()>;
+
+    /// Opens or creates the file and takes its exclusive lock, which lasts until the file is dropped.
+    /// `WouldBlock` if somebody else, in this process or another, has it.
+    fn lock(&self, path: &Path) -> Result<Arc<dyn File>>;
+}
+
+/// An open file.
+///
+/// One thread writes at a time, and nobody reads bytes that are being written: the layers above see to both.
+pub trait File: Send + Sync + fmt::Debug {
+    /// The size, in bytes.
+    fn len(&self) -> Result<u64>;
+
+    /// Fills `buf` from `offset`; `UnexpectedEof` if the file ends before that.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()>;
+
+    /// Writes all of `bytes` at `offset`, within the file's size or appending to it without a gap.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()>;
+
+    /// Makes everything written so far, and the size, survive power loss.
+    fn sync(&self) -> Result<()>;
+
+    /// Cuts the file to `len` bytes, which is not more than it has.
+    fn truncate(&self, len: u64) -> Result<()>;
+
+    /// The same open file with at least `capacity` allocated bytes; the new ones read as zeros.
+    ///
+    /// The handle that this was called on goes on working for reading and syncing, but not for writing.
+    fn grow(&self, capacity: u64) -> Result<Arc<dyn File>>;
+}

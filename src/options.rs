@@ -1,0 +1,171 @@
+//! How a store is opened, and what its acknowledgements mean.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::{Result, Store};
+
+/// What has to happen before an operation returns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Durability {
+    /// It is on the disk: an operation that returned survives power loss. Concurrent operations share one sync, and
+    /// readers see only entries that are durable.
+    #[default]
+    Always,
+    /// It is with the operating system, which is told to write it out this often in the background (Redis'
+    /// `everysec`). It survives the death of the process; a power loss takes at most the last interval.
+    Interval(Duration),
+    /// It is with the operating system, which writes it out when it likes. It survives the death of the process, not
+    /// that of the machine.
+    Os,
+}
+
+/// How bytes get into the files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WriteMode {
+    /// [`Mapped`](Self::Mapped) on file systems where that cannot fail (ext4, xfs, tmpfs), else
+    /// [`Pwrite`](Self::Pwrite).
+    #[default]
+    Auto,
+    /// Copies into a memory mapping whose pages are made ready ahead. The fastest way.
+    Mapped,
+    /// One system call per write.
+    Pwrite,
+}
+
+/// Where a store gets the time from.
+pub trait Clock: Send + Sync + 'static {
+    /// The time now. It may stand still or go backwards; IDs increase nevertheless.
+    fn now(&self) -> SystemTime;
+}
+
+impl<F: Fn() -> SystemTime + Send + Sync + 'static> Clock for F {
+    fn now(&self) -> SystemTime {
+        self()
+    }
+}
+
+/// How to open a [`Store`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use streamlog::{Durability, Options};
+///
+/// # let dir = tempfile::tempdir()?;
+/// let store = Options::new()
+///     .durability(Durability::Interval(Duration::from_secs(1)))
+///     .segment_bytes_max(16 << 20)
+///     .open(dir.path())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Options {
+    pub(crate) durability: Durability,
+    pub(crate) write_mode: WriteMode,
+    pub(crate) segment_bytes_first: u64,
+    pub(crate) segment_bytes_max: u64,
+    pub(crate) open_streams_max: usize,
+    pub(crate) create: bool,
+    pub(crate) clock: Option<Arc<dyn Clock>>,
+}
+
+impl Options {
+    /// The defaults: [`Durability::Always`], segments of up to 64 MiB, created if missing, the system's clock.
+    pub fn new() -> Self {
+        Self {
+            durability: Durability::Always,
+            write_mode: WriteMode::Auto,
+            segment_bytes_first: 4096,
+            segment_bytes_max: 64 << 20,
+            open_streams_max: 100,
+            create: true,
+            clock: None,
+        }
+    }
+
+    /// What has to happen before an operation returns.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// How bytes get into the files.
+    pub fn write_mode(mut self, mode: WriteMode) -> Self {
+        self.write_mode = mode;
+        self
+    }
+
+    /// The size up to which the segments of a stream grow, in bytes; between 4 KiB and 1 GiB.
+    ///
+    /// Trimming frees whole segments, and opening a stream reads one, so smaller is tighter and faster to open;
+    /// larger means fewer files. A segment is larger than this when one entry or batch needs it.
+    pub fn segment_bytes_max(mut self, bytes: u64) -> Self {
+        self.segment_bytes_max = bytes.clamp(4 << 10, 1 << 30);
+        self.segment_bytes_first = self.segment_bytes_first.min(self.segment_bytes_max);
+        self
+    }
+
+    /// How many streams are kept open at the most, at least 1. An open stream holds two file descriptors; streams
+    /// that are being used stay open beyond this.
+    pub fn open_streams_max(mut self, count: usize) -> Self {
+        self.open_streams_max = count.max(1);
+        self
+    }
+
+    /// Whether a store that is not there is created; `true` unless told otherwise.
+    pub fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// Where the time comes from, instead of the system's clock.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Opens the store in the directory `path`.
+    ///
+    /// Costs reading one directory; streams are opened when they are first used.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Locked`](crate::Error::Locked) if it is open elsewhere, [`Error::NotAStore`](crate::Error::NotAStore)
+    /// for a directory that holds something else, [`Error::Unsupported`](crate::Error::Unsupported) for one that a
+    /// newer version wrote, [`Error::Corrupt`](crate::Error::Corrupt) if its own files are damaged. Nothing on disk
+    /// has been changed then.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
+        Store::open_with(self, path.as_ref())
+    }
+
+    /// A store in memory, which is gone when its last handle is.
+    #[must_use]
+    pub fn in_memory(self) -> Store {
+        Store::in_memory_with(self)
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("durability", &self.durability)
+            .field("write_mode", &self.write_mode)
+            .field("segment_bytes_max", &self.segment_bytes_max)
+            .field("open_streams_max", &self.open_streams_max)
+            .field("create", &self.create)
+            .finish_non_exhaustive()
+    }
+}
