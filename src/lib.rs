@@ -4,6 +4,7 @@
 pub mod command;
 mod entry;
 mod error;
+mod format;
 mod id;
 mod io;
 mod options;

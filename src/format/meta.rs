@@ -1,0 +1,173 @@
+//! A stream's superblock: two slots of 4 KiB, of which the valid one with the higher generation counts.
+//!
+//! | bytes      | field        | meaning                                                                     |
+//! |------------|--------------|-----------------------------------------------------------------------------|
+//! | `0..8`     | magic        | `89 53 4C 4D 54 0D 0A 1A`                                                   |
+//! | `8..10`    | version      | 1                                                                           |
+//! | `10..12`   | name length  | in bytes                                                                    |
+//! | `12..24`   | features     | three `u32`: compatible, read-only compatible, incompatible                 |
+//! | `24..40`   | store        | identity of the store                                                       |
+//! | `40..56`   | incarnation  | identity of the stream: another one after it was deleted and created again  |
+//! | `56..64`   | generation   | of this slot; each write takes the next number                              |
+//! | `64..80`   | ceiling      | an ID: no automatic ID above it was handed out                              |
+//! | `80..96`   | log file     | identity of the segment that was being written, or zeros                    |
+//! | `96..104`  | log end      | it was known to be synced up to here                                        |
+//! | `104..120` | journal file | identity of the journal, or zeros                                           |
+//! | `120..128` | journal end  | it was known to be synced up to here                                        |
+//! | `128..3200` | name        | the stream's name, then zeros                                               |
+//! | `4092..4096` | crc        | CRC-32 of the slot's bytes before, begun from the slot's number (0 or 1)     |
+//!
+//! The ends are marks like the watermarks of frames: what is missing or bad before them is damage.
+
+use crate::StreamId;
+use crate::format::codec::Reader;
+use crate::format::header::{BadHeader, check_version};
+use crate::format::{Identity, VERSION};
+use crate::store::NAME_LEN_MAX;
+
+pub const SLOT_LEN: usize = 4096;
+/// The length of the file.
+pub const META_LEN: usize = 2 * SLOT_LEN;
+
+const MAGIC: [u8; 8] = *b"\x89SLMT\r\n\x1a";
+const NAME_AT: usize = 128;
+const CRC_AT: usize = SLOT_LEN - 4;
+const _: () = assert!(NAME_AT + NAME_LEN_MAX <= CRC_AT);
+
+/// How far a file was known to be synced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The file; zeros if there is none.
+    pub file: Identity,
+    /// The offset up to which it was synced.
+    pub end: u64,
+}
+
+/// One slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meta {
+    pub store: Identity,
+    pub incarnation: Identity,
+    pub generation: u64,
+    pub ceiling: StreamId,
+    pub log: Mark,
+    pub journal: Mark,
+    pub name: Vec<u8>,
+}
+
+impl Meta {
+    /// The slot that this generation belongs in.
+    pub fn slot(&self) -> usize {
+        (self.generation % 2) as usize
+    }
+
+    /// The bytes of its slot. The name is at most [`NAME_LEN_MAX`] bytes long.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(SLOT_LEN);
+        out.extend_from_slice(&MAGIC);
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(&(self.name.len() as u16).to_le_bytes());
+        out.extend_from_slice(&[0; 12]);
+        out.extend_from_slice(&self.store);
+        out.extend_from_slice(&self.incarnation);
+        for number in [self.generation, self.ceiling.ms(), self.ceiling.seq()] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        for mark in [&self.log, &self.journal] {
+            out.extend_from_slice(&mark.file);
+            out.extend_from_slice(&mark.end.to_le_bytes());
+        }
+        out.extend_from_slice(&self.name);
+        out.resize(CRC_AT, 0);
+        out.extend_from_slice(&crc_of(&out, self.slot()).to_le_bytes());
+        out
+    }
+
+    /// The slot with this number, from its bytes.
+    pub fn decode(bytes: &[u8], slot: usize) -> Result<Self, BadHeader> {
+        let damaged = BadHeader::Damaged;
+        let Some((covered, crc)) = bytes.split_at_checked(CRC_AT).filter(|(_, crc)| crc.len() == 4) else {
+            return Err(damaged("the slot is cut short"));
+        };
+        let mut reader = Reader::new(covered);
+        if reader.take(MAGIC.len()) != Some(&MAGIC[..]) {
+            return Err(damaged("the slot does not begin as one does"));
+        }
+        if crc != crc_of(covered, slot).to_le_bytes() {
+            return Err(damaged("the checksum of the slot does not fit"));
+        }
+        let version = reader.u16().ok_or(damaged("short"))?;
+        let name_len = usize::from(reader.u16().ok_or(damaged("short"))?);
+        let (Some(_), Some(read_only_compatible), Some(incompatible)) = (reader.u32(), reader.u32(), reader.u32())
+        else {
+            return Err(damaged("short"));
+        };
+        check_version(version, incompatible, read_only_compatible)?;
+        Self::decode_fields(&mut reader, name_len).ok_or(damaged("the name is too long"))
+    }
+
+    fn decode_fields(reader: &mut Reader<'_>, name_len: usize) -> Option<Self> {
+        Some(Self {
+            store: reader.identity()?,
+            incarnation: reader.identity()?,
+            generation: reader.u64()?,
+            ceiling: reader.id()?,
+            log: Mark { file: reader.identity()?, end: reader.u64()? },
+            journal: Mark { file: reader.identity()?, end: reader.u64()? },
+            name: reader.take(name_len).filter(|name| name.len() <= NAME_LEN_MAX)?.to_vec(),
+        })
+    }
+}
+
+fn crc_of(covered: &[u8], slot: usize) -> u32 {
+    let mut hasher = crc32fast::Hasher::new_with_initial(slot as u32);
+    hasher.update(covered);
+    hasher.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Meta {
+        Meta {
+            store: [1; 16],
+            incarnation: [2; 16],
+            generation: 5,
+            ceiling: StreamId::new(3, 4),
+            log: Mark { file: [5; 16], end: 6 },
+            journal: Mark { file: [7; 16], end: 8 },
+            name: b"orders".to_vec(),
+        }
+    }
+
+    #[test]
+    fn golden_bytes_of_a_slot() {
+        let mut expected = Vec::from(*b"\x89SLMT\r\n\x1a\x01\0\x06\0");
+        expected.extend_from_slice(&[0; 12]);
+        expected.extend_from_slice(&[[1; 16], [2; 16]].concat());
+        for number in [5u64, 3, 4] {
+            expected.extend_from_slice(&number.to_le_bytes());
+        }
+        expected.extend_from_slice(&[5; 16]);
+        expected.extend_from_slice(&6u64.to_le_bytes());
+        expected.extend_from_slice(&[7; 16]);
+        expected.extend_from_slice(&8u64.to_le_bytes());
+        expected.extend_from_slice(b"orders");
+        expected.resize(CRC_AT, 0);
+        let bytes = sample().encode();
+        assert_eq!(bytes[..CRC_AT], expected);
+        assert_eq!(Meta::decode(&bytes, 1), Ok(sample()));
+        assert!(Meta::decode(&bytes, 0).is_err(), "in the other slot");
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let bytes = sample().encode();
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(Meta::decode(&damaged, 1).is_err(), "bit {bit}");
+        }
+    }
+}
