@@ -10,11 +10,19 @@
 //! | [`File::sync`] | bytes and size survive power loss when it returns; after an error nothing is known |
 //! | [`Disk::rename`] | atomic; survives power loss after [`Disk::sync_dir`] of the directory |
 
-use std::ffi::OsString;
+#![allow(dead_code, unused_imports, reason = "nothing above is built on it yet")]
+
+mod map;
+mod os;
+mod words;
+
+use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::io::Result;
-use std::path::Path;
+use std::io::{Error, ErrorKind, Result};
+use std::path::{Component, Path};
 use std::sync::Arc;
+
+pub(crate) use os::OsDisk;
 
 /// What a directory entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,4 +104,25 @@ pub trait File: Send + Sync + fmt::Debug {
     ///
     /// The handle that this was called on goes on working for reading and syncing, but not for writing.
     fn grow(&self, capacity: u64) -> Result<Arc<dyn File>>;
+}
+
+/// The names along a path. Fails with `InvalidInput` for one that could leave the root.
+fn names(path: &Path) -> Result<impl DoubleEndedIterator<Item = &OsStr>> {
+    if !path.components().all(|component| matches!(component, Component::Normal(_) | Component::CurDir)) {
+        return Err(Error::new(ErrorKind::InvalidInput, "the path is not below the root"));
+    }
+    Ok(path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(name),
+        _ => None,
+    }))
+}
+
+/// The error of writing to a file that was opened for reading.
+fn read_only() -> Error {
+    Error::new(ErrorKind::PermissionDenied, "the file is open for reading only")
+}
+
+/// The error of writing beyond the end of a file.
+fn gap() -> Error {
+    Error::new(ErrorKind::InvalidInput, "the write would leave a gap")
 }
