@@ -13,7 +13,9 @@
 #![allow(dead_code, unused_imports, reason = "nothing above is built on it yet")]
 
 mod map;
+mod mem;
 mod os;
+mod tree;
 mod words;
 
 use std::ffi::{OsStr, OsString};
@@ -22,6 +24,7 @@ use std::io::{Error, ErrorKind, Result};
 use std::path::{Component, Path};
 use std::sync::Arc;
 
+pub(crate) use mem::MemDisk;
 pub(crate) use os::OsDisk;
 
 /// What a directory entry is.
