@@ -15,8 +15,12 @@
 mod map;
 mod mem;
 mod os;
+pub mod sim;
 mod tree;
 mod words;
+
+#[cfg(test)]
+mod contract;
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
