@@ -36,7 +36,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{Error, ErrorKind, Result};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -198,7 +198,7 @@ fn above_standard(file: fs::File) -> Result<fs::File> {
     if file.as_raw_fd() >= FIRST {
         return Ok(file);
     }
-    Ok(fs::File::from(OwnedFd::from(rustix::io::fcntl_dupfd_cloexec(&file, FIRST)?)))
+    Ok(fs::File::from(rustix::io::fcntl_dupfd_cloexec(&file, FIRST)?))
 }
 
 /// Sets the permissions if they are not these, as with an unusual umask.

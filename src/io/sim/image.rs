@@ -217,7 +217,7 @@ impl CrashImages {
                 let number = *next;
                 *next += 1;
                 let newest = |open: &Open| open.newest();
-                let single = |at: usize| (alone.get(at / 2).copied(), at % 2 == 0);
+                let single = |at: usize| (alone.get(at / 2).copied(), at.is_multiple_of(2));
                 match number {
                     0 => Some((vec![0; self.open.len()], "nothing".to_owned())),
                     1 => Some((self.open.iter().map(newest).collect(), "everything".to_owned())),
