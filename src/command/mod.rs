@@ -1,34 +1,245 @@
 //! Redis commands: arguments in, replies out.
+//!
+//! This layer turns a command as a client would send it into calls of the typed API, and the result into what a Redis
+//! server would reply, errors word for word. It holds no state but the protocol version of a [`Session`], and nothing
+//! in it does I/O: a server, a shell or a pipe only has to move bytes, with [`Decoder`] on one side and
+//! [`Reply::encode`] on the other.
+//!
+//! | family | commands |
+//! |---|---|
+//! | adding | `XADD` |
+//! | reading | `XLEN` `XRANGE` `XREVRANGE` `XREAD` |
+//! | removing | `XDEL` `XTRIM` |
+//! | state | `XINFO` `XSETID` |
+//! | keys | `DEL` `UNLINK` `EXISTS` `TYPE` `KEYS` `SCAN` `RENAME` `RENAMENX` `COPY` `DBSIZE` `FLUSHALL` `FLUSHDB` |
+//! | connection | `PING` `ECHO` `TIME` `HELLO` `SELECT` |
+//!
+//! Names, fields and values are any bytes. No arguments make a command panic.
+//!
+//! # Failures of the store
+//!
+//! What Redis has no words for is answered in ours: `MISCONF` with the reason when the disk is full or the store refuses
+//! writes after an earlier failure, which is the code Redis uses when it cannot persist, and `ERR` with the reason for
+//! everything else (damage, I/O errors, a closed store). Names longer than [`NAME_LEN_MAX`](crate::NAME_LEN_MAX) bytes
+//! cannot exist here: reading them finds nothing, creating them is an `ERR`.
+//!
+//! # Differences from Redis
+//!
+//! There is one database, 0, and all its keys are streams. `XADD`'s `IDMP` and `IDMPAUTO` are checked, but not served
+//! yet. `XINFO STREAM` reports files and blocks of ours as `radix-tree-keys` and `radix-tree-nodes`.
 
-use std::borrow::Cow;
+mod add;
+mod connection;
+mod delete;
+mod glob;
+mod info;
+mod keys;
+mod parse;
+mod range;
+mod read;
+mod reply;
+mod resp;
+mod trim;
 
-use crate::Store;
+pub use reply::Reply;
+use reply::{Called, Failure};
+pub use resp::{DecodeError, Decoder, Protocol, split_line};
 
-/// What a command answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Reply {
-    /// A simple string, such as `OK`.
-    Simple(Cow<'static, str>),
-    /// An error, code word first. Bytes, because it may quote arguments.
-    Error(Vec<u8>),
-    /// A number.
-    Integer(i64),
-    /// A string of bytes.
-    Bulk(Vec<u8>),
-    /// No string (`$-1`); the null of RESP3.
-    Nil,
-    /// No array (`*-1`); the null of RESP3.
-    NilArray,
-    /// A list.
-    Array(Vec<Reply>),
-    /// Names and values: a flat array in RESP2, a map in RESP3.
-    Map(Vec<(Reply, Reply)>),
-    /// Names and values: an array of two-element arrays in RESP2, a map in RESP3.
-    Pairs(Vec<(Reply, Reply)>),
+use crate::{NAME_LEN_MAX, Store, Stream};
+
+/// Runs one command, without a session: [`Session::execute`] for a client that speaks RESP2 and sends one command.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::command::{Reply, execute};
+///
+/// let store = streamlog::Store::in_memory();
+/// execute(&store, &["XADD", "orders", "1-1", "type", "created"]);
+/// assert_eq!(execute(&store, &["XLEN", "orders"]), Reply::Integer(1));
+/// ```
+pub fn execute<A: AsRef<[u8]>>(store: &Store, args: &[A]) -> Reply {
+    Session::new(store).execute(args)
 }
 
-/// Runs one command.
-pub fn execute<A: AsRef<[u8]>>(_store: &Store, _args: &[A]) -> Reply {
-    todo!()
+/// What a connection to a Redis server would be: a sequence of commands, and the protocol version they agreed on.
+///
+/// Costs a clone of the store's handle.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::command::{Protocol, Reply, Session};
+///
+/// let mut session = Session::new(&streamlog::Store::in_memory());
+/// assert_eq!(session.protocol(), Protocol::Resp2);
+/// session.execute(&["HELLO", "3"]);
+/// assert_eq!(session.protocol(), Protocol::Resp3);
+///
+/// let mut bytes = Vec::new();
+/// session.execute(&["XADD", "s", "NOMKSTREAM", "*", "f", "v"]).encode(session.protocol(), &mut bytes);
+/// assert_eq!(bytes, b"_\r\n");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Session {
+    store: Store,
+    protocol: Protocol,
+}
+
+impl Session {
+    /// A new session, which speaks RESP2 until `HELLO 3` is executed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let session = streamlog::command::Session::new(&streamlog::Store::in_memory());
+    /// ```
+    #[must_use]
+    pub fn new(store: &Store) -> Self {
+        Self { store: store.clone(), protocol: Protocol::default() }
+    }
+
+    /// The protocol version in which replies are to be encoded.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use streamlog::command::{Protocol, Session};
+    /// assert_eq!(Session::new(&streamlog::Store::in_memory()).protocol(), Protocol::Resp2);
+    /// ```
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Runs one command: its name, which may be in any case, and its arguments.
+    ///
+    /// Costs what the typed call costs, and one copy of the arguments or of the entries in the reply. `XREAD` with
+    /// `BLOCK` blocks the calling thread. Whatever goes wrong is a [`Reply::Error`]; no arguments are one, too.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::command::{Reply, Session};
+    ///
+    /// let mut session = Session::new(&streamlog::Store::in_memory());
+    /// session.execute(&["XADD", "s", "1-1", "f", "v"]);
+    /// assert_eq!(session.execute(&["xdel", "s", "1-1"]), Reply::Integer(1));
+    /// ```
+    pub fn execute<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Reply {
+        let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
+        self.dispatch(&args)
+    }
+
+    fn dispatch(&mut self, args: &[&[u8]]) -> Reply {
+        let (name, args) = args.split_first().map_or((&b""[..], args), |(name, args)| (*name, args));
+        let Some(command) = find(FAMILIES.into_iter().flatten(), name) else {
+            let args = args.iter().map(|arg| arg.to_vec()).collect();
+            return Failure::UnknownCommand { args }.into_reply(Called { container: None, name: "", typed: name });
+        };
+        let (called, outcome) = command.run(self, name, args);
+        outcome.unwrap_or_else(|failure| failure.into_reply(called))
+    }
+
+    /// The stream of that name, if it exists.
+    fn existing(&self, key: &[u8]) -> Result<Option<Stream>, Failure> {
+        let stream = self.stream(key)?;
+        Ok(match stream {
+            Some(stream) if stream.exists()? => Some(stream),
+            _ => None,
+        })
+    }
+
+    /// A handle to the stream of that name; `None` if it cannot exist, because the name is too long.
+    fn stream(&self, key: &[u8]) -> Result<Option<Stream>, Failure> {
+        if key.len() > NAME_LEN_MAX { Ok(None) } else { Ok(Some(self.store.stream(key)?)) }
+    }
+}
+
+/// A command, or a subcommand of one.
+struct Command {
+    /// In lower case, as errors name it.
+    name: &'static str,
+    arity: Arity,
+    run: Run,
+}
+
+/// How many tokens there are: arguments, name, and container if there is one.
+#[derive(Clone, Copy)]
+enum Arity {
+    Exactly(usize),
+    AtLeast(usize),
+}
+
+/// Gets the arguments that follow the name.
+type Handler = fn(&mut Session, &[&[u8]]) -> Result<Reply, Failure>;
+
+enum Run {
+    Handler(Handler),
+    /// The next argument is the name of one of these.
+    Subcommands(&'static [Command]),
+}
+
+use Arity::{AtLeast, Exactly};
+
+/// All commands. Every family is listed in its own file.
+static FAMILIES: [&[Command]; 9] = [
+    add::COMMANDS,
+    range::COMMANDS,
+    read::COMMANDS,
+    delete::COMMANDS,
+    trim::COMMANDS,
+    info::COMMANDS,
+    keys::COMMANDS,
+    keys::STORE_COMMANDS,
+    connection::COMMANDS,
+];
+
+fn find<'a>(commands: impl IntoIterator<Item = &'a Command>, name: &[u8]) -> Option<&'a Command> {
+    commands.into_iter().find(|command| parse::is(name, command.name))
+}
+
+impl Command {
+    const fn new(name: &'static str, arity: Arity, handler: Handler) -> Self {
+        Self { name, arity, run: Run::Handler(handler) }
+    }
+
+    const fn container(name: &'static str, subcommands: &'static [Command]) -> Self {
+        Self { name, arity: AtLeast(2), run: Run::Subcommands(subcommands) }
+    }
+
+    /// Also returns what was run, for the error.
+    fn run<'a>(
+        &self,
+        session: &mut Session,
+        typed: &'a [u8],
+        args: &[&'a [u8]],
+    ) -> (Called<'a>, Result<Reply, Failure>) {
+        let called = Called { container: None, name: self.name, typed };
+        if !self.arity.allows(args.len() + 1) {
+            return (called, Err(Failure::Arity));
+        }
+        let (subcommands, typed, args) = match (&self.run, args) {
+            (Run::Handler(handler), _) => return (called, handler(session, args)),
+            (Run::Subcommands(subcommands), [typed, args @ ..]) => (*subcommands, *typed, args),
+            (Run::Subcommands(_), []) => return (called, Err(Failure::Arity)),
+        };
+        let Some(subcommand) = find(subcommands, typed) else {
+            return (Called { container: Some(self.name), typed, ..called }, Err(Failure::UnknownSubcommand));
+        };
+        let called = Called { container: Some(self.name), name: subcommand.name, typed };
+        match subcommand.run {
+            Run::Handler(handler) if subcommand.arity.allows(args.len() + 2) => (called, handler(session, args)),
+            _ => (called, Err(Failure::Arity)),
+        }
+    }
+}
+
+impl Arity {
+    fn allows(self, tokens: usize) -> bool {
+        match self {
+            Exactly(count) => tokens == count,
+            AtLeast(count) => tokens >= count,
+        }
+    }
 }
