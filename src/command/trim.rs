@@ -61,10 +61,12 @@ impl TrimOptions {
             self.limit = Some(u64::try_from(parse::integer(value)?).map_err(|_| Failure::LimitNegative)?);
             return Ok(Some(after));
         }
-        let strategy: fn(&[u8]) -> Result<Threshold, Failure> = match () {
-            () if parse::is(option, "MAXLEN") => max_len,
-            () if parse::is(option, "MINID") => |value| parse::id(value).map(Threshold::MinId),
-            () => return Ok(None),
+        let strategy: fn(&[u8]) -> Result<Threshold, Failure> = if parse::is(option, "MAXLEN") {
+            max_len
+        } else if parse::is(option, "MINID") {
+            min_id
+        } else {
+            return Ok(None);
         };
         if self.threshold.is_some() {
             return Err(Failure::TwoStrategies);
@@ -109,6 +111,10 @@ impl TrimOptions {
 
 fn max_len(value: &[u8]) -> Result<Threshold, Failure> {
     u64::try_from(parse::integer(value)?).map(Threshold::MaxLen).map_err(|_| Failure::MaxLenNegative)
+}
+
+fn min_id(value: &[u8]) -> Result<Threshold, Failure> {
+    parse::id(value).map(Threshold::MinId)
 }
 
 fn references(option: &[u8]) -> Option<References> {

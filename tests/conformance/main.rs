@@ -1,0 +1,16 @@
+//! Promise P1: every command answers as Redis does, and its errors read as Redis's do.
+//!
+//! | module | compares with |
+//! |---|---|
+//! | [`vectors`] | sessions recorded from Redis 8.6.2, replayed in every way a store can be opened |
+//! | [`edge_cases`] | the cases that implementations get wrong, as the behavioural reference numbers them |
+//! | [`beyond`] | what neither covers: key commands, connections, options newer than the recordings, RESP3 |
+//! | [`blocking`] | readers that wait while others write |
+
+mod beyond;
+mod blocking;
+mod edge_cases;
+mod notation;
+mod subject;
+mod value;
+mod vectors;

@@ -1,0 +1,286 @@
+//! Promise: replaying what clients told a Redis server gives the replies that server gave.
+//!
+//! The sessions in `tests/data/vectors` are described in the README beside them.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use flate2::read::GzDecoder;
+use serde_json::Value as Json;
+use streamlog::Durability;
+
+use crate::subject::{Mode, Subject};
+use crate::value::Value;
+
+/// The commands whose sessions are replayed. `XADD IDMP` stands for its options IDMP and IDMPAUTO.
+const SUPPORTED: &[&str] = &[
+    "XADD",
+    "XLEN",
+    "XRANGE",
+    "XREVRANGE",
+    "XREAD",
+    "XTRIM",
+    "XDEL",
+    "XSETID",
+    "XINFO",
+    "XINFO STREAM",
+    "XINFO GROUPS",
+    "XINFO CONSUMERS",
+    "XINFO HELP",
+    "DEL",
+    "EXISTS",
+    "TYPE",
+    "RENAME",
+    "COPY",
+];
+
+/// How many sessions there are for these commands: fewer means that they are not recognised any more.
+const SESSIONS_MIN: usize = 81;
+
+#[test]
+fn in_a_directory_always_synced() {
+    replay_all(Mode::Directory(Durability::Always));
+}
+
+#[test]
+fn in_a_directory_synced_at_intervals() {
+    replay_all(Mode::Directory(Durability::Interval(Duration::from_millis(5))));
+}
+
+#[test]
+fn in_a_directory_never_synced() {
+    replay_all(Mode::Directory(Durability::Os));
+}
+
+#[test]
+fn in_a_directory_reopened_between_any_two_commands() {
+    replay_all(Mode::Reopened);
+}
+
+#[test]
+fn in_memory() {
+    replay_all(Mode::Memory);
+}
+
+fn replay_all(mode: Mode) {
+    let (mut replayed, mut steps, mut skipped) = (0, 0, BTreeMap::<String, usize>::new());
+    let mut mismatches = Vec::new();
+    for session in recorded_sessions() {
+        let unsupported = session.unsupported();
+        if unsupported.is_empty() {
+            replayed += 1;
+            steps += session.steps.len();
+            mismatches.extend(session.replay(&mut Subject::new(mode)));
+        }
+        for what in unsupported {
+            *skipped.entry(what).or_default() += 1;
+        }
+    }
+    report(&mode, replayed, steps, &skipped);
+    let shown = mismatches.iter().take(20).map(String::as_str).collect::<String>();
+    assert!(mismatches.is_empty(), "{} sessions of {replayed} differ, {mode:?}:\n{shown}", mismatches.len());
+    assert!(replayed >= SESSIONS_MIN, "only {replayed} sessions were replayed");
+}
+
+/// Past the capturing of test output: what was not tested is worth knowing when everything passes.
+fn report(mode: &Mode, replayed: usize, steps: usize, skipped: &BTreeMap<String, usize>) {
+    let mut text =
+        format!("\nconformance {mode:?}: REPLAYED {replayed} sessions ({steps} steps); SKIPPED for the lack of");
+    for (what, sessions) in skipped {
+        let _ = write!(text, " {what} ({sessions})");
+    }
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+struct Recorded {
+    name: String,
+    steps: Vec<Step>,
+}
+
+enum Step {
+    Command { args: Vec<Vec<u8>>, reply: Expected },
+    Sleep(Duration),
+}
+
+/// A reply in which some values are masked.
+enum Expected {
+    Exactly(Value),
+    Array(Vec<Expected>),
+    /// Any integer.
+    Integer,
+    /// An integer of 0 or more.
+    Time,
+    /// An ID made from the clock.
+    Id,
+}
+
+impl Recorded {
+    /// The commands it needs that are not supported.
+    fn unsupported(&self) -> Vec<String> {
+        let commands = self.steps.iter().filter_map(|step| match step {
+            Step::Command { args, .. } => Some(args),
+            Step::Sleep(_) => None,
+        });
+        let mut missing: Vec<String> = commands.flat_map(|args| needs(args)).collect();
+        missing.retain(|what| !SUPPORTED.contains(&what.as_str()));
+        missing.sort();
+        missing.dedup();
+        missing
+    }
+
+    /// Describes the first mismatch; what follows it tells little.
+    fn replay(&self, subject: &mut Subject) -> Option<String> {
+        for (number, step) in self.steps.iter().enumerate() {
+            match step {
+                Step::Sleep(duration) => std::thread::sleep(*duration),
+                Step::Command { args, reply } => {
+                    let got = subject.execute(args);
+                    if !reply.matches(&got) {
+                        let command = args.iter().map(|arg| format!(" {:?}", Printable(arg))).collect::<String>();
+                        let name = &self.name;
+                        return Some(format!(
+                            "{name}, step {number}:{command}\n    expected {reply}\n         got {got}\n"
+                        ));
+                    }
+                }
+            }
+        }
+        None
+    }
+}
+
+/// What a command has to be supported for: its name, its subcommand, its newest options.
+fn needs(args: &[Vec<u8>]) -> Vec<String> {
+    let word = |position: usize| args.get(position).map(|arg| String::from_utf8_lossy(arg).to_uppercase());
+    let name = word(0).unwrap_or_default();
+    let mut needs = Vec::new();
+    match name.as_str() {
+        "XINFO" => {
+            let known = ["STREAM", "GROUPS", "CONSUMERS", "HELP"];
+            needs.extend(word(1).filter(|sub| known.contains(&sub.as_str())).map(|sub| format!("XINFO {sub}")));
+        }
+        "XADD" if (2..args.len()).any(|at| matches!(word(at).as_deref(), Some("IDMP" | "IDMPAUTO"))) => {
+            needs.push("XADD IDMP".to_owned());
+        }
+        _ => {}
+    }
+    needs.push(name);
+    needs
+}
+
+impl Expected {
+    fn matches(&self, got: &Value) -> bool {
+        match (self, got) {
+            (Self::Exactly(value), got) => value == got,
+            (Self::Array(items), Value::Array(got)) => {
+                items.len() == got.len() && items.iter().zip(got).all(|(item, got)| item.matches(got))
+            }
+            (Self::Integer, Value::Integer(_)) | (Self::Time, Value::Integer(0..)) => true,
+            (Self::Id, Value::Bulk(id)) => {
+                let parts: Vec<&[u8]> = id.split(|byte| *byte == b'-').collect();
+                parts.len() == 2 && parts.iter().all(|part| !part.is_empty() && part.iter().all(u8::is_ascii_digit))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exactly(value) => value.fmt(f),
+            Self::Array(items) => {
+                f.write_str("[")?;
+                for (position, item) in items.iter().enumerate() {
+                    let separator = if position == 0 { "" } else { ", " };
+                    write!(f, "{separator}{item}")?;
+                }
+                f.write_str("]")
+            }
+            Self::Integer => f.write_str("<integer>"),
+            Self::Time => f.write_str("<time>"),
+            Self::Id => f.write_str("<id>"),
+        }
+    }
+}
+
+/// Bytes for a message.
+struct Printable<'a>(&'a [u8]);
+
+impl fmt::Debug for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.0.escape_ascii())
+    }
+}
+
+fn recorded_sessions() -> Vec<Recorded> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/vectors");
+    let mut files: Vec<_> =
+        dir.read_dir().expect("the recordings are there").map(|file| file.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "gz"));
+    files.sort();
+    let mut sessions = Vec::new();
+    for path in files {
+        let mut lines = String::new();
+        let file = std::fs::File::open(&path).expect("a recording can be read");
+        GzDecoder::new(file).read_to_string(&mut lines).expect("a recording is compressed text");
+        sessions.extend(lines.lines().map(|line| session(&serde_json::from_str(line).expect("a recording is JSON"))));
+    }
+    sessions
+}
+
+fn session(json: &Json) -> Recorded {
+    let name = json["name"].as_str().expect("a session has a name").to_owned();
+    let steps = json["steps"].as_array().expect("a session has steps").iter().map(step).collect();
+    Recorded { name, steps }
+}
+
+fn step(json: &Json) -> Step {
+    match json.get("sleep_ms") {
+        Some(ms) => Step::Sleep(Duration::from_millis(ms.as_u64().expect("a pause is a number of milliseconds"))),
+        None => Step::Command {
+            args: json["cmd"].as_array().expect("a step has a command").iter().map(argument).collect(),
+            reply: reply(&json["reply"]),
+        },
+    }
+}
+
+fn argument(json: &Json) -> Vec<u8> {
+    match json {
+        Json::String(text) => text.clone().into_bytes(),
+        json => unhex(&json["hex"]),
+    }
+}
+
+fn unhex(json: &Json) -> Vec<u8> {
+    let digits = json.as_str().expect("bytes are a string of hexadecimal digits");
+    let pairs = (0..digits.len()).step_by(2).map(|at| &digits[at..at + 2]);
+    pairs.map(|pair| u8::from_str_radix(pair, 16).expect("digits are hexadecimal")).collect()
+}
+
+fn reply(json: &Json) -> Expected {
+    if let Json::Array(items) = json {
+        return Expected::Array(items.iter().map(reply).collect());
+    }
+    let (kind, content) = json.as_object().and_then(|object| object.iter().next()).expect("a reply is an object");
+    let text = || content.as_str().expect("the content is text");
+    match (kind.as_str(), content) {
+        ("any", _) => match text() {
+            "int" => Expected::Integer,
+            "ms" | "time" => Expected::Time,
+            "id" => Expected::Id,
+            other => panic!("unknown mask {other}"),
+        },
+        ("simple", _) => Expected::Exactly(Value::Simple(text().into())),
+        ("error", _) => Expected::Exactly(Value::Error(text().into())),
+        ("bulk", _) => Expected::Exactly(Value::Bulk(text().into())),
+        ("bulk_hex", content) => Expected::Exactly(Value::Bulk(unhex(content))),
+        ("int", content) => Expected::Exactly(Value::Integer(content.as_i64().expect("an integer is one"))),
+        ("nil", _) if text() == "bulk" => Expected::Exactly(Value::Nil),
+        ("nil", _) if text() == "array" => Expected::Exactly(Value::NilArray),
+        (kind, _) => panic!("unknown reply {kind}"),
+    }
+}
