@@ -25,8 +25,11 @@
 //!
 //! # Differences from Redis
 //!
-//! There is one database, 0, and all its keys are streams. `XADD`'s `IDMP` and `IDMPAUTO` are checked, but not served
-//! yet. `XINFO STREAM` reports files and blocks of ours as `radix-tree-keys` and `radix-tree-nodes`.
+//! There is one database, 0, and all its keys are streams. There are no groups yet: `XINFO GROUPS` lists none. `XADD`'s
+//! `IDMP` and `IDMPAUTO` are checked, but not served yet. `XINFO STREAM` reports files of ours as `radix-tree-keys` and
+//! `radix-tree-nodes`, and with `FULL` looks at the stream twice, so that entries deleted meanwhile may be missing from
+//! the list. `XREAD`'s `MAXSIZE` counts keys and entries as they are encoded, without the lengths of the lists.
+//! `HELLO` calls the server `streamlog` and states the version of Redis whose stream commands these are.
 
 mod add;
 mod connection;
