@@ -68,7 +68,10 @@ fn summary(info: StreamInfo) -> Fields {
 fn full(stream: &Stream, entries_max: Option<usize>) -> Result<Fields, Failure> {
     let info = stream.info()?;
     // Two looks at the stream: entries that were added in between are left out again.
-    let entries = stream.range(..=info.last_generated_id).take(entries_max.unwrap_or(usize::MAX)).collect::<crate::Result<Vec<_>>>()?;
+    let entries = stream
+        .range(..=info.last_generated_id)
+        .take(entries_max.unwrap_or(usize::MAX))
+        .collect::<crate::Result<Vec<_>>>()?;
     let mut fields = common(&info);
     fields.push(field("entries", Reply::entries(&entries)));
     fields.push(field("groups", Reply::Array(Vec::new())));

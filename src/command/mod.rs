@@ -20,7 +20,7 @@
 //!
 //! What Redis has no words for is answered in ours: `MISCONF` with the reason when the disk is full or the store refuses
 //! writes after an earlier failure, which is the code Redis uses when it cannot persist, and `ERR` with the reason for
-//! everything else (damage, I/O errors, a closed store). Names longer than [`NAME_LEN_MAX`](crate::NAME_LEN_MAX) bytes
+//! everything else (damage, I/O errors, a closed store). Names longer than [`NAME_LEN_MAX`] bytes
 //! cannot exist here: reading them finds nothing, creating them is an `ERR`.
 //!
 //! # Differences from Redis
