@@ -1,0 +1,150 @@
+//! One command as arguments.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
+
+use crate::harness::{Running, fails, prints, streamlog};
+
+#[test]
+fn what_one_run_adds_the_next_one_reads() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = |line| streamlog().store(&directory.path().join("store")).args(line).run();
+    assert_eq!(run("XADD orders 1-1 type created"), prints("1-1\n"));
+    assert_eq!(run("xadd orders 2-1 type paid total 49.99"), prints("2-1\n"));
+    assert_eq!(run("XLEN orders"), prints("2\n"));
+    assert_eq!(run("XRANGE orders - +"), prints("1-1\ntype\ncreated\n2-1\ntype\npaid\ntotal\n49.99\n"));
+    assert_eq!(
+        run("--no-raw XREVRANGE orders + - COUNT 1"),
+        prints(concat!(
+            "1) 1) \"2-1\"\n",
+            "   2) 1) \"type\"\n",
+            "      2) \"paid\"\n",
+            "      3) \"total\"\n",
+            "      4) \"49.99\"\n",
+        ))
+    );
+}
+
+#[test]
+fn an_error_reply_goes_to_standard_error_and_into_the_status() {
+    let run = |line| streamlog().arg("--in-memory").args(line).run();
+    assert_eq!(run("XADD s 0-0 a b"), fails("ERR The ID specified in XADD must be greater than 0-0\n"));
+    assert_eq!(run("--no-raw XLEN"), fails("(error) ERR wrong number of arguments for 'xlen' command\n"));
+}
+
+#[test]
+fn arguments_after_the_command_are_taken_as_they_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = |line| streamlog().store(directory.path()).args(line).run();
+    assert_eq!(run("XADD s 1-0 -- -1 --store --help -v -h"), prints("1-0\n"));
+    assert_eq!(run("XRANGE s - +"), prints("1-0\n--\n-1\n--store\n--help\n-v\n-h\n"));
+    assert_eq!(run("-- XLEN s"), prints("1\n"));
+}
+
+#[test]
+fn arguments_are_any_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = |command: &[&[u8]]| {
+        let program = streamlog().store(directory.path()).arg("--no-raw");
+        command.iter().fold(program, |program, argument| program.arg(OsStr::from_bytes(argument))).run()
+    };
+    assert_eq!(run(&[b"XADD", b"\xff/..", b"1-0", b"", b"\x80\n\""]), prints("\"1-0\"\n"));
+    assert_eq!(
+        run(&[b"XRANGE", b"\xff/..", b"-", b"+"]),
+        prints("1) 1) \"1-0\"\n   2) 1) \"\"\n      2) \"\\x80\\n\\\"\"\n")
+    );
+    assert_eq!(run(&[b"KEYS", b"*"]), prints("1) \"\\xff/..\"\n"));
+}
+
+#[test]
+fn a_store_in_memory_is_gone_afterwards() {
+    let run = |line| streamlog().arg("--in-memory").args(line).run();
+    assert_eq!(run("XADD s 1-0 a b"), prints("1-0\n"));
+    assert_eq!(run("XLEN s"), prints("0\n"));
+}
+
+#[test]
+fn the_store_may_come_from_the_environment() {
+    let named = tempfile::tempdir().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let run = || streamlog().env("STREAMLOG_STORE", named.path());
+    assert_eq!(run().args("XADD s 1-0 a b").run(), prints("1-0\n"));
+    assert_eq!(run().args("XLEN s").run(), prints("1\n"));
+    assert_eq!(run().store(other.path()).args("XLEN s").run(), prints("0\n"));
+    assert_eq!(run().args("--in-memory XLEN s").run(), prints("0\n"));
+}
+
+#[test]
+fn every_durability_level_keeps_entries() {
+    for level in ["always", "os", "interval:0.1"] {
+        let directory = tempfile::tempdir().unwrap();
+        let run = |line| streamlog().store(directory.path()).args("--durability").arg(level).args(line).run();
+        assert_eq!(run("XADD s 1-0 a b"), prints("1-0\n"), "{level}");
+        assert_eq!(run("XLEN s"), prints("1\n"), "{level}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_status_2_with_a_hint() {
+    for (line, hint) in [
+        ("XLEN s", "STREAMLOG_STORE"),
+        ("--in-memory --store x XLEN s", "--in-memory"),
+        ("--in-memory --stroe x XLEN s", "--store"),
+        ("--in-memory --durability never XLEN s", "interval:SECONDS"),
+        ("--in-memory pipe fitting", "fitting"),
+        ("--store", "--store"),
+    ] {
+        let ended = streamlog().args(line).run();
+        assert_eq!((ended.status, ended.stdout.as_str()), (2, ""), "{line}");
+        assert!(ended.stderr.contains(hint), "{line}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    let help = streamlog().arg("--help").run();
+    assert_eq!((help.status, help.stderr.as_str()), (0, ""));
+    for mentioned in ["shell", "pipe", "--in-memory", "STREAMLOG_STORE", "XADD orders", "Exit status"] {
+        assert!(help.stdout.contains(mentioned), "{mentioned} is not in\n{}", help.stdout);
+    }
+    assert_eq!(streamlog().arg("--version").run(), prints(format!("streamlog {}\n", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn a_store_that_is_in_use_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let _first = hold(directory.path());
+    let ended = streamlog().store(directory.path()).args("XLEN s").run();
+    let path = directory.path().display();
+    assert_eq!(ended, fails(format!("streamlog: {path} is locked: another process or handle has the store open\n")));
+}
+
+/// A process that has the store open.
+fn hold(store: &std::path::Path) -> Running {
+    use std::io::{Read, Write};
+    let mut running = streamlog().store(store).arg("pipe").start();
+    running.0.stdin.as_mut().unwrap().write_all(b"PING\r\n").unwrap();
+    let mut pong = [0; 7];
+    running.0.stdout.as_mut().unwrap().read_exact(&mut pong).unwrap();
+    assert_eq!(&pong, b"+PONG\r\n");
+    running
+}
+
+#[test]
+fn a_directory_of_something_else_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("letter.txt"), "dear").unwrap();
+    let ended = streamlog().store(directory.path()).args("XADD s * a b").run();
+    assert_eq!((ended.status, ended.stdout.as_str()), (1, ""));
+    assert!(ended.stderr.starts_with("streamlog: ") && ended.stderr.contains("is not a store"), "{}", ended.stderr);
+    let left: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|item| item.unwrap().file_name()).collect();
+    assert_eq!(left, ["letter.txt"]);
+}
+
+#[test]
+fn a_full_standard_output_is_a_failure() {
+    let ended = streamlog().args("--in-memory PING").stdout(File::create("/dev/full").unwrap()).run();
+    assert_eq!(ended.status, 1);
+    assert!(ended.stderr.starts_with("streamlog: No space left"), "{}", ended.stderr);
+}
