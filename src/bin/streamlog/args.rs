@@ -78,7 +78,7 @@ struct CommandLine {
     raw: bool,
 
     /// Print replies with types and numbers, for people (the default on a terminal)
-    #[arg(long)]
+    #[arg(long, overrides_with = "raw")]
     no_raw: bool,
 
     #[command(subcommand)]
