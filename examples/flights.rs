@@ -14,6 +14,7 @@ use std::fs::{self, File};
 use std::io::BufReader;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use csv::ByteRecord;
@@ -29,7 +30,17 @@ const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
 const DAY_MS: u64 = 24 * HOUR_MS;
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("flights: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
     let (directory, _removed_at_end) = match arguments.next() {
         Some(directory) => (directory, None),
@@ -44,13 +55,13 @@ fn main() -> Result<()> {
     let store = Store::open(&directory)?;
     let flights = store.stream("flights")?;
     load(&flights, &csv)?;
-    println!("  on disk: {} in {}\n", megabytes(bytes_below(&directory)?), directory.display());
-
+    println!();
     scan(&flights)?;
     ask(&flights)?;
     let answer = last_of_the_year(&flights)?;
     store.close()?;
 
+    println!("\nClosed: {} in {}", megabytes(bytes_below(&directory)?), directory.display());
     reopen(&directory, &answer)
 }
 
@@ -209,7 +220,7 @@ fn reopen(directory: &Path, answer: &str) -> Result<()> {
         return Err(format!("after reopening, the last flights are\n{again}\nand not\n{answer}").into());
     }
     println!(
-        "\nClosed, reopened, and read the same last five of {} flights in {}",
+        "Reopened, and read the same last five of {} flights in {}",
         grouped(usize::try_from(flights.len()?)?),
         seconds(elapsed)
     );
