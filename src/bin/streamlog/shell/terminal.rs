@@ -6,7 +6,7 @@ use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
-use rustyline::{Config, Context, Editor, Helper};
+use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
 use super::{Next, Shell, history};
 use crate::{Failure, Outcome};
@@ -16,7 +16,11 @@ const HISTORY_LINES_MAX: usize = 1000;
 
 /// Runs the shell on the terminal. What people get wrong there they see, so it ends well in any case.
 pub fn run(mut shell: Shell) -> Result<Outcome, Failure> {
-    let config = Config::builder().max_history_size(HISTORY_LINES_MAX)?.auto_add_history(true).build();
+    let config = Config::builder()
+        .max_history_size(HISTORY_LINES_MAX)?
+        .auto_add_history(true)
+        .completion_type(CompletionType::List)
+        .build();
     let mut editor = Editor::<CommandNames, FileHistory>::with_config(config)?;
     editor.set_helper(Some(CommandNames));
     let history_file = history::file();
