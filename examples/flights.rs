@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("flights: {error}");
+            error.source().inspect(|cause| eprintln!("  {cause}"));
             ExitCode::FAILURE
         }
     }
