@@ -197,6 +197,9 @@ pub enum Corruption {
     /// Something that is not a regular file stands where one is expected.
     #[error("not a regular file")]
     NotAFile,
+    /// Something that is not a directory stands where one is expected.
+    #[error("not a directory")]
+    NotADirectory,
 }
 
 impl Error {

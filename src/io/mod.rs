@@ -10,11 +10,11 @@
 //! | [`File::sync`] | bytes and size survive power loss when it returns; after an error nothing is known |
 //! | [`Disk::rename`] | atomic; survives power loss after [`Disk::sync_dir`] of the directory |
 
-#![allow(dead_code, unused_imports, reason = "nothing above is built on it yet")]
-
+pub mod latch;
 mod map;
 mod mem;
 mod os;
+pub mod place;
 pub mod sim;
 mod tree;
 mod words;

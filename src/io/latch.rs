@@ -1,0 +1,87 @@
+//! No writes after a failed write or sync.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use crate::{Error, Result};
+
+/// Set once by the first failure, and never cleared: what came of that write is known only after opening again.
+#[derive(Default)]
+pub struct Latch {
+    cause: OnceLock<String>,
+}
+
+impl Latch {
+    /// The error of every write after the first failure.
+    #[inline]
+    pub fn check(&self) -> Result<()> {
+        match self.cause.get() {
+            None => Ok(()),
+            Some(cause) => Err(Error::Poisoned { cause: cause.clone() }),
+        }
+    }
+
+    /// Sets it; a later cause is dropped.
+    pub fn poison(&self, cause: impl fmt::Display) {
+        let _ = self.cause.set(cause.to_string());
+    }
+
+    /// Sets it unless the error leaves nothing half done on disk.
+    pub fn poison_by(&self, error: &Error) {
+        if !matches!(error, Error::NoSpace { .. }) {
+            self.poison(error);
+        }
+    }
+
+    /// To be held during a change of the state in memory: a panic in it sets the latch, as the lock does not poison.
+    pub fn guard(&self) -> Guard<'_> {
+        Guard { latch: self }
+    }
+}
+
+impl fmt::Debug for Latch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Latch").field(&self.cause.get()).finish()
+    }
+}
+
+/// See [`Latch::guard`].
+#[must_use]
+pub struct Guard<'a> {
+    latch: &'a Latch,
+}
+
+impl Drop for Guard<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.latch.poison("a panic interrupted a change");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_cause_stays() {
+        let latch = Latch::default();
+        assert!(latch.check().is_ok());
+        latch.poison("one");
+        latch.poison("two");
+        assert!(matches!(latch.check(), Err(Error::Poisoned { cause }) if cause == "one"));
+    }
+
+    #[test]
+    fn a_panic_under_the_guard_poisons() {
+        let latch = Latch::default();
+        drop(latch.guard());
+        assert!(latch.check().is_ok());
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _guard = latch.guard();
+            panic!("in the middle of a change");
+        }));
+        assert!(caught.is_err() && latch.check().is_err());
+    }
+}
