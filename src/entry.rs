@@ -1,33 +1,120 @@
 //! Entries as users see them.
 
+use std::fmt;
+use std::sync::Arc;
+
 use crate::StreamId;
+use crate::format::codec::Reader;
+use crate::format::entries::Shapes;
+
+/// Bytes of a segment that were copied out and checked, and the shapes they refer to.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    pub bytes: Vec<u8>,
+    pub shapes: Shapes,
+}
 
 /// An entry: an ID and its fields, each a name and a value, in the order in which they were added.
+///
+/// Names may repeat; names and values are any bytes. Cloning is cheap. An entry shares the memory of those read together
+/// with it, up to 64 KiB: whoever keeps a few of many for long should copy what is needed.
+///
+/// # Examples
+///
+/// ```
+/// let store = streamlog::Store::in_memory();
+/// let orders = store.stream("orders")?;
+/// let id = orders.add([("type", "order.created"), ("order", "o1")])?;
+/// let entry = orders.get(id)?.expect("it was just added");
+/// assert_eq!(entry.get("order"), Some(&b"o1"[..]));
+/// assert_eq!(entry.fields().len(), 2);
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Entry {
     id: StreamId,
+    chunk: Arc<Chunk>,
+    shape: u32,
+    start: u32,
+    end: u32,
 }
 
 impl Entry {
+    /// The entry of which names and values, or with a shape the values, are `start..end` of the chunk: as checked by
+    /// [`Entries`](crate::format::entries::Entries).
+    #[inline]
+    pub(crate) fn new(id: StreamId, chunk: Arc<Chunk>, shape: u32, start: u32, end: u32) -> Self {
+        Self { id, chunk, shape, start, end }
+    }
+
     /// The ID.
     #[must_use]
+    #[inline]
     pub fn id(&self) -> StreamId {
         self.id
     }
+
     /// The fields, name and value, in the order in which they were added.
-    pub fn fields(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> {
-        std::iter::empty()
+    #[must_use]
+    #[inline]
+    pub fn fields(&self) -> Fields<'_> {
+        let body = self.chunk.bytes.get(self.start as usize..self.end as usize).unwrap_or_default();
+        let mut names = Reader::new(self.chunk.shapes.get(u64::from(self.shape)).map_or(body, |names| names));
+        let left = names.varint_usize().unwrap_or(0);
+        let mut values = Reader::new(body);
+        if self.shape == 0 {
+            values = names;
+            for _ in 0..left {
+                let _ = values.string();
+            }
+        }
+        Fields { names, values, left }
     }
+
     /// The value of the first field of that name.
     #[must_use]
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         let name = name.as_ref();
-        self.fields().find(|(n, _)| *n == name).map(|(_, value)| value)
+        self.fields().find(|(candidate, _)| *candidate == name).map(|(_, value)| value)
     }
 }
 
-impl std::fmt::Debug for Entry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.id.fmt(f)
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && self.fields().eq(other.fields())
     }
 }
+
+impl Eq for Entry {}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fields = self.fields().map(|(name, value)| (name.escape_ascii(), value.escape_ascii()));
+        write!(f, "{} ", self.id)?;
+        f.debug_map().entries(fields.map(|(name, value)| (name.to_string(), value.to_string()))).finish()
+    }
+}
+
+/// The fields of an [`Entry`]; see [`Entry::fields`].
+#[derive(Clone, Debug)]
+pub struct Fields<'a> {
+    names: Reader<'a>,
+    values: Reader<'a>,
+    left: usize,
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        Some((self.names.string()?, self.values.string()?))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Fields<'_> {}

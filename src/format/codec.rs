@@ -3,9 +3,6 @@
 use crate::StreamId;
 use crate::format::Identity;
 
-/// The most bytes a varint takes.
-pub const VARINT_LEN_MAX: usize = 10;
-
 /// Appends `value` as a varint.
 #[inline]
 pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
@@ -174,7 +171,7 @@ mod tests {
                 let mut out = Vec::new();
                 put_varint(&mut out, value);
                 assert_eq!(out.len(), varint_len(value), "of {value}");
-                assert!(out.len() <= VARINT_LEN_MAX);
+                assert!(out.len() <= 10);
                 let mut reader = Reader::new(&out);
                 assert_eq!(reader.varint(), Some(value));
                 assert!(reader.is_empty());

@@ -159,12 +159,6 @@ impl<'a> Entries<'a> {
         Some(Self { payload_len: payload.len(), reader, left, base_ms, previous: None })
     }
 
-    /// How many entries are left; a claim until they have been taken.
-    #[inline]
-    pub fn left(&self) -> u64 {
-        self.left
-    }
-
     /// The next entry; `Some(None)` after the last one, `None` if the bytes are malformed.
     #[inline]
     pub fn next(&mut self, shapes: &Shapes) -> Option<Option<EntryAt>> {

@@ -125,6 +125,25 @@ impl Change {
 }
 
 impl State {
+    /// The effect of a change that was made when the next entry had the ordinal `next_ordinal`.
+    pub fn apply(&mut self, change: &Change, next_ordinal: u64) {
+        match change {
+            Change::Delete { max_deleted_id, .. } => {
+                self.max_deleted_id = self.max_deleted_id.max(*max_deleted_id);
+                self.highest_id = self.highest_id.max(*max_deleted_id);
+            }
+            Change::Trim { floor } => self.floor = self.floor.max(*floor),
+            Change::SetId { last_id, entries_added, max_deleted_id } => {
+                self.max_deleted_id = *max_deleted_id;
+                // What was set back on purpose is not to be kept up.
+                self.highest_id = *last_id;
+                self.id_set = Some(IdSet { next_ordinal, last_id: *last_id, entries_added: *entries_added });
+            }
+            Change::State(state) => *self = state.clone(),
+            Change::Dead { .. } | Change::Checkpoint => {}
+        }
+    }
+
     fn put(&self, out: &mut Vec<u8>) {
         put_varint(out, self.floor);
         put_id(out, self.max_deleted_id);

@@ -4,8 +4,8 @@
 //! identity of the store, CRC-32 of all that: 44 bytes. It is written once, before `streams` is created.
 //!
 //! `intent`: magic `89 53 4C 49 4E 0D 0A 1A`, version `u16`, two reserved bytes, a varint count and as many strings: the
-//! directories to remove; a varint 0 or 1, and then two strings: the directory to rename and its new name; CRC-32 of all
-//! that. It gets its name only when it is complete, and goes when all of it has been done; what is found at opening is
+//! directories to remove; a varint 0 or 1, and after 1 three strings: the directory to rename, its new name, and the name of
+//! the stream in it; CRC-32 of all that. It gets its name only when it is complete, and goes when all of it has been done; what is found at opening is
 //! done again, which changes nothing where it had been done before. A change of several streams is atomic that way.
 
 use std::ffi::{OsStr, OsString};
@@ -53,7 +53,7 @@ pub fn decode_lock(bytes: &[u8]) -> Result<Identity, BadHeader> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Intent {
     pub remove: Vec<OsString>,
-    pub rename: Option<(OsString, OsString)>,
+    pub rename: Option<(OsString, OsString, Vec<u8>)>,
 }
 
 impl Intent {
@@ -66,9 +66,10 @@ impl Intent {
             put_string(&mut out, name.as_encoded_bytes());
         }
         put_varint(&mut out, u64::from(self.rename.is_some()));
-        if let Some((from, to)) = &self.rename {
+        if let Some((from, to, name)) = &self.rename {
             put_string(&mut out, from.as_encoded_bytes());
             put_string(&mut out, to.as_encoded_bytes());
+            put_string(&mut out, name);
         }
         out.extend_from_slice(&crc32fast::hash(&out).to_le_bytes());
         out
@@ -91,7 +92,7 @@ impl Intent {
         }
         intent.rename = match reader.varint()? {
             0 => None,
-            1 => Some((directory(reader.string()?)?, directory(reader.string()?)?)),
+            1 => Some((directory(reader.string()?)?, directory(reader.string()?)?, reader.string()?.to_vec())),
             _ => return None,
         };
         reader.is_empty().then_some(intent)
@@ -127,9 +128,9 @@ mod tests {
 
     #[test]
     fn golden_bytes_of_an_intent() {
-        let intent = Intent { remove: vec!["a".into()], rename: Some(("b".into(), "c".into())) };
+        let intent = Intent { remove: vec!["a".into()], rename: Some(("b".into(), "c".into(), vec![0xff])) };
         let bytes = intent.encode();
-        assert_eq!(bytes[..bytes.len() - 4], *b"\x89SLIN\r\n\x1a\x01\0\0\0\x01\x01a\x01\x01b\x01c");
+        assert_eq!(bytes[..bytes.len() - 4], *b"\x89SLIN\r\n\x1a\x01\0\0\0\x01\x01a\x01\x01b\x01c\x01\xff");
         assert_eq!(Intent::decode(&bytes), Some(intent));
         for bit in 0..bytes.len() * 8 {
             let mut damaged = bytes.clone();

@@ -1,0 +1,398 @@
+//! The end of a log: the one place that writes entries.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::format::Identity;
+use crate::format::codec::put_varint;
+use crate::format::entries::{self, Fields, Seal, put_first_id, put_next_id, put_shape};
+use crate::format::header::{HEADER_LEN, Header, Kind};
+use crate::format::index::{BLOCK_LEN, Index};
+use crate::format::record::{self, BODY_LEN_MAX, Head};
+use crate::io::File;
+use crate::log::Tail;
+use crate::log::segment::Segment;
+use crate::{Error, Result, StreamId};
+
+/// The most distinct lists of names that a segment refers to; entries with further ones carry their own.
+const SHAPES_MAX: usize = 4096;
+/// The most bytes all of these may take, and the part of a segment.
+const SHAPES_LEN_MAX: u64 = 64 << 10;
+const SHAPES_PART: u64 = 8;
+/// The most bytes a frame takes around the names and values of its entries, and each entry around its own.
+const FRAME_OVERHEAD: u64 = 64;
+const ENTRY_OVERHEAD: u64 = 40;
+/// The most bytes the seal takes around the shapes.
+const SEAL_OVERHEAD: u64 = 80;
+/// Segments are allocated in pages.
+const PAGE: u64 = 4096;
+/// How many times larger than the last one the next segment may get.
+const GROWTH: u64 = 4;
+
+/// The active segment, and what the next entry needs to know.
+#[derive(Debug)]
+pub struct Appender {
+    pub segment: Arc<Segment>,
+    /// Where the next frame goes.
+    pub offset: u64,
+    pub capacity: u64,
+    pub next_ordinal: u64,
+    /// The last ID that was generated: what Redis calls by that name.
+    pub last_id: StreamId,
+    /// The last ID of the log, whatever was set since.
+    pub written_id: StreamId,
+    pub entries_added: u64,
+    /// The lowest ordinal that is not trimmed.
+    pub floor: u64,
+    /// A frame follows only when the segment has a successor.
+    pub stopped: bool,
+    /// The bytes before this offset may be in the page cache only, from an earlier life of the store, and are to be
+    /// written again before a sync says anything about them.
+    pub unproven_end: u64,
+    watermark: u64,
+    peer: u64,
+    /// Where the next block may begin.
+    next_block: u64,
+    /// The numbers of the shapes, and of the one used last.
+    numbers: HashMap<Box<[u8]>, u64>,
+    last_shape: (Vec<u8>, u64),
+    shapes_len: u64,
+    frames: Vec<u8>,
+    /// Where in `frames` the one with the entries begins; SHAPE frames come before it.
+    entry_frame: usize,
+    payload: Vec<u8>,
+}
+
+/// Where an appender begins; all of it from a scan, or from a new segment.
+#[derive(Debug)]
+pub struct Start {
+    pub offset: u64,
+    pub next_ordinal: u64,
+    pub last_id: StreamId,
+    pub written_id: StreamId,
+    pub entries_added: u64,
+    pub floor: u64,
+    pub watermark: u64,
+    pub peer: u64,
+}
+
+/// One entry to append.
+#[derive(Clone, Debug, Default)]
+pub struct NewEntry {
+    pub id: StreamId,
+    pub fields: Fields,
+}
+
+impl Appender {
+    pub fn new(segment: Arc<Segment>, start: Start) -> Result<Self> {
+        let capacity = segment.file.len().map_err(|error| Error::io("look at", &segment.path, error))?;
+        let shapes = segment.shapes();
+        let open_block = segment.table.read().blocks.list.last().map(|open| u64::from(open.offset));
+        let numbers = shapes.iter().zip(1..).map(|(names, number)| (Box::from(names), number)).collect();
+        Ok(Self {
+            offset: start.offset,
+            capacity,
+            next_ordinal: start.next_ordinal,
+            last_id: start.last_id,
+            written_id: start.written_id,
+            entries_added: start.entries_added,
+            floor: start.floor,
+            stopped: false,
+            unproven_end: 0,
+            watermark: start.watermark,
+            peer: start.peer,
+            next_block: open_block.map_or(0, |offset| offset + BLOCK_LEN),
+            numbers,
+            last_shape: (Vec::new(), 0),
+            shapes_len: shapes.iter().map(|names| names.len() as u64).sum(),
+            frames: Vec::new(),
+            entry_frame: 0,
+            payload: Vec::new(),
+            segment,
+        })
+    }
+
+    /// The most bytes that these entries and what has to follow them can take.
+    fn room_for(&self, entries: &[NewEntry]) -> u64 {
+        let fields: u64 = entries.iter().map(|entry| fields_room(&entry.fields)).sum();
+        FRAME_OVERHEAD + fields + SEAL_OVERHEAD + self.shapes_len
+    }
+
+    /// Whether these entries can go into the active segment.
+    #[inline]
+    pub fn has_room(&self, entries: &[NewEntry]) -> bool {
+        // After the last ID was set back, what follows must not stand behind higher IDs.
+        !self.stopped && self.last_id >= self.written_id && self.offset + self.room_for(entries) <= self.capacity
+    }
+
+    /// The end of the log with everything that was appended.
+    #[inline]
+    pub fn tail(&self) -> Tail {
+        Tail {
+            segment: self.segment.header.base,
+            offset: self.offset,
+            next_ordinal: self.next_ordinal,
+            floor: self.floor,
+            last_id: self.last_id,
+            entries_added: self.entries_added,
+        }
+    }
+
+    /// Whether the active segment holds nothing; its successor takes its place then.
+    pub fn is_empty_segment(&self) -> bool {
+        self.next_ordinal == self.segment.header.base
+    }
+
+    /// Writes again what may be in the page cache only: see `unproven_end`.
+    pub fn prove(&mut self) -> Result<()> {
+        let mut at = self.segment.synced.load(Ordering::Acquire);
+        let end = std::mem::take(&mut self.unproven_end);
+        while at < end {
+            let len = (end - at).min(1 << 20);
+            self.payload.resize(len as usize, 0);
+            self.segment.read_at(at, &mut self.payload)?;
+            let written = self.segment.file.write_at(at, &self.payload);
+            written.map_err(|error| Error::io("write to", &self.segment.path, error))?;
+            at += len;
+        }
+        Ok(())
+    }
+
+    /// The capacity of a segment that begins with these entries and is otherwise at most `max` bytes.
+    pub fn next_capacity(&self, entries: &[NewEntry], max: u64) -> u64 {
+        capacity_for(entries, self.capacity.saturating_mul(GROWTH).min(max))
+    }
+
+    /// Writes the entries, whose IDs increase and are above `written_id`, as one frame, with the trim floor if the same
+    /// change moves it. `peer` is the number of changes the journal has. The caller has seen that there is room.
+    ///
+    /// After an error nothing has been appended.
+    #[inline]
+    pub fn append(&mut self, entries: &[NewEntry], floor: Option<u64>, peer: u64) -> Result<()> {
+        let Some(&NewEntry { id: last_id, .. }) = entries.last() else { return Ok(()) };
+        let count = entries.len() as u64;
+        let shapes_before = self.numbers.len();
+        self.frames.clear();
+        self.encode(entries, floor, peer, shapes_before)?;
+        if let Err(error) = self.segment.file.write_at(self.offset, &self.frames) {
+            self.forget_shapes(shapes_before);
+            return Err(self.undo_write(error));
+        }
+        self.account(entries, shapes_before);
+        self.offset += self.frames.len() as u64;
+        self.next_ordinal += count;
+        self.last_id = last_id;
+        self.written_id = last_id;
+        self.entries_added = self.entries_added.saturating_add(count);
+        self.floor = floor.unwrap_or(self.floor);
+        self.peer = peer;
+        Ok(())
+    }
+
+    /// Puts the SHAPE frames that are needed, then the frame of the entries, into `frames`.
+    fn encode(&mut self, entries: &[NewEntry], floor: Option<u64>, peer: u64, shapes_before: usize) -> Result<()> {
+        self.payload.clear();
+        let kind = if entries.len() == 1 { entries::ENTRY } else { entries::BATCH };
+        if kind == entries::BATCH {
+            put_varint(&mut self.payload, entries.len() as u64);
+        }
+        let mut previous = None;
+        for NewEntry { id, fields } in entries {
+            match previous.replace(*id) {
+                None => put_first_id(&mut self.payload, *id, self.segment.header.base_ms),
+                Some(previous) => put_next_id(&mut self.payload, *id, previous),
+            }
+            let shape = self.shape_of(fields);
+            put_varint(&mut self.payload, shape);
+            if shape == 0 {
+                self.payload.extend_from_slice(&fields.shape);
+            }
+            self.payload.extend_from_slice(&fields.values);
+        }
+        if self.payload.len() > BODY_LEN_MAX - 64 {
+            self.forget_shapes(shapes_before);
+            let (len, max) = (self.payload.len() as u64, BODY_LEN_MAX as u64 - 64);
+            return Err(Error::EntryTooLarge { len, max });
+        }
+        let end = self.next_ordinal + entries.len() as u64;
+        let offset = self.offset + self.frames.len() as u64;
+        let synced = self.segment.synced.load(Ordering::Acquire);
+        let head = Head {
+            kind,
+            position: self.next_ordinal as u16,
+            synced: (synced > self.watermark).then(|| offset - synced),
+            peer: (peer > self.peer).then(|| peer - self.segment.header.peer),
+            floor: floor.map(|floor| end - floor),
+        };
+        self.watermark = synced;
+        self.entry_frame = self.frames.len();
+        record::encode(&mut self.frames, self.segment.salt, offset, &head, &[&self.payload]);
+        Ok(())
+    }
+
+    /// The number of the shape of these fields; 0 if they are to carry their names. Defines it if it is new.
+    #[inline]
+    fn shape_of(&mut self, fields: &Fields) -> u64 {
+        if self.last_shape.0 == fields.shape {
+            return self.last_shape.1;
+        }
+        let number = match self.numbers.get(&*fields.shape) {
+            Some(&number) => number,
+            None => self.define(&fields.shape),
+        };
+        if number != 0 {
+            self.last_shape.0.clone_from(&fields.shape);
+            self.last_shape.1 = number;
+        }
+        number
+    }
+
+    fn define(&mut self, names: &[u8]) -> u64 {
+        let len = self.shapes_len + names.len() as u64;
+        let fits = len <= SHAPES_LEN_MAX && len <= self.capacity / SHAPES_PART;
+        if self.numbers.len() >= SHAPES_MAX || !fits {
+            return 0;
+        }
+        let number = self.numbers.len() as u64 + 1;
+        self.numbers.insert(Box::from(names), number);
+        self.shapes_len = len;
+        let mut payload = Vec::with_capacity(names.len() + 4);
+        put_shape(&mut payload, number, names);
+        let head = Head { kind: entries::SHAPE, position: self.next_ordinal as u16, ..Head::default() };
+        let offset = self.offset + self.frames.len() as u64;
+        record::encode(&mut self.frames, self.segment.salt, offset, &head, &[&payload]);
+        number
+    }
+
+    /// Takes back the shapes that a failed append defined.
+    fn forget_shapes(&mut self, count: usize) {
+        self.numbers.retain(|_, number| *number <= count as u64);
+        self.shapes_len = self.numbers.keys().map(|names| names.len() as u64).sum();
+        self.last_shape = (Vec::new(), 0);
+    }
+
+    /// Makes readers able to find what was written, before it is published.
+    fn account(&mut self, entries: &[NewEntry], shapes_before: usize) {
+        if self.numbers.len() > shapes_before {
+            let mut fresh: Vec<_> = self.numbers.iter().filter(|&(_, &n)| n > shapes_before as u64).collect();
+            fresh.sort_unstable_by_key(|&(_, &number)| number);
+            let mut table = self.segment.table.write();
+            for (names, _) in fresh {
+                table.shapes.push(names);
+            }
+        }
+        let Some(&NewEntry { id: first_id, .. }) = entries.first() else { return };
+        // A block begins at the frame with the entries; shapes before it belong to the block before.
+        let offset = self.offset + self.entry_frame as u64;
+        if offset < self.next_block {
+            return;
+        }
+        let ordinal = self.next_ordinal - self.segment.header.base;
+        let file = &*self.segment.file;
+        // A block that cannot be read now has no checksum that fits: its frames are checked one by one.
+        let _ = self.segment.table.write().blocks.frame(file, offset, first_id, ordinal, &mut self.payload);
+        self.next_block = offset + BLOCK_LEN;
+    }
+
+    /// After a failed write: zeros where it may have written a part.
+    fn undo_write(&self, error: std::io::Error) -> Error {
+        let error = Error::io("write to", &self.segment.path, error);
+        let zeros = vec![0; self.frames.len()];
+        match self.segment.file.write_at(self.offset, &zeros) {
+            Ok(()) => error,
+            Err(source) => Error::Io { action: "write to", path: self.segment.path.clone(), source },
+        }
+    }
+
+    /// Writes the seal, after which nothing follows in this segment, and gives back the room that is left over.
+    /// Not synced.
+    pub fn seal(&mut self) -> Result<()> {
+        let seal = Seal {
+            entries: self.next_ordinal - self.segment.header.base,
+            last_id: self.written_id,
+            shapes: self.segment.shapes(),
+        };
+        self.payload.clear();
+        seal.put(&mut self.payload);
+        self.frames.clear();
+        let synced = self.segment.synced.load(Ordering::Acquire);
+        let head = Head {
+            kind: entries::SEAL,
+            position: self.next_ordinal as u16,
+            synced: (synced > self.watermark).then(|| self.offset - synced),
+            ..Head::default()
+        };
+        record::encode(&mut self.frames, self.segment.salt, self.offset, &head, &[&self.payload]);
+        let (file, path) = (&self.segment.file, &self.segment.path);
+        file.write_at(self.offset, &self.frames).map_err(|error| Error::io("write to", path, error))?;
+        file.truncate(self.offset + self.frames.len() as u64).map_err(|error| Error::io("truncate", path, error))?;
+        let _ = self.segment.table.write().blocks.finish(&**file, self.offset, &mut self.payload);
+        self.segment.sealed_end.store(self.offset, Ordering::Release);
+        Ok(())
+    }
+
+    /// The index of the segment, once it is sealed.
+    pub fn index(&self) -> Index {
+        let table = self.segment.table.read();
+        Index {
+            end: self.offset,
+            entries: (self.next_ordinal - self.segment.header.base) as u32,
+            blocks: table.blocks.list.clone(),
+            shapes: table.shapes.clone(),
+        }
+    }
+
+    /// The header of the segment that follows this one.
+    pub fn successor(&self, file: Identity, base_ms: u64, peer: u64) -> Header {
+        Header {
+            kind: Kind::Segment,
+            file,
+            base: self.next_ordinal,
+            peer,
+            entries_added: self.entries_added,
+            previous_id: self.last_id,
+            floor: self.floor,
+            base_ms,
+            predecessor: match self.is_empty_segment() {
+                true => self.segment.header.predecessor,
+                false => self.segment.header.file,
+            },
+            ..self.segment.header
+        }
+    }
+
+    /// Goes on in a new, empty segment.
+    pub fn go_on_in(&mut self, segment: Arc<Segment>, capacity: u64) {
+        self.peer = segment.header.peer;
+        self.segment = segment;
+        self.offset = HEADER_LEN as u64;
+        self.capacity = capacity;
+        self.written_id = self.segment.header.previous_id;
+        self.stopped = false;
+        self.unproven_end = 0;
+        self.watermark = HEADER_LEN as u64;
+        self.next_block = 0;
+        self.numbers.clear();
+        self.last_shape = (Vec::new(), 0);
+        self.shapes_len = 0;
+    }
+}
+
+fn fields_room(fields: &Fields) -> u64 {
+    // The names once in the body or in a SHAPE frame of their own, and once more in the seal.
+    ENTRY_OVERHEAD + fields.values.len() as u64 + 2 * fields.shape.len() as u64 + FRAME_OVERHEAD
+}
+
+/// The capacity of a segment of about `wanted` bytes in which these entries fit.
+pub fn capacity_for(entries: &[NewEntry], wanted: u64) -> u64 {
+    let fields: u64 = entries.iter().map(|entry| fields_room(&entry.fields)).sum();
+    let needed = HEADER_LEN as u64 + FRAME_OVERHEAD + fields + SEAL_OVERHEAD;
+    needed.max(wanted).next_multiple_of(PAGE)
+}
+
+/// Writes the header and the first entries into a new file, and syncs it.
+pub fn begin_segment(file: &Arc<dyn File>, path: &std::path::Path, header: &Header) -> Result<()> {
+    file.write_at(0, &header.encode()).map_err(|error| Error::io("write to", path, error))?;
+    file.sync().map_err(|error| Error::io("sync", path, error))
+}

@@ -1,0 +1,394 @@
+//! Reading entries in order, from either end.
+
+use std::sync::Arc;
+
+use crate::entry::Chunk;
+use crate::format::entries::{Entries, SHAPE};
+use crate::format::record;
+use crate::log::scan::find_frame;
+use crate::log::segment::Part;
+use crate::log::{Opened, View};
+use crate::{Corruption, Entry, Error, Result, StreamId};
+
+/// The most blocks that are read at once: 64 KiB.
+const BLOCKS_MAX: usize = 16;
+
+/// Where an entry is.
+#[derive(Clone, Copy, Debug)]
+pub struct Position {
+    pub id: StreamId,
+    pub ordinal: u64,
+    shape: u32,
+    start: u32,
+    end: u32,
+}
+
+#[derive(Debug)]
+enum Item {
+    Entry(Position),
+    Damage { offset: u64, what: Corruption },
+}
+
+/// Some consecutive blocks, decoded: their live entries in order, and what is damaged.
+#[derive(Debug)]
+struct Loaded {
+    chunk: Arc<Chunk>,
+    items: Vec<Item>,
+}
+
+/// The entries from `lower` to `upper` of a view, both included.
+#[derive(Debug)]
+pub struct Cursor {
+    view: View,
+    lower: StreamId,
+    upper: StreamId,
+    front: Side,
+    back: Side,
+    done: bool,
+}
+
+/// One end of a cursor.
+#[derive(Debug, Default)]
+struct Side {
+    /// The segment that is being read, by its place in the view, and the first block not loaded (front) or the last one
+    /// loaded (back).
+    segment: usize,
+    block: usize,
+    opened: Option<Opened>,
+    loaded: Option<Loaded>,
+    /// How many items of `loaded` were taken.
+    taken: usize,
+    /// How many blocks to load the next time.
+    span: usize,
+    started: bool,
+}
+
+impl Cursor {
+    pub fn new(view: View, lower: StreamId, upper: StreamId) -> Self {
+        let done = lower > upper;
+        Self { view, lower, upper, front: Side::default(), back: Side::default(), done }
+    }
+
+    /// The next position from the front.
+    pub fn next_position(&mut self) -> Option<Result<Position>> {
+        while !self.done && self.lower <= self.upper {
+            match self.front.take_first() {
+                Some(Item::Entry(position)) if position.id > self.upper => break,
+                Some(Item::Entry(position)) if position.id < self.lower || !self.view.is_visible(position.ordinal) => {}
+                Some(Item::Entry(position)) => {
+                    let position = *position;
+                    match position.id.next() {
+                        Some(next) => self.lower = next,
+                        None => self.done = true,
+                    }
+                    return Some(Ok(position));
+                }
+                Some(Item::Damage { offset, what }) => {
+                    let (offset, what) = (*offset, what.clone());
+                    if !self.front_is_beyond() {
+                        return Some(Err(self.front.corrupt(offset, what)));
+                    }
+                }
+                None => match self.load_front() {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error) => return Some(Err(self.skip_segment(error, true))),
+                },
+            }
+        }
+        self.done = true;
+        None
+    }
+
+    /// The next position from the back.
+    pub fn next_position_back(&mut self) -> Option<Result<Position>> {
+        while !self.done && self.lower <= self.upper {
+            match self.back.take_last() {
+                Some(Item::Entry(position)) if position.id < self.lower => break,
+                Some(Item::Entry(position)) if position.id > self.upper || !self.view.is_visible(position.ordinal) => {}
+                Some(Item::Entry(position)) => {
+                    let position = *position;
+                    match position.id.previous() {
+                        Some(previous) => self.upper = previous,
+                        None => self.done = true,
+                    }
+                    return Some(Ok(position));
+                }
+                Some(Item::Damage { offset, what }) => {
+                    let (offset, what) = (*offset, what.clone());
+                    if !self.back_is_beyond() {
+                        return Some(Err(self.back.corrupt(offset, what)));
+                    }
+                }
+                None => match self.load_back() {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error) => return Some(Err(self.skip_segment(error, false))),
+                },
+            }
+        }
+        self.done = true;
+        None
+    }
+
+    pub fn next_entry(&mut self) -> Option<Result<Entry>> {
+        let position = self.next_position()?;
+        Some(position.and_then(|position| self.front.entry(position)))
+    }
+
+    pub fn next_entry_back(&mut self) -> Option<Result<Entry>> {
+        let position = self.next_position_back()?;
+        Some(position.and_then(|position| self.back.entry(position)))
+    }
+
+    /// Whether the entry behind the damage that was just taken shows that all it hit is below the range.
+    fn front_is_beyond(&self) -> bool {
+        let next = self.front.loaded.as_ref().and_then(|loaded| loaded.items.get(self.front.taken));
+        matches!(next, Some(Item::Entry(position)) if position.id <= self.lower)
+    }
+
+    /// As [`front_is_beyond`](Self::front_is_beyond), from the back.
+    fn back_is_beyond(&self) -> bool {
+        let items = self.back.loaded.as_ref().map_or(&[][..], |loaded| &loaded.items);
+        let next = items.len().checked_sub(self.back.taken + 1).and_then(|at| items.get(at));
+        matches!(next, Some(Item::Entry(position)) if position.id >= self.upper)
+    }
+
+    /// After an error that concerns a whole segment: goes on behind it if it is damage, and ends otherwise.
+    fn skip_segment(&mut self, error: Error, forward: bool) -> Error {
+        let side = if forward { &mut self.front } else { &mut self.back };
+        side.opened = None;
+        match (&error, forward) {
+            (Error::Corrupt { .. }, true) if side.started => side.segment += 1,
+            (Error::Corrupt { .. }, false) if side.started && side.segment > 0 => side.segment -= 1,
+            _ => self.done = true,
+        }
+        side.block = if forward { 0 } else { usize::MAX };
+        error
+    }
+
+    fn load_front(&mut self) -> Result<bool> {
+        if !self.front.started {
+            self.front.segment = self.view.segment_of(self.lower)?.max(self.view.first_segment());
+            self.front.started = true;
+            self.front.span = 1;
+            let opened = self.view.open(self.front.segment)?;
+            self.front.block = opened.as_ref().map_or(0, |opened| opened.segment.block_of(self.lower));
+            self.front.opened = opened;
+        }
+        loop {
+            if self.front.opened.is_none() {
+                self.front.opened = self.view.open(self.front.segment)?;
+            }
+            let Some(opened) = &self.front.opened else { return Ok(false) };
+            let blocks = self.front.block..self.front.block.saturating_add(self.front.span);
+            match load(opened, blocks, self.view.tail.next_ordinal)? {
+                Some((loaded, count)) => {
+                    self.front.block += count;
+                    self.front.span = (self.front.span * 2).min(BLOCKS_MAX);
+                    self.front.taken = 0;
+                    self.front.loaded = Some(loaded);
+                    return Ok(true);
+                }
+                None => {
+                    self.front.opened = None;
+                    self.front.segment += 1;
+                    self.front.block = 0;
+                }
+            }
+        }
+    }
+
+    fn load_back(&mut self) -> Result<bool> {
+        if !self.back.started {
+            self.back.segment = self.view.segment_of(self.upper)?;
+            self.back.started = true;
+            self.back.span = 1;
+            let opened = self.view.open(self.back.segment)?;
+            self.back.block = opened.as_ref().map_or(0, |opened| opened.segment.block_of(self.upper) + 1);
+            self.back.opened = opened;
+        }
+        loop {
+            if self.back.opened.is_none() {
+                self.back.opened = self.view.open(self.back.segment)?;
+            }
+            let Some(opened) = &self.back.opened else { return Ok(false) };
+            let end = self.back.block.min(opened.segment.block_count(opened.end));
+            let blocks = end.saturating_sub(self.back.span)..end;
+            self.back.block = blocks.start;
+            match load(opened, blocks, self.view.tail.next_ordinal)? {
+                Some((loaded, _)) => {
+                    self.back.span = (self.back.span * 2).min(BLOCKS_MAX);
+                    self.back.taken = 0;
+                    self.back.loaded = Some(loaded);
+                    return Ok(true);
+                }
+                None if self.back.segment == 0 || self.back.segment <= self.view.first_segment() => return Ok(false),
+                None => {
+                    self.back.opened = None;
+                    self.back.segment -= 1;
+                    self.back.block = usize::MAX;
+                }
+            }
+        }
+    }
+}
+
+impl Side {
+    fn take_first(&mut self) -> Option<&Item> {
+        let item = self.loaded.as_ref()?.items.get(self.taken)?;
+        self.taken += 1;
+        Some(item)
+    }
+
+    fn take_last(&mut self) -> Option<&Item> {
+        let items = &self.loaded.as_ref()?.items;
+        let item = items.get(items.len().checked_sub(self.taken + 1)?)?;
+        self.taken += 1;
+        Some(item)
+    }
+
+    fn corrupt(&self, offset: u64, what: Corruption) -> Error {
+        let path = self.opened.as_ref().map(|opened| opened.segment.path.clone()).unwrap_or_default();
+        Error::Corrupt { path, offset, what }
+    }
+
+    fn entry(&self, position: Position) -> Result<Entry> {
+        let Position { id, shape, start, end, .. } = position;
+        match &self.loaded {
+            Some(loaded) => Ok(Entry::new(id, Arc::clone(&loaded.chunk), shape, start, end)),
+            None => Err(self.corrupt(0, Corruption::Malformed("an entry of no block"))),
+        }
+    }
+}
+
+/// Reads and decodes blocks; `None` if there are none. Returns how many blocks it were.
+fn load(opened: &Opened, blocks: std::ops::Range<usize>, next_ordinal: u64) -> Result<Option<(Loaded, usize)>> {
+    let Opened { segment, end } = opened;
+    let parts: Vec<Part> = blocks.map_while(|at| segment.part(at, *end)).collect();
+    let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return Ok(None) };
+    let len = usize::try_from(last.end - first.start).unwrap_or(usize::MAX);
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(len)
+        .map_err(|_| Error::io("read", &segment.path, std::io::Error::from(std::io::ErrorKind::OutOfMemory)))?;
+    bytes.resize(len, 0);
+    segment.read_at(first.start, &mut bytes)?;
+    let chunk = Chunk { bytes, shapes: segment.shapes() };
+    let mut decoder =
+        Decoder { opened, chunk: &chunk, start: first.start, next_ordinal, items: Vec::with_capacity(len / 64) };
+    for part in &parts {
+        decoder.part(part);
+    }
+    let items = decoder.items;
+    Ok(Some((Loaded { chunk: Arc::new(chunk), items }, parts.len())))
+}
+
+struct Decoder<'a> {
+    opened: &'a Opened,
+    chunk: &'a Chunk,
+    /// The offset of the chunk in the file.
+    start: u64,
+    next_ordinal: u64,
+    items: Vec<Item>,
+}
+
+impl Decoder<'_> {
+    fn part(&mut self, part: &Part) {
+        let (from, to) = ((part.start - self.start) as usize, (part.end - self.start) as usize);
+        let bytes = self.chunk.bytes.get(from..to).unwrap_or_default();
+        let verified = part.crc.is_some_and(|crc| crc == crc32fast::hash(bytes));
+        let mut ordinal = part.ordinal;
+        let mut at = from;
+        let mut sound = true;
+        while at < to {
+            match self.frame(at, to, ordinal, verified, sound) {
+                Ok((len, next)) => {
+                    at += len;
+                    ordinal = next;
+                    sound = true;
+                }
+                Err(what) => {
+                    if sound {
+                        self.items.push(Item::Damage { offset: self.start + at as u64, what });
+                    }
+                    sound = false;
+                    at = self.next_frame(at + 1, to);
+                }
+            }
+        }
+    }
+
+    /// Decodes the frame at a place of the chunk; returns its length and the ordinal after it.
+    #[inline]
+    fn frame(
+        &mut self,
+        at: usize,
+        to: usize,
+        ordinal: u64,
+        verified: bool,
+        sound: bool,
+    ) -> Result<(usize, u64), Corruption> {
+        let segment = &self.opened.segment;
+        let bytes = self.chunk.bytes.get(at..to).unwrap_or_default();
+        let frame = match verified {
+            true => record::parse(bytes)?,
+            false => record::decode(bytes, segment.salt, self.start + at as u64)?,
+        };
+        // Behind damage, how many entries it took is known from where the frame says it is.
+        let missing = frame.head.position.wrapping_sub(ordinal as u16);
+        if missing != 0 && sound {
+            return Err(Corruption::Malformed("a record out of sequence"));
+        }
+        let mut ordinal = ordinal + u64::from(missing);
+        if frame.head.kind == SHAPE {
+            return Ok((frame.len, ordinal));
+        }
+        let malformed = Corruption::Malformed("entries that cannot be decoded");
+        let payload_at = at + frame.len - frame.payload.len();
+        let before = self.items.len();
+        let Some(mut entries) = Entries::new(frame.head.kind, frame.payload, segment.header.base_ms) else {
+            return Err(malformed);
+        };
+        loop {
+            let Some(entry) = entries.next(&self.chunk.shapes) else {
+                self.items.truncate(before);
+                return Err(malformed);
+            };
+            let Some(entry) = entry else { return Ok((frame.len, ordinal)) };
+            // Chunks are below 4 GiB, as segments are.
+            let (start, end) = ((payload_at + entry.start) as u32, (payload_at + entry.end) as u32);
+            if ordinal < self.next_ordinal {
+                let position = Position { id: entry.id, ordinal, shape: entry.shape, start, end };
+                self.items.push(Item::Entry(position));
+            }
+            ordinal += 1;
+        }
+    }
+
+    fn next_frame(&self, at: usize, to: usize) -> usize {
+        let bytes = self.chunk.bytes.get(..to).unwrap_or_default();
+        let mut budget = (to as u64).saturating_mul(64);
+        find_frame(bytes, at, self.opened.segment.salt, self.start, &mut budget).unwrap_or(to)
+    }
+}
+
+impl View {
+    fn is_visible(&self, ordinal: u64) -> bool {
+        self.is_live(ordinal)
+    }
+
+    /// The ordinal of the live entry with this ID.
+    pub fn find(&self, id: StreamId) -> Result<Option<u64>> {
+        Cursor::new(self.clone(), id, id)
+            .next_position()
+            .transpose()
+            .map(|found| found.map(|position| position.ordinal))
+    }
+
+    /// The ordinal of the first live entry at or above `id`; that after the last entry if there is none.
+    pub fn first_at_or_above(&self, id: StreamId) -> Result<u64> {
+        let found = Cursor::new(self.clone(), id, StreamId::MAX).next_position().transpose()?;
+        Ok(found.map_or(self.tail.next_ordinal, |position| position.ordinal))
+    }
+}

@@ -1,0 +1,216 @@
+//! The entries of one stream, in segments.
+//!
+//! One thread at a time appends, through the [`Appender`](append::Appender). Readers work on a [`View`]: a list of
+//! segments that nobody changes, and the tail as it was published. They take no lock that is held during I/O of a writer.
+
+pub mod append;
+pub mod cursor;
+pub mod recovery;
+pub mod scan;
+pub mod segment;
+pub mod tombstones;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::format::Identity;
+use crate::io::place::Place;
+use crate::log::segment::{Segment, Slot};
+use crate::log::tombstones::Tombstones;
+use crate::{Corruption, Error, Result, StreamId};
+
+/// How many sealed segments are kept open. Each takes up to 8 bytes of memory for a KiB of log, for its index.
+const OPEN_MAX: usize = 32;
+
+/// The end of the log as readers may see it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tail {
+    /// The active segment, by the ordinal of its first entry, and where its entries end.
+    pub segment: u64,
+    pub offset: u64,
+    /// The ordinal after the last entry.
+    pub next_ordinal: u64,
+    /// The lowest ordinal that is not trimmed.
+    pub floor: u64,
+    pub last_id: StreamId,
+    pub entries_added: u64,
+}
+
+type Slots = Arc<Vec<Arc<Slot>>>;
+
+/// The log of a stream, for reading.
+#[derive(Debug)]
+pub struct Log {
+    pub place: Arc<Place>,
+    pub incarnation: Identity,
+    /// In ascending order; the last one is active.
+    slots: RwLock<Slots>,
+    tail: Mutex<Tail>,
+    pub tombstones: RwLock<Tombstones>,
+    /// The sealed segments that are open, the oldest opening first.
+    opened: Mutex<VecDeque<Arc<Slot>>>,
+}
+
+impl Log {
+    pub fn new(place: Arc<Place>, incarnation: Identity, slots: Vec<Arc<Slot>>, tail: Tail) -> Self {
+        Self {
+            place,
+            incarnation,
+            slots: RwLock::new(Arc::new(slots)),
+            tail: Mutex::new(tail),
+            tombstones: RwLock::default(),
+            opened: Mutex::default(),
+        }
+    }
+
+    /// Lets readers see the log up to there; never back.
+    #[inline]
+    pub fn publish(&self, tail: Tail) {
+        let mut published = self.tail.lock();
+        if (tail.segment, tail.next_ordinal) >= (published.segment, published.next_ordinal) {
+            *published = tail;
+        }
+    }
+
+    /// Lets readers see the log up to its end, which is in a new segment and synced. Nobody publishes less afterwards,
+    /// but for the segment: it is the same ordinal.
+    pub fn publish_segment(&self, tail: Tail) {
+        *self.tail.lock() = tail;
+    }
+
+    #[inline]
+    pub fn tail(&self) -> Tail {
+        *self.tail.lock()
+    }
+
+    /// What readers may see now.
+    pub fn view(self: &Arc<Self>) -> View {
+        // The tail first: the list that is read after it holds at least the segments it counts.
+        let tail = self.tail();
+        self.view_to(tail)
+    }
+
+    /// What is there up to a tail, which need not have been published.
+    pub fn view_to(self: &Arc<Self>, tail: Tail) -> View {
+        View { log: Arc::clone(self), slots: Arc::clone(&self.slots.read()), tail }
+    }
+
+    pub fn slots(&self) -> Slots {
+        Arc::clone(&self.slots.read())
+    }
+
+    /// Takes segments out of the list, and adds the one that is active from now on, at once.
+    pub fn replace(&self, removed: &[u64], active: Arc<Segment>) {
+        let mut slots = self.slots.write();
+        let mut list: Vec<_> = slots.iter().filter(|slot| !removed.contains(&slot.base)).map(Arc::clone).collect();
+        if let Some(sealed) = list.last() {
+            sealed.close();
+        }
+        list.push(Arc::new(Slot::opened(active)));
+        *slots = Arc::new(list);
+    }
+
+    /// Takes segments out of the list; whoever reads them goes on.
+    pub fn remove(&self, bases: &[u64]) {
+        let mut slots = self.slots.write();
+        let list = slots.iter().filter(|slot| !bases.contains(&slot.base)).map(Arc::clone).collect();
+        *slots = Arc::new(list);
+    }
+
+    /// The number of entries that are neither trimmed nor deleted.
+    pub fn len(&self, tail: &Tail) -> u64 {
+        self.live(tail.floor, tail.next_ordinal)
+    }
+
+    /// The number of entries from one ordinal to before another that are not deleted.
+    pub fn live(&self, from: u64, to: u64) -> u64 {
+        to.saturating_sub(from) - self.tombstones.read().count(from..to)
+    }
+
+    fn open_slot(&self, slot: &Arc<Slot>, next_base: Option<u64>) -> Result<Arc<Segment>> {
+        let was_open = slot.is_open();
+        let segment = slot.open(&self.place, &self.incarnation, next_base)?;
+        if !was_open {
+            next_base.map_or(Ok(()), |next_base| self.check_gap(&segment, next_base))?;
+            let mut opened = self.opened.lock();
+            opened.push_back(Arc::clone(slot));
+            if opened.len() > OPEN_MAX
+                && let Some(oldest) = opened.pop_front()
+            {
+                oldest.close();
+            }
+        }
+        Ok(segment)
+    }
+}
+
+impl Log {
+    /// Entries between a segment and the next must be dead, or a segment is missing.
+    fn check_gap(&self, segment: &Segment, next_base: u64) -> Result<()> {
+        let end = segment.header.base + segment.sealed_entries.load(std::sync::atomic::Ordering::Acquire);
+        if self.live(end.max(self.tail().floor), next_base) > 0 {
+            let path = self.place.full(crate::format::file_name::File::Segment(end).name());
+            return Err(Error::corrupt(&path, 0, Corruption::Missing));
+        }
+        Ok(())
+    }
+}
+
+/// The log as it was at one moment, but for deletions since.
+#[derive(Clone, Debug)]
+pub struct View {
+    pub log: Arc<Log>,
+    slots: Slots,
+    pub tail: Tail,
+}
+
+/// A segment of a [`View`].
+#[derive(Clone, Debug)]
+pub struct Opened {
+    pub segment: Arc<Segment>,
+    /// Where its entries end.
+    pub end: u64,
+}
+
+impl View {
+    /// The number of segments.
+    pub fn segments(&self) -> usize {
+        self.slots.partition_point(|slot| slot.base <= self.tail.segment)
+    }
+
+    /// Opens a segment by its place in the list.
+    pub fn open(&self, at: usize) -> Result<Option<Opened>> {
+        let Some(slot) = self.slots.get(at).filter(|slot| slot.base <= self.tail.segment) else { return Ok(None) };
+        let next_base = self.slots.get(at + 1).map(|next| next.base);
+        let segment = self.log.open_slot(slot, next_base)?;
+        let tail = if slot.base == self.tail.segment { self.tail.offset } else { u64::MAX };
+        let end = segment.end(tail);
+        Ok(Some(Opened { segment, end }))
+    }
+
+    /// The place of the segment in which the first entry at or above `id` is, if there is one.
+    pub fn segment_of(&self, id: StreamId) -> Result<usize> {
+        // Bisects for the last segment whose IDs may reach down to `id`.
+        let (mut low, mut high) = (0, self.segments());
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            match self.slots.get(middle) {
+                Some(slot) if slot.previous_id(&self.log.place)? < id => low = middle,
+                _ => high = middle,
+            }
+        }
+        Ok(low)
+    }
+
+    /// Whether an entry is neither trimmed nor deleted.
+    pub fn is_live(&self, ordinal: u64) -> bool {
+        ordinal >= self.tail.floor && !self.log.tombstones.read().contains(ordinal)
+    }
+
+    /// For messages and statistics: the first segment that may hold live entries.
+    pub fn first_segment(&self) -> usize {
+        self.slots.partition_point(|slot| slot.base <= self.tail.floor).saturating_sub(1)
+    }
+}

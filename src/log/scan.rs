@@ -1,0 +1,414 @@
+//! Reading a segment from front to back with every check there is.
+
+use std::path::Path;
+
+use crate::format::codec::Reader;
+use crate::format::entries::{self, Entries, Seal, Shapes, decode_shape};
+use crate::format::header::{HEADER_LEN, Header};
+use crate::format::index::{BLOCK_LEN, Block, Index};
+use crate::format::record::{self, FRAME_LEN_MIN, Flaw, Frame, Head, Salt};
+use crate::io::File;
+use crate::{Corruption, Error, Result, StreamId};
+
+/// How much is read at a time, in bytes.
+const CHUNK_LEN: usize = 256 << 10;
+
+/// The blocks of a segment, found as its frames go by. The last one is open: its checksum is not known yet.
+#[derive(Debug, Default)]
+pub struct Blocks {
+    pub list: Vec<Block>,
+    /// There is damage in the open block.
+    damaged: bool,
+}
+
+impl Blocks {
+    /// All blocks of a sealed segment.
+    pub fn of(list: Vec<Block>) -> Self {
+        Self { list, damaged: false }
+    }
+
+    /// To be called for each frame with entries; `ordinal` is that of its first one, from 0 within the segment.
+    pub fn frame(
+        &mut self,
+        file: &dyn File,
+        offset: u64,
+        first_id: StreamId,
+        ordinal: u64,
+        scratch: &mut Vec<u8>,
+    ) -> std::io::Result<()> {
+        if self.list.last().is_some_and(|open| offset < u64::from(open.offset) + BLOCK_LEN) {
+            return Ok(());
+        }
+        let finished = self.finish(file, offset, scratch);
+        // Segments are below 4 GiB: see `capacity_for`.
+        self.list.push(Block { first_id, offset: offset as u32, ordinal: ordinal as u32, crc: 0 });
+        finished
+    }
+
+    /// Gives the open block its checksum; one that does not fit if there was damage in it, or if it cannot be read, so
+    /// that its frames are checked one by one.
+    pub fn finish(&mut self, file: &dyn File, end: u64, scratch: &mut Vec<u8>) -> std::io::Result<()> {
+        let Some(open) = self.list.last_mut() else { return Ok(()) };
+        open.crc = block_crc(file, open, end, scratch)?;
+        if std::mem::take(&mut self.damaged) {
+            open.crc = !open.crc;
+        }
+        Ok(())
+    }
+}
+
+/// The checksum of the bytes of a block.
+fn block_crc(file: &dyn File, block: &Block, end: u64, scratch: &mut Vec<u8>) -> std::io::Result<u32> {
+    let len = usize::try_from(end - u64::from(block.offset)).unwrap_or(usize::MAX);
+    scratch.resize(len, 0);
+    file.read_at(u64::from(block.offset), scratch)?;
+    Ok(crc32fast::hash(scratch))
+}
+
+/// Why a scan ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// At the seal.
+    Sealed(Seal),
+    /// At zeros, or the end of the file.
+    Blank,
+    /// At a frame that depends on a change the journal does not have.
+    AheadOfJournal,
+    /// At bytes that are no valid frame.
+    Flawed(Corruption),
+}
+
+/// What a scan found.
+#[derive(Debug)]
+pub struct Scan {
+    pub blocks: Blocks,
+    pub shapes: Shapes,
+    /// The ordinal after the last entry.
+    pub next_ordinal: u64,
+    /// The last ID, or the header's previous one if there are no entries.
+    pub last_id: StreamId,
+    /// The offset after the last good frame.
+    pub tail: u64,
+    /// The highest trim floor a frame carried, or the header's.
+    pub floor: u64,
+    /// The highest watermark a frame carried.
+    pub synced: u64,
+    /// The change up to which the entries depend on the journal.
+    pub peer: u64,
+    pub ending: Ending,
+}
+
+/// Reads frames until something ends it. `peer_max` is the number of changes the journal has.
+pub fn scan(header: &Header, file: &dyn File, path: &Path, peer_max: u64) -> Result<Scan> {
+    let len = file.len().map_err(|error| Error::io("look at", path, error))?;
+    let mut scanner = Scanner::new(header, file, peer_max);
+    scanner.run(len).map_err(|error| Error::io("read", path, error))?;
+    Ok(scanner.found)
+}
+
+struct Scanner<'a> {
+    header: &'a Header,
+    file: &'a dyn File,
+    peer_max: u64,
+    /// All shapes of the segment, where they are known beforehand.
+    known_shapes: Option<Shapes>,
+    scratch: Vec<u8>,
+    found: Scan,
+}
+
+impl<'a> Scanner<'a> {
+    fn new(header: &'a Header, file: &'a dyn File, peer_max: u64) -> Self {
+        let found = Scan {
+            blocks: Blocks::default(),
+            shapes: Shapes::default(),
+            next_ordinal: header.base,
+            last_id: header.previous_id,
+            tail: HEADER_LEN as u64,
+            floor: header.floor,
+            synced: HEADER_LEN as u64,
+            peer: header.peer,
+            ending: Ending::Blank,
+        };
+        Self { header, file, peer_max, known_shapes: None, scratch: Vec::new(), found }
+    }
+
+    fn run(&mut self, len: u64) -> std::io::Result<()> {
+        let mut buffer = Vec::new();
+        let salt = Salt::of(&self.header.file);
+        // Where the buffer begins in the file, and how much of it has been taken.
+        let (mut start, mut taken) = (self.found.tail, 0);
+        loop {
+            let rest = buffer.get(taken..).unwrap_or_default();
+            match record::decode(rest, salt, self.found.tail) {
+                Ok(frame) => {
+                    let frame_len = frame.len;
+                    if let Some(ending) = self.frame(&frame)? {
+                        self.found.ending = ending;
+                        return Ok(());
+                    }
+                    self.found.tail += frame_len as u64;
+                    taken += frame_len;
+                }
+                Err(flaw) => {
+                    let wanted = match flaw {
+                        Flaw::Short(wanted) => wanted,
+                        Flaw::Blank => FRAME_LEN_MIN,
+                        _ => 0,
+                    };
+                    let there = len.saturating_sub(self.found.tail);
+                    if wanted <= rest.len() || rest.len() as u64 >= there || wanted as u64 > there {
+                        self.found.ending =
+                            if flaw == Flaw::Blank { Ending::Blank } else { Ending::Flawed(flaw.into()) };
+                        return Ok(());
+                    }
+                    start += taken as u64;
+                    taken = 0;
+                    read_chunk(self.file, start, there, wanted, &mut buffer)?;
+                }
+            }
+        }
+    }
+
+    /// Takes a frame in; says why the scan ends here if it does.
+    fn frame(&mut self, frame: &Frame<'_>) -> std::io::Result<Option<Ending>> {
+        let peer = frame.head.peer.map_or(self.found.peer, |peer| self.header.peer.saturating_add(peer));
+        if peer > self.peer_max {
+            return Ok(Some(Ending::AheadOfJournal));
+        }
+        if frame.head.position != self.found.next_ordinal as u16 {
+            return Ok(Some(Ending::Flawed(Corruption::Malformed("a record out of sequence"))));
+        }
+        let ending = match frame.head.kind {
+            entries::ENTRY | entries::BATCH => self.entries(frame)?,
+            entries::SHAPE if self.known_shapes.is_some() => None,
+            entries::SHAPE => decode_shape(frame.payload)
+                .and_then(|(number, names)| self.found.shapes.define(number, names))
+                .map_or(Some("a list of names that is none"), |()| None),
+            entries::SEAL => return Ok(Some(self.seal(frame.payload))),
+            _ => Some("a record of a kind that is not known"),
+        };
+        if let Some(what) = ending {
+            return Ok(Some(Ending::Flawed(Corruption::Malformed(what))));
+        }
+        let before = frame.head.synced.unwrap_or(u64::MAX);
+        self.found.synced = self.found.synced.max(self.found.tail.saturating_sub(before));
+        self.found.peer = peer;
+        Ok(None)
+    }
+
+    fn entries(&mut self, frame: &Frame<'_>) -> std::io::Result<Option<&'static str>> {
+        let Some(checked) = check_entries(frame, self.header.base_ms, &self.found.shapes, self.found.last_id) else {
+            return Ok(Some("entries that cannot be decoded"));
+        };
+        let ordinal = self.found.next_ordinal - self.header.base;
+        self.found.blocks.frame(self.file, self.found.tail, checked.first_id, ordinal, &mut self.scratch)?;
+        self.found.next_ordinal += checked.count;
+        self.found.last_id = checked.last_id;
+        if let Some(before) = frame.head.floor {
+            self.found.floor = self.found.floor.max(self.found.next_ordinal.saturating_sub(before));
+        }
+        Ok(None)
+    }
+
+    fn seal(&self, payload: &[u8]) -> Ending {
+        match Seal::decode(payload) {
+            Some(seal)
+                if seal.entries == self.found.next_ordinal - self.header.base
+                    && seal.last_id == self.found.last_id
+                    && seal.shapes == self.found.shapes =>
+            {
+                Ending::Sealed(seal)
+            }
+            _ => Ending::Flawed(Corruption::Malformed("a seal that does not fit its segment")),
+        }
+    }
+}
+
+/// Fills `buffer` with a chunk from `start`, of which `there` bytes are in the file and `wanted` are needed.
+fn read_chunk(file: &dyn File, start: u64, there: u64, wanted: usize, buffer: &mut Vec<u8>) -> std::io::Result<()> {
+    let len = usize::try_from(there).unwrap_or(usize::MAX).min(wanted.max(CHUNK_LEN));
+    buffer.clear();
+    buffer.try_reserve(len).map_err(|_| std::io::Error::from(std::io::ErrorKind::OutOfMemory))?;
+    buffer.resize(len, 0);
+    file.read_at(start, buffer)
+}
+
+/// What the entries of a frame are, when all of them are valid and in order.
+#[derive(Clone, Copy, Debug)]
+pub struct Checked {
+    pub count: u64,
+    pub first_id: StreamId,
+    pub last_id: StreamId,
+}
+
+/// `None` if the entries of a frame are malformed or their IDs not above `previous` and each other.
+pub fn check_entries(frame: &Frame<'_>, base_ms: u64, shapes: &Shapes, previous: StreamId) -> Option<Checked> {
+    let mut entries = Entries::new(frame.head.kind, frame.payload, base_ms)?;
+    let (mut count, mut first_id, mut last_id) = (0, None, previous);
+    while let Some(entry) = entries.next(shapes)? {
+        if entry.id <= last_id {
+            return None;
+        }
+        count += 1;
+        first_id.get_or_insert(entry.id);
+        last_id = entry.id;
+    }
+    Some(Checked { count, first_id: first_id?, last_id })
+}
+
+/// What is left of a segment behind a flaw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beyond {
+    /// Valid frames were found.
+    pub frames: bool,
+    /// The highest watermark that one of them carries.
+    pub synced: u64,
+    /// A seal was among them.
+    pub sealed: bool,
+    /// The highest ID that one of them begins with.
+    pub highest_id: StreamId,
+}
+
+/// How many bytes may be checksummed in vain while looking for frames, for each byte of the file.
+const SEARCH_FACTOR: u64 = 64;
+
+/// Looks for valid frames behind a flaw at `from`, at any offset: their lengths are not known.
+pub fn look_beyond(header: &Header, file: &dyn File, path: &Path, from: u64) -> Result<Beyond> {
+    let len = file.len().map_err(|error| Error::io("look at", path, error))?;
+    let mut beyond = Beyond::default();
+    let mut bytes = Vec::new();
+    let rest = len.saturating_sub(from);
+    read_chunk(file, from, rest, usize::try_from(rest).unwrap_or(usize::MAX), &mut bytes)
+        .map_err(|error| Error::io("read", path, error))?;
+    let salt = Salt::of(&header.file);
+    let mut budget = (bytes.len() as u64 + 4096).saturating_mul(SEARCH_FACTOR);
+    let mut at = 1;
+    while let Some(found) = find_frame(&bytes, at, salt, from, &mut budget) {
+        let Ok(frame) = record::parse(bytes.get(found..).unwrap_or_default()) else { break };
+        beyond.note(&frame, from + found as u64, header);
+        at = found + frame.len;
+    }
+    Ok(beyond)
+}
+
+impl Beyond {
+    fn note(&mut self, frame: &Frame<'_>, offset: u64, header: &Header) {
+        self.frames = true;
+        self.synced = self.synced.max(frame.head.synced.map_or(0, |before| offset.saturating_sub(before)));
+        self.sealed |= frame.head.kind == entries::SEAL;
+        let id = entries::peek_id(frame.head.kind, frame.payload, header.base_ms);
+        self.highest_id = self.highest_id.max(id.unwrap_or(StreamId::MIN));
+    }
+}
+
+/// The place of the next valid frame in `bytes` from `at` on; `bytes` begin at `offset` of the file.
+pub fn find_frame(bytes: &[u8], at: usize, salt: Salt, offset: u64, budget: &mut u64) -> Option<usize> {
+    let mut at = at;
+    while at < bytes.len() {
+        let rest = bytes.get(at..)?;
+        // Zeros are no frame; skip them without looking at each.
+        let blank = rest.iter().take_while(|&&byte| byte == 0).count();
+        if blank > FRAME_LEN_MIN {
+            at += blank - FRAME_LEN_MIN;
+            continue;
+        }
+        if let Ok(Frame { head: Head { .. }, len, .. }) = record::parse(rest) {
+            *budget = budget.checked_sub(len as u64)?;
+            if record::decode(rest, salt, offset + at as u64).is_ok() {
+                return Some(at);
+            }
+        }
+        at += 1;
+    }
+    None
+}
+
+/// The index of a sealed segment, made from its frames.
+///
+/// Damage is left to those who read there: the block that holds it gets a checksum that does not fit.
+pub fn rebuild_index(header: &Header, file: &dyn File, path: &Path, next_base: Option<u64>) -> Result<Index> {
+    let mut found = scan(header, file, path, u64::MAX)?;
+    let intact =
+        matches!(found.ending, Ending::Sealed(_)) && next_base.is_none_or(|next_base| found.next_ordinal <= next_base);
+    if !intact {
+        found = salvage(header, file, path, next_base)?;
+    }
+    found.blocks.finish(file, found.tail, &mut Vec::new()).map_err(|error| Error::io("read", path, error))?;
+    let entries = (found.next_ordinal - header.base) as u32;
+    Ok(Index { end: found.tail, entries, blocks: found.blocks.list, shapes: found.shapes })
+}
+
+/// Scans a damaged segment that ends at `next_base` or, as its seal says, before; goes on behind each flaw.
+fn salvage(header: &Header, file: &dyn File, path: &Path, next_base: Option<u64>) -> Result<Scan> {
+    let wrap = |error| Error::io("read", path, error);
+    let len = file.len().map_err(wrap)?;
+    let mut bytes = Vec::new();
+    read_chunk(file, 0, len, usize::try_from(len).unwrap_or(usize::MAX), &mut bytes).map_err(wrap)?;
+    let salt = Salt::of(&header.file);
+    let mut scanner = Scanner::new(header, file, u64::MAX);
+    let seal = last_seal(&bytes, salt);
+    let sealed_end = seal.as_ref().map(|seal| header.base.saturating_add(seal.entries));
+    let next_base = [sealed_end, next_base].into_iter().flatten().min();
+    if let Some(seal) = seal {
+        scanner.found.shapes = seal.shapes.clone();
+        scanner.known_shapes = Some(seal.shapes);
+    }
+    let mut budget = (bytes.len() as u64 + 4096).saturating_mul(SEARCH_FACTOR);
+    let mut at = HEADER_LEN;
+    while next_base.is_none_or(|next_base| scanner.found.next_ordinal < next_base) {
+        let Some(next) = find_frame(&bytes, at, salt, 0, &mut budget) else { break };
+        scanner.found.blocks.damaged |= next > at;
+        let Ok(frame) = record::parse(bytes.get(next..).unwrap_or_default()) else { break };
+        if frame.head.kind == entries::SEAL {
+            break;
+        }
+        // What the damage took is known from where the next frame says it is.
+        let missing = frame.head.position.wrapping_sub(scanner.found.next_ordinal as u16);
+        scanner.found.next_ordinal += u64::from(missing);
+        scanner.found.tail = next as u64;
+        if scanner.frame(&frame).map_err(wrap)?.is_some() {
+            scanner.found.blocks.damaged = true;
+        }
+        at = next + frame.len;
+        scanner.found.tail = at as u64;
+    }
+    let mut found = scanner.found;
+    if let Some(next_base) = next_base.filter(|&next_base| next_base != found.next_ordinal) {
+        found.blocks.damaged = true;
+        found.next_ordinal = next_base;
+        found.tail = len;
+    }
+    Ok(found)
+}
+
+/// The seal at the end of a segment, of which any part may be damaged.
+fn last_seal(bytes: &[u8], salt: Salt) -> Option<Seal> {
+    // A seal is SHAPES_LEN_MAX and some bytes at the most.
+    let from = bytes.len().saturating_sub(128 << 10).max(HEADER_LEN);
+    let mut budget = (bytes.len() as u64).saturating_mul(SEARCH_FACTOR);
+    let mut at = from;
+    while let Some(found) = find_frame(bytes, at, salt, 0, &mut budget) {
+        let frame = record::parse(bytes.get(found..)?).ok()?;
+        if frame.head.kind == entries::SEAL {
+            return Seal::decode(frame.payload);
+        }
+        at = found + frame.len;
+    }
+    None
+}
+
+/// Whether everything from `from` to the end of the file is zero.
+pub fn is_blank_from(file: &dyn File, path: &Path, from: u64) -> Result<bool> {
+    let len = file.len().map_err(|error| Error::io("look at", path, error))?;
+    let mut buffer = Vec::new();
+    let mut at = from;
+    while at < len {
+        read_chunk(file, at, len - at, CHUNK_LEN.min(usize::try_from(len - at).unwrap_or(CHUNK_LEN)), &mut buffer)
+            .map_err(|error| Error::io("read", path, error))?;
+        if Reader::new(&buffer).rest().iter().any(|&byte| byte != 0) {
+            return Ok(false);
+        }
+        at += buffer.len() as u64;
+    }
+    Ok(true)
+}

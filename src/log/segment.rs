@@ -1,0 +1,223 @@
+//! One file of the log: its header, its index, and its bytes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::format::entries::Shapes;
+use crate::format::file_name::File as FileName;
+use crate::format::header::{BadHeader, HEADER_LEN, Header, Kind};
+use crate::format::index::Index;
+use crate::format::record::Salt;
+use crate::io::place::Place;
+use crate::io::{Access, File};
+use crate::log::scan::{self, Blocks};
+use crate::{Corruption, Error, Result, StreamId};
+
+/// The most an index may take, in bytes: that of a segment of 4 GiB.
+const INDEX_LEN_MAX: u64 = 64 << 20;
+
+/// A segment that is open for reading, and for writing while it is the active one.
+#[derive(Debug)]
+pub struct Segment {
+    pub header: Header,
+    pub salt: Salt,
+    pub file: Arc<dyn File>,
+    /// For messages.
+    pub path: PathBuf,
+    pub table: RwLock<Table>,
+    /// Where the entries end, once it is sealed.
+    pub sealed_end: AtomicU64,
+    /// How far it is known to be synced.
+    pub synced: AtomicU64,
+    /// How many entries it has, once it is sealed.
+    pub sealed_entries: AtomicU64,
+}
+
+/// What is known of the frames of a segment. While it is active, only what has been published may be relied on.
+#[derive(Debug, Default)]
+pub struct Table {
+    pub blocks: Blocks,
+    pub shapes: Shapes,
+}
+
+/// The frames from the beginning of a block to the next.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    pub start: u64,
+    pub end: u64,
+    /// The ordinal of its first entry.
+    pub ordinal: u64,
+    /// The checksum of its bytes, if that is known.
+    pub crc: Option<u32>,
+}
+
+const NOT_SEALED: u64 = u64::MAX;
+
+impl Segment {
+    pub fn new(header: Header, file: Arc<dyn File>, path: PathBuf, table: Table) -> Self {
+        let salt = Salt::of(&header.file);
+        let (sealed_end, synced) = (AtomicU64::new(NOT_SEALED), AtomicU64::new(HEADER_LEN as u64));
+        let sealed_entries = AtomicU64::new(0);
+        Self { header, salt, file, path, table: RwLock::new(table), sealed_end, synced, sealed_entries }
+    }
+
+    /// Where its entries end: at the seal, or at `tail` if it has none.
+    pub fn end(&self, tail: u64) -> u64 {
+        self.sealed_end.load(Ordering::Acquire).min(tail)
+    }
+
+    pub fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
+        self.file.read_at(offset, buf).map_err(|error| match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => {
+                let expected = offset + buf.len() as u64;
+                Error::corrupt(&self.path, offset, Corruption::Truncated { expected })
+            }
+            _ => Error::io("read", &self.path, error),
+        })
+    }
+
+    /// The place in the table of the last block that begins at or below `id`, or of the first one.
+    pub fn block_of(&self, id: StreamId) -> usize {
+        self.table.read().blocks.list.partition_point(|block| block.first_id <= id).saturating_sub(1)
+    }
+
+    /// The block at a place in the table, as far as it lies before `end`; `None` if there is none.
+    pub fn part(&self, at: usize, end: u64) -> Option<Part> {
+        let table = self.table.read();
+        let list = &table.blocks.list;
+        let block = list.get(at)?;
+        let next = list.get(at + 1).map(|next| u64::from(next.offset));
+        let full_end = next.unwrap_or_else(|| self.sealed_end.load(Ordering::Acquire));
+        let start = u64::from(block.offset);
+        // The checksum is that of the whole block, and not known while the block is open.
+        let crc = (full_end <= end).then_some(block.crc);
+        let ordinal = self.header.base + u64::from(block.ordinal);
+        (start < end).then_some(Part { start, end: full_end.min(end), ordinal, crc })
+    }
+
+    /// The number of blocks that begin before `end`.
+    pub fn block_count(&self, end: u64) -> usize {
+        self.table.read().blocks.list.partition_point(|block| u64::from(block.offset) < end)
+    }
+
+    pub fn shapes(&self) -> Shapes {
+        self.table.read().shapes.clone()
+    }
+}
+
+/// Reads and checks the header of a file.
+pub fn read_header(file: &dyn File, path: &std::path::Path, kind: Kind) -> Result<Header> {
+    let mut bytes = [0; HEADER_LEN];
+    file.read_at(0, &mut bytes).map_err(|error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => {
+            Error::corrupt(path, 0, Corruption::Malformed("the file is shorter than a header"))
+        }
+        _ => Error::io("read", path, error),
+    })?;
+    Header::decode(&bytes, kind).map_err(|bad| bad_header(path, bad))
+}
+
+pub fn bad_header(path: &std::path::Path, bad: BadHeader) -> Error {
+    match bad {
+        BadHeader::Damaged(what) => Error::corrupt(path, 0, Corruption::Malformed(what)),
+        BadHeader::Unsupported(what) => Error::Unsupported { path: path.to_owned(), what },
+    }
+}
+
+/// A segment's place in the log. The file is opened when it is first needed, unless it is the active one.
+#[derive(Debug)]
+pub struct Slot {
+    /// The ordinal of its first entry.
+    pub base: u64,
+    open: Mutex<Option<Arc<Segment>>>,
+    /// What the header says of the IDs before it; known once it was opened.
+    previous_id: Mutex<Option<StreamId>>,
+}
+
+impl Slot {
+    pub fn closed(base: u64) -> Self {
+        Self { base, open: Mutex::new(None), previous_id: Mutex::new(None) }
+    }
+
+    pub fn opened(segment: Arc<Segment>) -> Self {
+        let previous_id = Mutex::new(Some(segment.header.previous_id));
+        Self { base: segment.header.base, open: Mutex::new(Some(segment)), previous_id }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.open.lock().is_some()
+    }
+
+    /// Lets the file go; whoever reads it goes on.
+    pub fn close(&self) {
+        *self.open.lock() = None;
+    }
+
+    /// The ID before its first entry. IDs in the segment are above it.
+    pub fn previous_id(&self, place: &Place) -> Result<StreamId> {
+        if let Some(id) = *self.previous_id.lock() {
+            return Ok(id);
+        }
+        let name = FileName::Segment(self.base).name();
+        let file = place.open(&name, Access::Read)?;
+        let id = read_header(&*file, &place.full(&name), Kind::Segment)?.previous_id;
+        *self.previous_id.lock() = Some(id);
+        Ok(id)
+    }
+
+    /// The segment; `next_base` is the first ordinal of the next one, if that is known.
+    pub fn open(&self, place: &Place, incarnation: &[u8; 16], next_base: Option<u64>) -> Result<Arc<Segment>> {
+        let mut open = self.open.lock();
+        if let Some(segment) = &*open {
+            return Ok(Arc::clone(segment));
+        }
+        let segment = Arc::new(open_sealed(place, self.base, incarnation, next_base)?);
+        *self.previous_id.lock() = Some(segment.header.previous_id);
+        *open = Some(Arc::clone(&segment));
+        Ok(segment)
+    }
+}
+
+/// Opens a segment that has a successor, and so is sealed and was synced to its end.
+fn open_sealed(place: &Place, base: u64, incarnation: &[u8; 16], next_base: Option<u64>) -> Result<Segment> {
+    let name = FileName::Segment(base).name();
+    let path = place.full(&name);
+    let file = place.open(&name, Access::Read)?;
+    let header = read_header(&*file, &path, Kind::Segment)?;
+    if header.incarnation != *incarnation || header.base != base {
+        return Err(Error::corrupt(&path, 0, Corruption::Foreign("the segment is another stream's or out of place")));
+    }
+    let index = match read_index(place, base, &header).filter(|index| fits(base, index, next_base)) {
+        Some(index) => index,
+        None => {
+            let index = scan::rebuild_index(&header, &*file, &path, next_base)?;
+            // A cache that cannot be written is made again the next time.
+            let _ = write_index(place, base, &index.encode(&header.file));
+            index
+        }
+    };
+    let segment = Segment::new(header, file, path, Table { blocks: Blocks::of(index.blocks), shapes: index.shapes });
+    segment.sealed_entries.store(u64::from(index.entries), Ordering::Release);
+    segment.sealed_end.store(index.end, Ordering::Release);
+    Ok(segment)
+}
+
+fn fits(base: u64, index: &Index, next_base: Option<u64>) -> bool {
+    next_base.is_none_or(|next_base| base.saturating_add(u64::from(index.entries)) <= next_base)
+}
+
+fn read_index(place: &Place, base: u64, header: &Header) -> Option<Index> {
+    let bytes = place.read(FileName::Index(base).name(), INDEX_LEN_MAX).ok()??;
+    Index::decode(&bytes, &header.file)
+}
+
+/// Writes the index of a sealed segment. Not synced: one that a power loss mangles does not validate.
+pub fn write_index(place: &Place, base: u64, content: &[u8]) -> Result<()> {
+    let name = FileName::Index(base);
+    let file = place.create(name.new_name(), content.len() as u64)?;
+    file.write_at(0, content).map_err(|error| Error::io("write to", &place.full(name.new_name()), error))?;
+    place.rename(name.new_name(), name.name())
+}
