@@ -1,0 +1,411 @@
+//! The journal file: appending changes, replaying them, and beginning a new generation.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::format::file_name::File as FileName;
+use crate::format::header::{HEADER_LEN, Header, Kind};
+use crate::format::journal::{Change, DEAD_RUNS_MAX, State, runs_of};
+use crate::format::record::{self, Flaw, Head, Salt};
+use crate::io::place::Place;
+use crate::io::{Access, File};
+use crate::log::segment::read_header;
+use crate::log::tombstones::Tombstones;
+use crate::{Corruption, Error, Result, StreamId};
+
+/// The room a journal has ahead of its end at least, in bytes, so that changes succeed on a full disk.
+const RESERVE: u64 = 2048;
+/// The room a generation begins with, and the most it grows by at once.
+const CAPACITY_FIRST: u64 = 4096;
+const GROWTH_MAX: u64 = 1 << 20;
+/// A new generation pays when the old one has this many times the bytes of its checkpoint, and at least so many.
+const CHECKPOINT_FACTOR: u64 = 4;
+const CHECKPOINT_BYTES_MIN: u64 = 64 << 10;
+/// The longest journal that is read, in bytes.
+const JOURNAL_LEN_MAX: u64 = 4 << 30;
+
+/// Everything of a stream that is not in its log.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Aside {
+    pub state: State,
+    pub tombstones: Tombstones,
+}
+
+impl Aside {
+    /// Takes in a change that was made when the next entry had the ordinal `next_ordinal`.
+    pub fn apply(&mut self, change: &Change, next_ordinal: u64) {
+        self.state.apply(change, next_ordinal);
+        if let Change::Delete { ordinals, .. } | Change::Dead { ordinals } = change {
+            self.tombstones.insert_runs(ordinals);
+        }
+    }
+}
+
+/// The journal of a stream, open for appending.
+#[derive(Debug)]
+pub struct Journal {
+    pub header: Header,
+    pub file: Arc<dyn File>,
+    pub path: PathBuf,
+    /// Where the next change goes.
+    pub offset: u64,
+    /// How many changes were ever made.
+    pub changes: u64,
+    /// How far it is known to be synced.
+    pub synced: Arc<AtomicU64>,
+    /// As for the log: see `Appender::unproven_end`.
+    pub unproven_end: u64,
+    salt: Salt,
+    capacity: u64,
+    checkpoint_end: u64,
+    watermark: u64,
+    peer: u64,
+    frame: Vec<u8>,
+    payload: Vec<u8>,
+}
+
+/// What identifies a new generation.
+#[derive(Clone, Copy, Debug)]
+pub struct Birth {
+    pub store: [u8; 16],
+    pub incarnation: [u8; 16],
+    pub file: [u8; 16],
+    pub generation: u64,
+    pub predecessor: [u8; 16],
+    pub changes: u64,
+    pub next_ordinal: u64,
+}
+
+impl Journal {
+    /// Writes a generation that begins with `aside`, syncs it and gives it its name. The one before is left alone.
+    pub fn create(place: &Place, birth: Birth, aside: &Aside) -> Result<Self> {
+        let header = Header {
+            kind: Kind::Journal,
+            store: birth.store,
+            incarnation: birth.incarnation,
+            file: birth.file,
+            base: birth.changes,
+            peer: birth.next_ordinal,
+            entries_added: 0,
+            previous_id: StreamId::MIN,
+            floor: 0,
+            base_ms: birth.generation,
+            predecessor: birth.predecessor,
+        };
+        let content = checkpoint(&header, aside);
+        let name = FileName::Journal(birth.generation);
+        let path = place.full(name.name());
+        let capacity = (content.len() as u64 + RESERVE).next_multiple_of(CAPACITY_FIRST);
+        let file = place.create(name.new_name(), capacity)?;
+        file.write_at(0, &content).map_err(|error| Error::io("write to", &path, error))?;
+        file.sync().map_err(|error| Error::io("sync", &path, error))?;
+        place.publish(&name.new_name(), &name.name())?;
+        let end = content.len() as u64;
+        Ok(Self {
+            salt: Salt::of(&header.file),
+            peer: header.peer,
+            changes: header.base,
+            header,
+            file,
+            path,
+            offset: end,
+            synced: Arc::new(AtomicU64::new(end)),
+            unproven_end: 0,
+            capacity,
+            checkpoint_end: end,
+            watermark: end,
+            frame: Vec::new(),
+            payload: Vec::new(),
+        })
+    }
+
+    /// Whether a new generation would be much smaller, or this one has grown beyond what is read.
+    pub fn wants_checkpoint(&self) -> bool {
+        self.offset > CHECKPOINT_BYTES_MIN.max(self.checkpoint_end.saturating_mul(CHECKPOINT_FACTOR))
+    }
+
+    /// Appends a change that was made when the next entry had the ordinal `next_ordinal`.
+    ///
+    /// After an error nothing has been appended.
+    pub fn append(&mut self, change: &Change, next_ordinal: u64) -> Result<()> {
+        self.payload.clear();
+        change.put(&mut self.payload);
+        self.frame.clear();
+        let synced = self.synced.load(Ordering::Acquire);
+        let head = Head {
+            kind: change.kind(),
+            position: self.changes as u16,
+            synced: (synced > self.watermark).then(|| self.offset - synced),
+            peer: (next_ordinal > self.peer).then(|| next_ordinal - self.header.peer),
+            floor: None,
+        };
+        record::encode(&mut self.frame, self.salt, self.offset, &head, &[&self.payload]);
+        self.make_room(self.frame.len() as u64)?;
+        if let Err(error) = self.file.write_at(self.offset, &self.frame) {
+            let error = Error::io("write to", &self.path, error);
+            let zeros = vec![0; self.frame.len()];
+            return Err(match self.file.write_at(self.offset, &zeros) {
+                Ok(()) => error,
+                Err(source) => Error::Io { action: "write to", path: self.path.clone(), source },
+            });
+        }
+        self.watermark = synced;
+        self.peer = next_ordinal;
+        self.offset += self.frame.len() as u64;
+        self.changes += 1;
+        Ok(())
+    }
+
+    /// Sees to room for `len` bytes, and tries to keep a reserve beyond.
+    fn make_room(&mut self, len: u64) -> Result<()> {
+        let needed = self.offset + len;
+        if needed + RESERVE <= self.capacity {
+            return Ok(());
+        }
+        let wanted = (needed + RESERVE + self.capacity.min(GROWTH_MAX)).next_multiple_of(CAPACITY_FIRST);
+        match self.file.grow(wanted) {
+            Ok(file) => {
+                self.file = file;
+                self.capacity = wanted;
+                Ok(())
+            }
+            // The reserve is there for just this.
+            Err(_) if needed <= self.capacity => Ok(()),
+            Err(error) => Err(Error::io("extend", &self.path, error)),
+        }
+    }
+
+    /// Writes again what may be in the page cache only.
+    pub fn prove(&mut self) -> Result<()> {
+        let from = self.synced.load(Ordering::Acquire);
+        let end = std::mem::take(&mut self.unproven_end);
+        if from < end {
+            let mut bytes = vec![0; usize::try_from(end - from).unwrap_or(usize::MAX)];
+            self.file.read_at(from, &mut bytes).map_err(|error| Error::io("read", &self.path, error))?;
+            self.file.write_at(from, &bytes).map_err(|error| Error::io("write to", &self.path, error))?;
+        }
+        Ok(())
+    }
+}
+
+/// The header and the frames that a generation begins with.
+fn checkpoint(header: &Header, aside: &Aside) -> Vec<u8> {
+    let mut out = Vec::from(header.encode());
+    let mut put = |change: &Change| {
+        let mut payload = Vec::new();
+        change.put(&mut payload);
+        let head = Head { kind: change.kind(), position: header.base as u16, ..Head::default() };
+        let offset = out.len() as u64;
+        record::encode(&mut out, Salt::of(&header.file), offset, &head, &[&payload]);
+    };
+    put(&Change::State(aside.state.clone()));
+    for ordinals in runs_of(aside.tombstones.set()).chunks(DEAD_RUNS_MAX) {
+        put(&Change::Dead { ordinals: ordinals.to_vec() });
+    }
+    put(&Change::Checkpoint);
+    out
+}
+
+/// A change that was found in a journal.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub change: Change,
+    /// The ordinal the next entry had.
+    pub next_ordinal: u64,
+    /// Where its frame begins.
+    pub offset: u64,
+}
+
+/// What a journal holds.
+#[derive(Debug)]
+pub struct Replay {
+    pub header: Header,
+    pub file: Arc<dyn File>,
+    pub path: PathBuf,
+    /// The state it begins with.
+    pub checkpoint: Aside,
+    /// The changes since, all that are intact.
+    pub changes: Vec<Found>,
+    /// Where the changes begin, and the offset after the last intact one.
+    pub checkpoint_end: u64,
+    pub end: u64,
+    /// What stands there, if it is not nothing.
+    pub flaw: Option<Corruption>,
+    /// The highest watermark that an intact frame carried, also behind the flaw.
+    pub synced: u64,
+    /// The highest ID that was named behind the flaw.
+    pub highest_id: StreamId,
+}
+
+/// Reads a journal, which begins with a complete checkpoint or is damaged.
+pub fn replay(place: &Place, generation: u64, incarnation: &[u8; 16]) -> Result<Replay> {
+    let name = FileName::Journal(generation).name();
+    let path = place.full(&name);
+    let file = place.open(&name, Access::Write)?;
+    let header = read_header(&*file, &path, Kind::Journal)?;
+    if header.incarnation != *incarnation || header.base_ms != generation {
+        return Err(Error::corrupt(&path, 0, Corruption::Foreign("the journal is another stream's or out of place")));
+    }
+    let bytes = read_all(&*file, &path)?;
+    let mut reading = Reading {
+        salt: Salt::of(&header.file),
+        bytes: &bytes,
+        at: HEADER_LEN,
+        first_ordinal: header.peer,
+        next_ordinal: header.peer,
+        position: header.base as u16,
+        synced: 0,
+    };
+    let mut checkpoint = Aside::default();
+    loop {
+        let at = reading.at as u64;
+        let found = reading.next().map_err(|what| Error::corrupt(&path, at, what))?;
+        let missing =
+            || Error::corrupt(&path, at, Corruption::Malformed("the journal does not begin with a checkpoint"));
+        let found = found.filter(|found| found.change.is_checkpoint_part()).ok_or_else(missing)?;
+        if found.change == Change::Checkpoint {
+            break;
+        }
+        checkpoint.apply(&found.change, header.peer);
+    }
+    let checkpoint_end = reading.at as u64;
+    let mut changes = Vec::new();
+    let flaw = loop {
+        match reading.next() {
+            Ok(Some(found)) if found.change.is_checkpoint_part() => {
+                break Some(Corruption::Malformed("a second checkpoint"));
+            }
+            Ok(Some(found)) => changes.push(found),
+            Ok(None) => break None,
+            Err(what) => break Some(what),
+        }
+    };
+    let end = reading.at as u64;
+    let blank = bytes.get(reading.at..).unwrap_or_default().iter().all(|&byte| byte == 0);
+    let flaw = flaw.or_else(|| (!blank).then_some(Corruption::Malformed("zeros where a record should be")));
+    let (mut synced, mut highest_id) = (reading.synced, StreamId::MIN);
+    if flaw.is_some() {
+        look_beyond(&mut reading, &mut synced, &mut highest_id);
+    }
+    Ok(Replay { header, file, path, checkpoint, changes, checkpoint_end, end, flaw, synced, highest_id })
+}
+
+fn read_all(file: &dyn File, path: &Path) -> Result<Vec<u8>> {
+    let wrap = |error| Error::io("read", path, error);
+    let len = file.len().map_err(wrap)?;
+    if len > JOURNAL_LEN_MAX {
+        return Err(Error::corrupt(
+            path,
+            JOURNAL_LEN_MAX,
+            Corruption::Malformed("the journal is over the length limit"),
+        ));
+    }
+    let mut bytes = Vec::new();
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    bytes.try_reserve_exact(len).map_err(|_| wrap(std::io::ErrorKind::OutOfMemory.into()))?;
+    bytes.resize(len, 0);
+    file.read_at(0, &mut bytes).map_err(wrap)?;
+    Ok(bytes)
+}
+
+struct Reading<'a> {
+    salt: Salt,
+    bytes: &'a [u8],
+    at: usize,
+    first_ordinal: u64,
+    next_ordinal: u64,
+    position: u16,
+    synced: u64,
+}
+
+impl Reading<'_> {
+    /// The next change; `None` at zeros or the end.
+    fn next(&mut self) -> Result<Option<Found>, Corruption> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let frame = match record::decode(rest, self.salt, self.at as u64) {
+            Ok(frame) => frame,
+            Err(Flaw::Blank) => return Ok(None),
+            Err(flaw) => return Err(flaw.into()),
+        };
+        if frame.head.position != self.position {
+            return Err(Corruption::Malformed("a change out of sequence"));
+        }
+        let change = Change::decode(frame.head.kind, frame.payload)
+            .ok_or(Corruption::Malformed("a change that cannot be decoded"))?;
+        if let Some(peer) = frame.head.peer {
+            self.next_ordinal = self.first_ordinal.saturating_add(peer);
+        }
+        let offset = self.at as u64;
+        self.synced = self.synced.max(frame.head.synced.map_or(0, |before| offset.saturating_sub(before)));
+        self.position = self.position.wrapping_add(u16::from(!change.is_checkpoint_part()));
+        self.at += frame.len;
+        Ok(Some(Found { change, next_ordinal: self.next_ordinal, offset }))
+    }
+}
+
+fn look_beyond(reading: &mut Reading<'_>, synced: &mut u64, highest_id: &mut StreamId) {
+    let mut budget = (reading.bytes.len() as u64 + 4096).saturating_mul(64);
+    let mut at = reading.at + 1;
+    while let Some(found) = crate::log::scan::find_frame(reading.bytes, at, reading.salt, 0, &mut budget) {
+        let Ok(frame) = record::parse(reading.bytes.get(found..).unwrap_or_default()) else { break };
+        *synced = (*synced).max(frame.head.synced.map_or(0, |before| (found as u64).saturating_sub(before)));
+        if let Some(Change::Delete { max_deleted_id, .. }) = Change::decode(frame.head.kind, frame.payload) {
+            *highest_id = (*highest_id).max(max_deleted_id);
+        }
+        at = found + frame.len;
+    }
+}
+
+impl Replay {
+    /// The number of changes there are, also those before this generation.
+    pub fn count(&self) -> u64 {
+        self.header.base + self.changes.len() as u64
+    }
+
+    /// Drops the changes that depend on entries from `next_ordinal` on, of which the log has none; returns whether there
+    /// were any.
+    pub fn cut(&mut self, next_ordinal: u64) -> bool {
+        let keep = self.changes.partition_point(|found| found.next_ordinal <= next_ordinal);
+        let Some(first) = self.changes.get(keep) else { return false };
+        self.end = first.offset;
+        for found in self.changes.drain(keep..) {
+            if let Change::Delete { max_deleted_id, .. } = found.change {
+                self.highest_id = self.highest_id.max(max_deleted_id);
+            }
+        }
+        true
+    }
+
+    /// The state after all changes.
+    pub fn aside(&self) -> Aside {
+        let mut aside = self.checkpoint.clone();
+        for found in &self.changes {
+            aside.apply(&found.change, found.next_ordinal);
+        }
+        aside
+    }
+
+    /// Goes on appending where the changes end.
+    pub fn into_journal(self, synced: u64) -> Result<Journal> {
+        let capacity = self.file.len().map_err(|error| Error::io("look at", &self.path, error))?;
+        let peer = self.changes.last().map_or(self.header.peer, |found| found.next_ordinal);
+        let synced = synced.max(self.checkpoint_end);
+        Ok(Journal {
+            salt: Salt::of(&self.header.file),
+            changes: self.count(),
+            offset: self.end,
+            synced: Arc::new(AtomicU64::new(synced)),
+            unproven_end: self.end,
+            capacity,
+            checkpoint_end: self.checkpoint_end,
+            watermark: self.synced.max(self.checkpoint_end),
+            peer,
+            header: self.header,
+            file: self.file,
+            path: self.path,
+            frame: Vec::new(),
+            payload: Vec::new(),
+        })
+    }
+}
