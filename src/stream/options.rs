@@ -1,15 +1,8 @@
-//! One stream: its log and its groups, and the handle users hold.
+//! What calls take and return, apart from entries.
 
-use std::ops::RangeBounds;
 use std::time::Duration;
 
-use crate::{Entry, NewId, Result, SetIdConflict, StreamId};
-
-/// A handle to the stream of a name, whether or not there is such a stream yet.
-#[derive(Clone, Debug)]
-pub struct Stream {
-    _private: (),
-}
+use crate::{Entry, NewId, StreamId};
 
 /// How far to trim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +42,9 @@ impl Trim {
     pub fn before(id: StreamId) -> Self {
         Self { to: TrimTo::Before(id), approximate: false, limit: None, references: References::Keep }
     }
-    /// Remove only in blocks of 100 entries, as Redis does by default with `~`.
+    /// Stop early where only a part of a block of 100 entries would go (Redis' `~`, with its default block).
+    ///
+    /// Exact trimming costs no more here; this is for programs that count on what Redis does.
     pub fn approximately(mut self) -> Self {
         self.approximate = true;
         self
@@ -168,134 +163,4 @@ pub enum Block {
     For(Duration),
     /// Until there is something, or the store is closed.
     Forever,
-}
-
-/// A read of several streams at once; see [`Store::read`](crate::Store::read).
-#[derive(Debug)]
-#[must_use]
-pub struct Read {
-    _private: (),
-}
-
-impl Read {
-    /// Also read `stream`, from `from`.
-    pub fn stream(self, _stream: &Stream, _from: ReadFrom) -> Self {
-        todo!()
-    }
-    /// At most this many entries of each stream; 0 for no limit.
-    pub fn count(self, _count: u64) -> Self {
-        todo!()
-    }
-    /// At most this many entries of all streams together.
-    pub fn max_count(self, _count: u64) -> Self {
-        todo!()
-    }
-    /// Stop before the names and values of all entries exceed this many bytes; one entry is always returned.
-    pub fn max_size(self, _bytes: u64) -> Self {
-        todo!()
-    }
-    /// Wait when there is nothing to return.
-    pub fn block(self, _block: Block) -> Self {
-        todo!()
-    }
-    /// For each stream that has something, in the order in which they were named, its position in that order and
-    /// its entries. Empty if there is nothing, or nothing came in time.
-    pub fn run(self) -> Result<Vec<(usize, Vec<Entry>)>> {
-        todo!()
-    }
-}
-
-/// The entries between two IDs, oldest first, or newest first from the other end.
-#[derive(Debug)]
-pub struct Range {
-    _private: (),
-}
-
-impl Iterator for Range {
-    type Item = Result<Entry>;
-    fn next(&mut self) -> Option<Self::Item> {
-        todo!()
-    }
-}
-impl DoubleEndedIterator for Range {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        todo!()
-    }
-}
-
-impl Stream {
-    /// The name of the stream.
-    pub fn name(&self) -> &[u8] {
-        todo!()
-    }
-    /// Whether the stream exists (it may be empty).
-    pub fn exists(&self) -> Result<bool> {
-        todo!()
-    }
-    /// Adds an entry with an automatic ID, which is returned.
-    pub fn add<N: AsRef<[u8]>, V: AsRef<[u8]>>(&self, _fields: impl IntoIterator<Item = (N, V)>) -> Result<StreamId> {
-        todo!()
-    }
-    /// Adds an entry; `None` if the stream does not exist and is not to be created.
-    pub fn add_with<N: AsRef<[u8]>, V: AsRef<[u8]>>(
-        &self,
-        _options: AddOptions,
-        _fields: impl IntoIterator<Item = (N, V)>,
-    ) -> Result<Option<StreamId>> {
-        todo!()
-    }
-    /// Adds all entries or none, each with its own way to get an ID.
-    pub fn add_batch<F, N, V>(&self, _entries: impl IntoIterator<Item = (NewId, F)>) -> Result<Vec<StreamId>>
-    where
-        F: IntoIterator<Item = (N, V)>,
-        N: AsRef<[u8]>,
-        V: AsRef<[u8]>,
-    {
-        todo!()
-    }
-    /// The number of entries.
-    pub fn len(&self) -> Result<u64> {
-        todo!()
-    }
-    /// Whether there are no entries.
-    pub fn is_empty(&self) -> Result<bool> {
-        todo!()
-    }
-    /// The entry with this ID.
-    pub fn get(&self, _id: StreamId) -> Result<Option<Entry>> {
-        todo!()
-    }
-    /// The entries between two IDs. A missing stream has none.
-    pub fn range(&self, _ids: impl RangeBounds<StreamId>) -> Range {
-        todo!()
-    }
-    /// The oldest entry.
-    pub fn first(&self) -> Result<Option<Entry>> {
-        todo!()
-    }
-    /// The newest entry.
-    pub fn last(&self) -> Result<Option<Entry>> {
-        todo!()
-    }
-    /// Starts a read of this stream.
-    pub fn read(&self, _from: ReadFrom) -> Read {
-        todo!()
-    }
-    /// Removes the oldest entries; returns how many went.
-    pub fn trim(&self, _trim: Trim) -> Result<u64> {
-        todo!()
-    }
-    /// Deletes the entries with these IDs; returns how many there were.
-    pub fn delete(&self, _ids: impl IntoIterator<Item = StreamId>) -> Result<u64> {
-        todo!()
-    }
-    /// Sets the last ID.
-    pub fn set_id(&self, _set: SetId) -> Result<()> {
-        let _ = SetIdConflict::BelowMaxDeleted;
-        todo!()
-    }
-    /// The state of the stream.
-    pub fn info(&self) -> Result<StreamInfo> {
-        todo!()
-    }
 }

@@ -1,0 +1,99 @@
+//! What all streams of a store share.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::format::Identity;
+use crate::io::latch::Latch;
+use crate::options::Clock;
+use crate::waiters::Waiters;
+use crate::{Durability, Error, Options, Result};
+
+/// What all streams of a store share.
+pub struct Env {
+    pub durability: Durability,
+    pub segment_bytes_first: u64,
+    pub segment_bytes_max: u64,
+    pub open_streams_max: usize,
+    pub store: Identity,
+    pub latch: Latch,
+    pub waiters: Waiters,
+    closed: AtomicBool,
+    clock: Option<Arc<dyn Clock>>,
+}
+
+impl Env {
+    pub fn new(options: &Options, store: Identity) -> Self {
+        Self {
+            durability: options.durability,
+            segment_bytes_first: options.segment_bytes_first,
+            segment_bytes_max: options.segment_bytes_max,
+            open_streams_max: options.open_streams_max,
+            store,
+            latch: Latch::default(),
+            waiters: Waiters::default(),
+            closed: AtomicBool::new(false),
+            clock: options.clock.clone(),
+        }
+    }
+
+    /// Milliseconds since the Unix epoch.
+    #[inline]
+    pub fn now_ms(&self) -> u64 {
+        let now = self.clock.as_ref().map_or_else(SystemTime::now, |clock| clock.now());
+        now.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Whether operations return only when they are durable, and readers see only what is.
+    #[inline]
+    pub fn is_durable_first(&self) -> bool {
+        self.durability == Durability::Always
+    }
+
+    /// The error of every call on a closed store.
+    #[inline]
+    pub fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// The error of every write on a closed or poisoned store.
+    #[inline]
+    pub fn check_writable(&self) -> Result<()> {
+        self.check_open()?;
+        self.latch.check()
+    }
+
+    /// Closes the store; returns whether it was open.
+    pub fn close(&self) -> bool {
+        let was_open = !self.closed.swap(true, Ordering::AcqRel);
+        self.waiters.wake_all();
+        was_open
+    }
+
+    /// The result, having poisoned the store if it is a failure that leaves the disk in doubt.
+    pub fn poisoning<T>(&self, result: Result<T>) -> Result<T> {
+        if let Err(error) = &result {
+            self.latch.poison_by(error);
+        }
+        result
+    }
+}
+
+impl fmt::Debug for Env {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Env").field("durability", &self.durability).field("latch", &self.latch).finish_non_exhaustive()
+    }
+}
+
+/// 128 random bits from the operating system.
+pub fn new_identity() -> Identity {
+    let mut identity = Identity::default();
+    // It fails only where there is no source of randomness at all; time and address still tell files apart then.
+    if getrandom::fill(&mut identity).is_err() {
+        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+        identity = (nanos ^ ((&raw const identity as usize as u128) << 64)).to_le_bytes();
+    }
+    identity
+}

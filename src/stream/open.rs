@@ -1,0 +1,384 @@
+//! From a directory to a stream, and the other way round for a new one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::env::{Env, new_identity};
+use crate::format::file_name::{self, File as FileName};
+use crate::format::header::{HEADER_LEN, Header, Kind};
+use crate::format::journal::IdSet;
+use crate::format::meta::{Mark, Meta};
+use crate::group::journal::{Aside, Replay, replay};
+use crate::io::place::Place;
+use crate::io::{Access, File};
+use crate::log::Log;
+use crate::log::append::{Appender, NewEntry, Start, begin_segment, capacity_for};
+use crate::log::recovery::{Evidence, Verdict, judge};
+use crate::log::scan::{self, Beyond, Ending, Scan};
+use crate::log::segment::{Segment, Slot, Table, read_header};
+use crate::stream::commit::{Committer, Progress};
+use crate::stream::inner::{Appending, Inner, Journaling};
+use crate::stream::superblock::Superblock;
+use crate::{Corruption, Error, Result, StreamId};
+
+/// Creates a stream in an empty directory, in whose first segment `entries` will fit. Not synced as a whole.
+pub fn create(env: &Arc<Env>, place: Place, name: &[u8], entries: &[NewEntry], base_ms: u64) -> Result<Arc<Inner>> {
+    let incarnation = new_identity();
+    let meta = Meta {
+        store: env.store,
+        incarnation,
+        generation: 1,
+        ceiling: StreamId::MIN,
+        log: Mark::default(),
+        journal: Mark::default(),
+        name: name.to_vec(),
+    };
+    let superblock = Superblock::create(&place, meta)?;
+    let header = Header {
+        kind: Kind::Segment,
+        store: env.store,
+        incarnation,
+        file: new_identity(),
+        base: 1,
+        peer: 0,
+        entries_added: 0,
+        previous_id: StreamId::MIN,
+        floor: 1,
+        base_ms,
+        predecessor: [0; 16],
+    };
+    let name_of_first = FileName::Segment(1).name();
+    let path = place.full(&name_of_first);
+    let file = place.create(&name_of_first, capacity_for(entries, env.segment_bytes_first))?;
+    begin_segment(&file, &path, &header)?;
+    let segment = Arc::new(Segment::new(header, file, path, Table::default()));
+    let start = Start {
+        offset: HEADER_LEN as u64,
+        next_ordinal: 1,
+        last_id: StreamId::MIN,
+        written_id: StreamId::MIN,
+        entries_added: 0,
+        floor: 1,
+        watermark: HEADER_LEN as u64,
+        peer: 0,
+    };
+    let appender = Appender::new(Arc::clone(&segment), start)?;
+    let slots = vec![Arc::new(Slot::opened(segment))];
+    let opening = Opening { superblock, appender, slots, aside: Aside::default(), generation: 0, changes: 0 };
+    let inner = opening.into_inner(env, place, name, incarnation);
+    inner.append.lock().touched = true;
+    Ok(Arc::new(inner))
+}
+
+struct Opening {
+    superblock: Superblock,
+    appender: Appender,
+    slots: Vec<Arc<Slot>>,
+    aside: Aside,
+    generation: u64,
+    changes: u64,
+}
+
+impl Opening {
+    fn into_inner(self, env: &Arc<Env>, place: Place, name: &[u8], incarnation: [u8; 16]) -> Inner {
+        let place = Arc::new(place);
+        let tail = self.appender.tail();
+        let mut log = Log::new(Arc::clone(&place), incarnation, self.slots, tail);
+        *log.tombstones.get_mut() = self.aside.tombstones;
+        let ceiling = self.superblock.current().ceiling;
+        Inner {
+            env: Arc::clone(env),
+            name: Box::from(name),
+            place,
+            log: Arc::new(log),
+            superblock: self.superblock,
+            next_ordinal: AtomicU64::new(tail.next_ordinal),
+            append: Mutex::new(Appending { appender: self.appender, ceiling, touched: false }),
+            journal: Mutex::new(Journaling {
+                journal: None,
+                state: self.aside.state,
+                generation: self.generation,
+                frozen: false,
+            }),
+            changes: AtomicU64::new(self.changes),
+            committer: Committer::new(Progress { next_ordinal: 1, changes: 0 }),
+            turn: Mutex::new(()),
+            retired: AtomicBool::new(false),
+        }
+    }
+}
+
+/// What is in the directory of a stream.
+#[derive(Debug, Default)]
+struct Files {
+    segments: Vec<u64>,
+    journals: Vec<u64>,
+    leftovers: Vec<String>,
+}
+
+fn list(place: &Place) -> Result<Files> {
+    let mut files = Files::default();
+    let mut indexes = Vec::new();
+    for (name, _) in place.list()? {
+        match FileName::parse(&name) {
+            Some(FileName::Segment(base)) => files.segments.push(base),
+            Some(FileName::Journal(generation)) => files.journals.push(generation),
+            Some(FileName::Index(base)) => indexes.push(base),
+            None if file_name::is_new(&name) => files.leftovers.push(name),
+            // What is not ours is left alone.
+            None => {}
+        }
+    }
+    files.segments.sort_unstable();
+    files.journals.sort_unstable();
+    Ok(files)
+}
+
+/// Opens the stream in a directory, finishing what a crash interrupted.
+pub fn open(env: &Arc<Env>, place: Place, name: &[u8]) -> Result<Arc<Inner>> {
+    let superblock = Superblock::open(&place)?;
+    let meta = superblock.current();
+    if meta.store != env.store {
+        let path = place.full(file_name::META);
+        return Err(Error::corrupt(&path, 24, Corruption::Foreign("the stream belongs to another store")));
+    }
+    let files = list(&place)?;
+    let mut replay = open_journal(&place, &files, &meta)?;
+    let active = open_active(&place, &files, &meta, &mut replay)?;
+    let aside = replay.as_ref().map_or_else(Aside::default, Replay::aside);
+    let torn_journal = replay.as_ref().is_some_and(|replay| replay.flaw.is_some()) || active.journal_cut;
+    let changes = replay.as_ref().map_or(0, Replay::count);
+    let clean = active.is_clean(&meta, replay.as_ref());
+    let (sealed, torn) = (active.sealed, active.torn);
+    let tail_offset = active.found.tail;
+    let (mut appender, slots) = begin(&active, &files, &aside, &meta, replay.as_ref())?;
+    if clean {
+        appender.segment.synced.store(tail_offset, Ordering::Release);
+        appender.unproven_end = 0;
+    }
+    let generation = files.journals.last().copied().unwrap_or(0);
+    let floor = appender.floor;
+    let opening = Opening { superblock, appender, slots, aside, generation, changes };
+    let inner = opening.into_inner(env, place, name, meta.incarnation);
+    inner.log.tombstones.write().forget_below(floor);
+    if let Some(replay) = replay.filter(|_| !torn_journal) {
+        let synced = if clean { replay.end } else { replay.synced };
+        inner.journal.lock().journal = Some(replay.into_journal(synced)?);
+    }
+    check_first(&inner, &files)?;
+    let inner = Arc::new(inner);
+    if torn_journal {
+        inner.replace_journal_in_turn()?;
+    }
+    if sealed || torn {
+        inner.rotate_in_turn(&[], true)?;
+    }
+    if env.is_durable_first() {
+        inner.sync()?;
+    }
+    clean_up(&inner, &files)?;
+    Ok(inner)
+}
+
+fn open_journal(place: &Place, files: &Files, meta: &Meta) -> Result<Option<Replay>> {
+    let Some(&generation) = files.journals.last() else {
+        if meta.journal != Mark::default() {
+            return Err(Error::corrupt(&place.full(FileName::Journal(1).name()), 0, Corruption::Missing));
+        }
+        return Ok(None);
+    };
+    let replay = replay(place, generation, &meta.incarnation)?;
+    let mark = if meta.journal.file == replay.header.file { meta.journal.end } else { 0 };
+    let evidence = Evidence {
+        end: replay.end,
+        remains: replay.flaw.is_some(),
+        watermark: replay.synced,
+        mark,
+        ..Evidence::default()
+    };
+    match judge(&evidence) {
+        Verdict::Damaged { synced } => {
+            let what = replay.flaw.clone().unwrap_or(Corruption::Truncated { expected: synced });
+            Err(Error::corrupt(&replay.path, replay.end, what))
+        }
+        Verdict::Torn | Verdict::Whole => Ok(Some(replay)),
+    }
+}
+
+/// The last segment of a stream, and what a scan found in it.
+struct Active {
+    header: Header,
+    file: Arc<dyn File>,
+    path: std::path::PathBuf,
+    found: Scan,
+    beyond: Beyond,
+    sealed: bool,
+    torn: bool,
+    /// Changes that depend on lost entries were dropped.
+    journal_cut: bool,
+}
+
+fn open_active(place: &Place, files: &Files, meta: &Meta, journal: &mut Option<Replay>) -> Result<Active> {
+    let Some(&base) = files.segments.last() else {
+        return Err(Error::corrupt(&place.full(FileName::Segment(1).name()), 0, Corruption::Missing));
+    };
+    let name = FileName::Segment(base).name();
+    let path = place.full(&name);
+    let file = place.open(&name, Access::Write)?;
+    let header = read_header(&*file, &path, Kind::Segment)?;
+    if header.incarnation != meta.incarnation || header.base != base {
+        return Err(Error::corrupt(&path, 0, Corruption::Foreign("the segment is another stream's or out of place")));
+    }
+    // What the journal says of entries that were synced before it was.
+    let proven = journal.as_ref().map_or(0, |journal| {
+        let synced = journal.changes.iter().take_while(|found| found.offset < journal.synced);
+        synced.last().map_or(journal.header.peer, |found| found.next_ordinal)
+    });
+    let (found, journal_cut) = scan_consistently(&header, &*file, &path, journal)?;
+    let sealed = matches!(found.ending, Ending::Sealed(_));
+    let blank = !sealed && scan::is_blank_from(&*file, &path, found.tail)?;
+    let beyond = match sealed || blank {
+        true => Beyond::default(),
+        false => scan::look_beyond(&header, &*file, &path, found.tail)?,
+    };
+    let evidence = Evidence {
+        end: found.tail,
+        remains: !blank,
+        sealed,
+        was_sealed: beyond.sealed,
+        watermark: found.synced.max(beyond.synced),
+        mark: if meta.log.file == header.file { meta.log.end } else { 0 },
+        built_upon: proven > found.next_ordinal,
+    };
+    let torn = match judge(&evidence) {
+        Verdict::Damaged { synced } => {
+            let what = match &found.ending {
+                Ending::Flawed(what) => what.clone(),
+                Ending::AheadOfJournal => Corruption::Malformed("entries that build on changes the journal has lost"),
+                _ => Corruption::Truncated { expected: synced },
+            };
+            return Err(Error::corrupt(&path, found.tail, what));
+        }
+        Verdict::Torn => true,
+        Verdict::Whole => false,
+    };
+    Ok(Active { header, file, path, found, beyond, sealed, torn, journal_cut })
+}
+
+/// Scans the segment and cuts the journal until neither depends on what the other has lost.
+fn scan_consistently(
+    header: &Header,
+    file: &dyn File,
+    path: &std::path::Path,
+    journal: &mut Option<Replay>,
+) -> Result<(Scan, bool)> {
+    let mut journal_cut = false;
+    loop {
+        let changes = journal.as_ref().map_or(0, Replay::count);
+        let found = scan::scan(header, file, path, changes)?;
+        if !journal.as_mut().is_some_and(|journal| journal.cut(found.next_ordinal)) {
+            return Ok((found, journal_cut));
+        }
+        journal_cut = true;
+    }
+}
+
+impl Active {
+    /// Whether log and journal end just where a clean end was noted.
+    fn is_clean(&self, meta: &Meta, journal: Option<&Replay>) -> bool {
+        let journal_end =
+            journal.map_or(Mark::default(), |journal| Mark { file: journal.header.file, end: journal.end });
+        !self.torn
+            && !self.journal_cut
+            && meta.log == Mark { file: self.header.file, end: self.found.tail }
+            && meta.journal == journal_end
+    }
+}
+
+/// The appender and the list of segments.
+fn begin(
+    active: &Active,
+    files: &Files,
+    aside: &Aside,
+    meta: &Meta,
+    journal: Option<&Replay>,
+) -> Result<(Appender, Vec<Arc<Slot>>)> {
+    let found = &active.found;
+    let header = active.header.clone();
+    let table = Table { blocks: scan::Blocks::of(found.blocks.list.clone()), shapes: found.shapes.clone() };
+    let mut segment = Segment::new(header, Arc::clone(&active.file), active.path.clone(), table);
+    *segment.synced.get_mut() = found.synced;
+    if active.sealed {
+        segment.sealed_end.store(found.tail, Ordering::Release);
+        // The last block is complete, too.
+        let finished = segment.table.get_mut().blocks.finish(&*active.file, found.tail, &mut Vec::new());
+        finished.map_err(|error| Error::io("read", &active.path, error))?;
+    }
+    let segment = Arc::new(segment);
+    let lost_id = active.beyond.highest_id.max(journal.map_or(StreamId::MIN, |journal| journal.highest_id));
+    let start = Start {
+        offset: found.tail,
+        next_ordinal: found.next_ordinal,
+        last_id: last_id(found, aside.state.id_set).max(meta.ceiling).max(lost_id),
+        written_id: found.last_id,
+        entries_added: entries_added(&active.header, found, aside.state.id_set),
+        floor: found.floor.max(aside.state.floor).max(1),
+        watermark: found.synced,
+        peer: found.peer,
+    };
+    let mut appender = Appender::new(Arc::clone(&segment), start)?;
+    appender.unproven_end = found.tail;
+    let sealed_bases = files.segments.iter().take(files.segments.len() - 1);
+    let mut slots: Vec<_> = sealed_bases.map(|&base| Arc::new(Slot::closed(base))).collect();
+    slots.push(Arc::new(Slot::opened(segment)));
+    Ok((appender, slots))
+}
+
+/// The last ID that was generated: that of the last entry, unless it was set after that.
+fn last_id(found: &Scan, id_set: Option<IdSet>) -> StreamId {
+    match id_set {
+        Some(set) if set.next_ordinal >= found.next_ordinal => set.last_id,
+        _ => found.last_id,
+    }
+}
+
+/// How many entries were ever added, as a fold over the additions since it was set, or since the segment began.
+fn entries_added(header: &Header, found: &Scan, id_set: Option<IdSet>) -> u64 {
+    let (before, since) = match id_set {
+        Some(set) => (set.entries_added, set.next_ordinal),
+        None => (header.entries_added, header.base),
+    };
+    before.saturating_add(found.next_ordinal.saturating_sub(since))
+}
+
+/// The segments below the first one must be dead: trimmed, or deleted to the last entry.
+fn check_first(inner: &Inner, files: &Files) -> Result<()> {
+    let floor = inner.append.lock().appender.floor;
+    match files.segments.first() {
+        Some(&first) if first > floor && inner.log.live(floor, first) > 0 => {
+            let path = inner.place.full(FileName::Segment(floor).name());
+            Err(Error::corrupt(&path, 0, Corruption::Missing))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes what a crash has left behind, and segments in which nothing is alive.
+fn clean_up(inner: &Inner, files: &Files) -> Result<()> {
+    for name in &files.leftovers {
+        inner.place.remove(name)?;
+    }
+    let current = inner.journal.lock().generation;
+    for &generation in files.journals.iter().filter(|&&generation| generation < current) {
+        inner.place.remove(FileName::Journal(generation).name())?;
+    }
+    inner.reclaim()
+}
+
+/// Makes a new stream durable, all but the name of its directory.
+pub fn finish_creation(inner: &Inner) -> Result<()> {
+    inner.sync()?;
+    inner.place.sync()
+}

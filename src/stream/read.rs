@@ -1,0 +1,171 @@
+//! Reading what comes after an ID, from one stream or several, now or when it comes.
+
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::store::Shared;
+use crate::stream::options::{Block, ReadFrom};
+use crate::{Entry, Result, Stream, StreamId};
+
+/// A read of one or several streams; see [`Stream::read`](crate::Stream::read) and [`Store::read`](crate::Store::read).
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use streamlog::{Block, ReadFrom, Store, StreamId};
+///
+/// let store = Store::in_memory();
+/// let (orders, payments) = (store.stream("orders")?, store.stream("payments")?);
+/// payments.add([("payment", "p1")])?;
+/// let found = store
+///     .read()
+///     .stream(&orders, ReadFrom::After(StreamId::MIN))
+///     .stream(&payments, ReadFrom::After(StreamId::MIN))
+///     .count(10)
+///     .block(Block::For(Duration::from_secs(1)))
+///     .run()?;
+/// let (position, entries) = &found[0];
+/// assert_eq!((*position, entries.len()), (1, 1));
+/// # Ok::<(), streamlog::Error>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "nothing is read before `run`"]
+pub struct Read {
+    shared: Arc<Shared>,
+    streams: Vec<(Stream, ReadFrom)>,
+    count: u64,
+    max_count: u64,
+    max_size: u64,
+    block: Block,
+}
+
+impl Read {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, streams: Vec::new(), count: 0, max_count: 0, max_size: 0, block: Block::No }
+    }
+
+    /// Also read `stream`, which need not exist. A stream that is named twice is read twice.
+    pub fn stream(mut self, stream: &Stream, from: ReadFrom) -> Self {
+        self.streams.push((stream.clone(), from));
+        self
+    }
+
+    /// At most this many entries of each stream; 0 for no limit.
+    pub fn count(mut self, count: u64) -> Self {
+        self.count = count;
+        self
+    }
+
+    /// At most this many entries of all streams together; 0 for no limit.
+    pub fn max_count(mut self, count: u64) -> Self {
+        self.max_count = count;
+        self
+    }
+
+    /// Stop before the names and values of all entries exceed this many bytes; one entry is always returned. 0 for no
+    /// limit.
+    pub fn max_size(mut self, bytes: u64) -> Self {
+        self.max_size = bytes;
+        self
+    }
+
+    /// Wait when there is nothing to return.
+    pub fn block(mut self, block: Block) -> Self {
+        self.block = block;
+        self
+    }
+
+    /// For each stream that has something, in the order in which they were named, its position in that order and its
+    /// entries. Empty if there is nothing, or nothing came in time.
+    ///
+    /// A blocked read costs nothing until an entry arrives that is for it.
+    ///
+    /// # Errors
+    ///
+    /// Those of opening a stream, [`Error::Corrupt`](crate::Error::Corrupt) where entries are damaged, and
+    /// [`Error::Closed`](crate::Error::Closed) if the store is closed meanwhile.
+    pub fn run(self) -> Result<Vec<(usize, Vec<Entry>)>> {
+        let from = self.streams.iter().map(|(stream, from)| resolve(stream, *from)).collect::<Result<Vec<_>>>()?;
+        let found = self.look(&from)?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let deadline = match self.block {
+            Block::No => return Ok(found),
+            // A time that cannot be represented is as good as for ever.
+            Block::For(timeout) => Instant::now().checked_add(timeout),
+            Block::Forever => None,
+        };
+        self.wait(&from, deadline)
+    }
+
+    fn wait(&self, from: &[From], deadline: Option<Instant>) -> Result<Vec<(usize, Vec<Entry>)>> {
+        let env = self.shared.env();
+        let names = self.streams.iter().map(|(stream, _)| stream.name());
+        let after = from.iter().map(|from| match from {
+            From::After(id) => *id,
+            From::Last => StreamId::MIN,
+        });
+        let registration = env.waiters.register(names.zip(after));
+        loop {
+            // Between the first look and the registration something may have come.
+            env.check_open()?;
+            let found = self.look(from)?;
+            if !found.is_empty() || !registration.wait(deadline) {
+                return Ok(found);
+            }
+        }
+    }
+
+    fn look(&self, from: &[From]) -> Result<Vec<(usize, Vec<Entry>)>> {
+        let limit = |limit: u64| if limit == 0 { u64::MAX } else { limit };
+        let (mut count, mut size) = (limit(self.max_count), limit(self.max_size));
+        let mut found = Vec::new();
+        for (position, ((stream, _), from)) in self.streams.iter().zip(from).enumerate() {
+            let mut entries = Vec::new();
+            let each = limit(self.count).min(count);
+            let mut range = match from {
+                From::After(id) => stream.range((Bound::Excluded(*id), Bound::Unbounded)),
+                From::Last => stream.range(last_only(stream)?),
+            };
+            while (entries.len() as u64) < each
+                && let Some(entry) = range.next()
+            {
+                let entry = entry?;
+                let len = entry.fields().map(|(name, value)| (name.len() + value.len()) as u64).sum();
+                let is_first = found.is_empty() && entries.is_empty();
+                let Some(left) = size.checked_sub(len).or(is_first.then_some(0)) else { break };
+                size = left;
+                entries.push(entry);
+            }
+            count -= entries.len() as u64;
+            if !entries.is_empty() {
+                found.push((position, entries));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Where a read begins, with the end of the stream as it was when the read began.
+#[derive(Clone, Copy, Debug)]
+enum From {
+    After(StreamId),
+    Last,
+}
+
+fn resolve(stream: &Stream, from: ReadFrom) -> Result<From> {
+    Ok(match from {
+        ReadFrom::After(id) => From::After(id),
+        ReadFrom::End => From::After(stream.inner()?.map_or(StreamId::MIN, |inner| inner.log.tail().last_id)),
+        ReadFrom::Last => From::Last,
+    })
+}
+
+/// The bounds that hold just the newest entry; if there is none, everything.
+fn last_only(stream: &Stream) -> Result<(Bound<StreamId>, Bound<StreamId>)> {
+    let last = stream.last()?;
+    Ok((last.map_or(Bound::Unbounded, |entry| Bound::Included(entry.id())), Bound::Unbounded))
+}

@@ -1,0 +1,88 @@
+//! How far a trim goes: pure arithmetic over ordinals.
+
+use crate::stream::options::{References, Trim};
+
+/// Approximate trimming removes whole blocks of so many entries, as Redis does by default.
+const BLOCK: u64 = 100;
+
+/// The new floor, for a trim that, done exactly, raises it to `exact`.
+///
+/// `live` counts the entries between two ordinals. The result is between `floor` and `exact`.
+pub fn floor(trim: &Trim, floor: u64, exact: u64, live: impl Fn(u64, u64) -> u64) -> u64 {
+    if !trim.approximate || exact <= floor {
+        return exact.max(floor);
+    }
+    // Entries that may be referenced are removed one by one, so a part of a block may go.
+    let by_entry = trim.references != References::Keep;
+    let whole_blocks = ((exact - 1) / BLOCK * BLOCK + 1).max(floor);
+    let end = if by_entry { exact } else { whole_blocks };
+    let Some(limit) = trim.limit.filter(|&limit| limit > 0) else { return end };
+    let (mut reached, mut removed) = (floor, 0u64);
+    while reached < end {
+        let next = ((reached - 1) / BLOCK * BLOCK + BLOCK + 1).min(end);
+        removed = removed.saturating_add(live(reached, next));
+        if removed > limit {
+            break;
+        }
+        reached = next;
+    }
+    reached
+}
+
+/// The lowest ordinal from `floor` on from which at most `len` of the entries before `end` are alive.
+pub fn exact_by_len(floor: u64, end: u64, len: u64, live: impl Fn(u64, u64) -> u64) -> u64 {
+    let Some(excess) = live(floor, end).checked_sub(len).filter(|&excess| excess > 0) else { return floor };
+    // Bisects for the lowest ordinal before which `excess` entries are alive.
+    let (mut low, mut high) = (floor.saturating_add(excess - 1), end);
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if live(floor, middle) >= excess { high = middle } else { low = middle }
+    }
+    high
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::StreamId;
+
+    fn all(from: u64, to: u64) -> u64 {
+        to.saturating_sub(from)
+    }
+
+    /// Every third ordinal is deleted.
+    fn two_of_three(from: u64, to: u64) -> u64 {
+        (from..to).filter(|ordinal| ordinal % 3 != 0).count() as u64
+    }
+
+    #[test]
+    fn exact_by_len_leaves_that_many() {
+        assert_eq!(exact_by_len(1, 11, 4, all), 7);
+        assert_eq!(exact_by_len(1, 11, 0, all), 11);
+        assert_eq!(exact_by_len(5, 11, 100, all), 5);
+        for len in 0..=20 {
+            let floor = exact_by_len(1, 31, len, two_of_three);
+            assert_eq!(two_of_three(floor, 31), len, "to {len}");
+            assert!(floor == 1 || two_of_three(floor - 1, 31) > len, "not further than needed, to {len}");
+        }
+    }
+
+    #[test]
+    fn approximate_trims_remove_whole_blocks_of_100() {
+        let trim = Trim::to_len(0).approximately();
+        // The worked example of the reference: 250 entries.
+        assert_eq!(floor(&trim, 1, 250 - 201 + 1, all), 1);
+        assert_eq!(floor(&trim, 1, 250 - 150 + 1, all), 101);
+        assert_eq!(floor(&trim.limit(50), 101, 250, all), 101);
+        assert_eq!(floor(&trim.limit(100), 1, 250, all), 101);
+        assert_eq!(floor(&trim.limit(0), 1, 250, all), 201);
+        assert_eq!(floor(&trim.references(References::Delete), 1, 250 - 145 + 1, all), 106);
+        assert_eq!(floor(&trim, 150, 160, all), 150, "a floor within a block stays");
+    }
+
+    #[test]
+    fn exact_trims_take_no_heed_of_blocks() {
+        assert_eq!(floor(&Trim::before(StreamId::MIN), 1, 7, all), 7);
+        assert_eq!(floor(&Trim::to_len(0), 9, 7, all), 9);
+    }
+}
