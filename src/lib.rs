@@ -3,17 +3,25 @@
 
 pub mod command;
 mod entry;
+mod env;
 mod error;
 mod format;
+mod group;
 mod id;
 mod io;
+mod log;
 mod options;
 mod store;
 mod stream;
+mod waiters;
 
-pub use entry::Entry;
+pub use entry::{Entry, Fields};
 pub use error::{Corruption, Error, Result, SetIdConflict};
 pub use id::{NewId, ParseIdError, StreamId};
+#[doc(hidden)]
+pub use io::sim;
 pub use options::{Clock, Durability, Options, WriteMode};
 pub use store::{NAME_LEN_MAX, Store};
-pub use stream::{AddOptions, Block, Range, Read, ReadFrom, References, SetId, Stream, StreamInfo, Trim};
+pub use stream::{
+    AddOptions, Block, ENTRY_LEN_MAX, Range, Read, ReadFrom, References, SetId, Stream, StreamInfo, Trim,
+};

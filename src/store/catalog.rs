@@ -1,0 +1,606 @@
+//! Which streams there are, which of them are open, and the changes that concern a stream as a whole.
+//!
+//! # Locks
+//!
+//! `catalog` is a turn: it is held, also across I/O, by whoever opens, creates, deletes, renames or copies a stream, before
+//! any lock of a stream. `open` is a leaf lock.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::env::{Env, new_identity};
+use crate::format::file_name::{self, Directory, GONE_PREFIX, INTENT, INTENT_NEW, LOCK, NEW_PREFIX, STREAMS};
+use crate::format::store::{Intent, LOCK_LEN, decode_lock, encode_lock};
+use crate::io::place::Place;
+use crate::io::{Disk, File, FileKind, MemDisk, OsDisk};
+use crate::log::append::NewEntry;
+use crate::log::segment::bad_header;
+use crate::options::Durability;
+use crate::store::check_name;
+use crate::stream::inner::{Inner, Outcome};
+use crate::stream::open;
+use crate::stream::options::Trim;
+use crate::stream::superblock::Superblock;
+use crate::{Corruption, Error, NewId, Options, Result, StreamId};
+
+/// The longest intent, in bytes.
+const INTENT_LEN_MAX: u64 = 1 << 30;
+
+/// A store, shared by all its handles.
+pub struct Shared {
+    env: Arc<Env>,
+    root: Place,
+    streams: Place,
+    catalog: Mutex<()>,
+    open: Arc<Mutex<OpenStreams>>,
+    syncer: Mutex<Option<Syncer>>,
+    /// The lock lasts as long as this does.
+    lock: Mutex<Option<Arc<dyn File>>>,
+}
+
+/// The streams that are open, by name, and when each was last looked up.
+#[derive(Debug, Default)]
+struct OpenStreams {
+    by_name: HashMap<Vec<u8>, (Arc<Inner>, u64)>,
+    lookups: u64,
+}
+
+/// Opens the store in a directory of the operating system's.
+pub fn open(options: &Options, path: &Path) -> Result<Shared> {
+    let wrap = |action, error| Error::io(action, path, error);
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_dir() => {
+            return Err(Error::NotAStore { path: path.to_owned(), reason: "it is not a directory".to_owned() });
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound && options.create => {
+            create_root(path).map_err(|error| wrap("create", error))?;
+        }
+        Err(error) => return Err(wrap("open", error)),
+    }
+    let disk = OsDisk::open(path, options.write_mode).map_err(|error| wrap("open", error))?;
+    mount(options, disk, path)
+}
+
+fn create_root(path: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(path)?;
+    // The name of the directory is to survive as what is in it does.
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => std::fs::File::open(parent)?.sync_all(),
+        None => std::fs::File::open(".")?.sync_all(),
+    }
+}
+
+/// A store in memory.
+pub fn in_memory(options: &Options) -> Shared {
+    let disk = MemDisk::new();
+    let path = Path::new("memory");
+    mount(options, disk, path).unwrap_or_else(|error| unreachable!("an empty store in memory does not open: {error}"))
+}
+
+/// Opens the store on a disk, whose root is called `path` in messages.
+pub fn mount(options: &Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Shared> {
+    let root = Place::new(disk, Arc::from(path), PathBuf::new());
+    let is_new = check_root(options, &root, path)?;
+    let locked = root.disk().lock(Path::new(LOCK)).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => Error::Locked { path: path.to_owned() },
+        io::ErrorKind::InvalidInput => Error::corrupt(&root.full(LOCK), 0, Corruption::NotAFile),
+        _ => Error::io("lock", &root.full(LOCK), error),
+    })?;
+    let store = identify(&root, &*locked, is_new)?;
+    let streams = root.within(STREAMS);
+    if root.kind(STREAMS)?.is_none() {
+        root.disk().create_dir(Path::new(STREAMS)).map_err(|error| Error::io("create", &root.full(STREAMS), error))?;
+        root.sync()?;
+    }
+    let shared = Shared {
+        env: Arc::new(Env::new(options, store)),
+        root,
+        streams,
+        catalog: Mutex::new(()),
+        open: Arc::default(),
+        syncer: Mutex::new(None),
+        lock: Mutex::new(Some(locked)),
+    };
+    shared.finish_intent()?;
+    shared.remove_leftovers()?;
+    if let Durability::Interval(interval) = options.durability {
+        *shared.syncer.lock() = Some(Syncer::start(Arc::clone(&shared.env), Arc::clone(&shared.open), interval));
+    }
+    Ok(shared)
+}
+
+/// Refuses a directory that holds something else; returns whether the store is yet to be made.
+fn check_root(options: &Options, root: &Place, path: &Path) -> Result<bool> {
+    let names: Vec<String> = root.list()?.into_iter().map(|(name, _)| name).collect();
+    let not_a_store = |reason: &str| Err(Error::NotAStore { path: path.to_owned(), reason: reason.to_owned() });
+    let has = |name: &str| names.iter().any(|found| found == name);
+    match (has(LOCK), has(STREAMS)) {
+        (true, streams) => Ok(!streams),
+        (false, true) => not_a_store("there are streams, but the file LOCK is missing"),
+        // The root of a file system is as good as empty.
+        (false, false) if names.iter().all(|name| name == "lost+found") => match options.create {
+            true => Ok(true),
+            false => not_a_store("it is empty"),
+        },
+        (false, false) => not_a_store("it holds other files, and the file LOCK is missing"),
+    }
+}
+
+/// The identity of the store, from its lock file; a new one if the store is yet to be made.
+fn identify(root: &Place, lock: &dyn File, is_new: bool) -> Result<[u8; 16]> {
+    let path = root.full(LOCK);
+    let len = lock.len().map_err(|error| Error::io("look at", &path, error))?;
+    let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(LOCK_LEN + 1)];
+    lock.read_at(0, &mut bytes).map_err(|error| Error::io("read", &path, error))?;
+    match decode_lock(&bytes) {
+        Ok(store) => Ok(store),
+        // It was being made when a crash came.
+        Err(_) if is_new && is_unfinished(&bytes) => {
+            let store = new_identity();
+            lock.write_at(0, &encode_lock(&store)).map_err(|error| Error::io("write to", &path, error))?;
+            lock.sync().map_err(|error| Error::io("sync", &path, error))?;
+            root.sync()?;
+            Ok(store)
+        }
+        Err(bad) => Err(bad_header(&path, bad)),
+    }
+}
+
+/// Whether the bytes may be a part of what we were writing.
+fn is_unfinished(bytes: &[u8]) -> bool {
+    let magic = encode_lock(&[0; 16]);
+    bytes.len() <= LOCK_LEN && bytes.iter().zip(&magic).take(8).all(|(found, ours)| found == ours || *found == 0)
+}
+
+impl Shared {
+    pub fn env(&self) -> &Arc<Env> {
+        &self.env
+    }
+
+    /// Where the store is, for messages.
+    pub fn path(&self) -> PathBuf {
+        self.root.full("")
+    }
+
+    fn cached(&self, name: &[u8]) -> Option<Arc<Inner>> {
+        let mut open = self.open.lock();
+        open.lookups += 1;
+        let lookups = open.lookups;
+        let (inner, used) = open.by_name.get_mut(name)?;
+        *used = lookups;
+        Some(Arc::clone(inner))
+    }
+
+    fn insert(&self, inner: &Arc<Inner>) -> Result<()> {
+        {
+            let mut open = self.open.lock();
+            open.lookups += 1;
+            let lookups = open.lookups;
+            open.by_name.insert(inner.name.to_vec(), (Arc::clone(inner), lookups));
+        }
+        self.evict()
+    }
+
+    /// Closes the streams that were not used for longest, as long as there are too many and nobody is using them.
+    fn evict(&self) -> Result<()> {
+        loop {
+            let idle = {
+                let open = self.open.lock();
+                if open.by_name.len() <= self.env.open_streams_max {
+                    return Ok(());
+                }
+                let idle = open.by_name.values().filter(|(inner, _)| Arc::strong_count(inner) == 1);
+                idle.min_by_key(|(_, used)| *used).map(|(inner, _)| Arc::clone(inner))
+            };
+            let Some(idle) = idle else { return Ok(()) };
+            idle.retire()?;
+            self.open.lock().by_name.remove(&*idle.name);
+        }
+    }
+
+    /// The stream of this name, opened if need be; `None` if there is none.
+    pub fn find(&self, name: &[u8]) -> Result<Option<Arc<Inner>>> {
+        self.env.check_open()?;
+        if let Some(inner) = self.cached(name).filter(|inner| !inner.is_retired()) {
+            return Ok(Some(inner));
+        }
+        let _catalog = self.catalog.lock();
+        self.find_in_turn(name)
+    }
+
+    fn find_in_turn(&self, name: &[u8]) -> Result<Option<Arc<Inner>>> {
+        self.env.check_open()?;
+        if let Some(inner) = self.cached(name).filter(|inner| !inner.is_retired()) {
+            return Ok(Some(inner));
+        }
+        if !self.is_there(name)? {
+            return Ok(None);
+        }
+        let inner = open::open(&self.env, self.streams.within(file_name::escape(name)), name)?;
+        self.insert(&inner)?;
+        Ok(Some(inner))
+    }
+
+    fn is_there(&self, name: &[u8]) -> Result<bool> {
+        let directory = file_name::escape(name);
+        match self.streams.kind(&directory)? {
+            None => Ok(false),
+            Some(FileKind::Directory) => Ok(true),
+            Some(_) => Err(Error::corrupt(&self.streams.full(&directory), 0, Corruption::NotADirectory)),
+        }
+    }
+
+    pub fn exists(&self, name: &[u8]) -> Result<bool> {
+        self.env.check_open()?;
+        if self.cached(name).is_some_and(|inner| !inner.is_retired()) {
+            return Ok(true);
+        }
+        self.is_there(name)
+    }
+
+    /// The names of all streams, in ascending order.
+    pub fn names(&self) -> Result<Vec<Vec<u8>>> {
+        self.env.check_open()?;
+        let mut names = Vec::new();
+        for (directory, kind) in self.streams.list()? {
+            if kind != FileKind::Directory {
+                continue;
+            }
+            match file_name::parse_directory(&directory) {
+                Directory::Stream(name) => names.push(name),
+                // One that goes meanwhile is not there.
+                Directory::LongName => names.extend(self.long_name(&directory)?),
+                Directory::Leftover | Directory::Foreign => {}
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn long_name(&self, directory: &str) -> Result<Option<Vec<u8>>> {
+        match Superblock::open(&self.streams.within(directory)) {
+            Ok(superblock) => Ok(Some(superblock.current().name)),
+            Err(_) if self.streams.kind(directory)?.is_none() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates a stream that begins with these entries, whose IDs are filled in; `false` if there is one already.
+    ///
+    /// The stream appears with its entries in it, or not at all.
+    pub fn create_with(
+        &self,
+        name: &[u8],
+        wanted: &[NewId],
+        entries: &mut [NewEntry],
+        trim: Option<&Trim>,
+    ) -> Result<bool> {
+        let _catalog = self.catalog.lock();
+        self.env.check_writable()?;
+        if self.is_there(name)? {
+            return Ok(false);
+        }
+        let inner = self.build(
+            name,
+            |inner| match inner.add(wanted, entries, trim)? {
+                Outcome::Done(()) => Ok(()),
+                Outcome::Gone => Err(Error::Closed),
+            },
+            base_ms(wanted, &self.env),
+        )?;
+        self.env.poisoning(self.reveal(&inner, name))?;
+        self.insert(&inner)?;
+        self.env.waiters.published(name, inner.log.tail().last_id);
+        Ok(true)
+    }
+
+    /// Makes a stream in a directory that has no name yet, filled and synced; there is nothing left of it after an error.
+    fn build(&self, name: &[u8], fill: impl FnOnce(&Inner) -> Result<()>, base_ms: u64) -> Result<Arc<Inner>> {
+        let directory = format!("{NEW_PREFIX}{}", hex(&new_identity()));
+        let place = self.streams.within(&directory);
+        let created = self.streams.disk().create_dir(&self.streams.at(&directory));
+        created.map_err(|error| Error::io("create", &self.streams.full(&directory), error))?;
+        let built = open::create(&self.env, place, name, &[], base_ms).and_then(|inner| {
+            fill(&inner)?;
+            open::finish_creation(&inner)?;
+            Ok(inner)
+        });
+        if built.is_err() {
+            // What cannot be removed now is removed when the store is opened.
+            let _ = self.streams.within(&directory).remove_all();
+        }
+        built
+    }
+
+    /// Gives a stream that was built its name.
+    fn reveal(&self, inner: &Inner, name: &[u8]) -> Result<()> {
+        let directory = file_name::escape(name);
+        let from = inner.place.at("");
+        let renamed = self.streams.disk().rename(&from, &self.streams.at(&directory));
+        renamed.map_err(|error| Error::io("rename", &inner.place.full(""), error))?;
+        inner.place.moved_to(self.streams.at(&directory));
+        self.streams.sync()
+    }
+
+    /// Deletes streams; returns how many there were.
+    pub fn delete(&self, names: &[Vec<u8>]) -> Result<u64> {
+        let _catalog = self.catalog.lock();
+        self.env.check_writable()?;
+        let mut there = Vec::new();
+        for name in names {
+            if name.len() <= super::NAME_LEN_MAX && !there.contains(name) && self.is_there(name)? {
+                there.push(name.clone());
+            }
+        }
+        for name in &there {
+            self.let_go(name)?;
+        }
+        let remove: Vec<_> = there.iter().map(|name| file_name::escape(name).into()).collect();
+        self.env.poisoning(self.carry_out(&Intent { remove, rename: None }))?;
+        Ok(there.len() as u64)
+    }
+
+    /// Ends the life of an open stream, of which the directory is about to change.
+    fn let_go(&self, name: &[u8]) -> Result<()> {
+        let inner = self.open.lock().by_name.remove(name);
+        match inner {
+            Some((inner, _)) => inner.retire(),
+            None => Ok(()),
+        }
+    }
+
+    /// Renames a stream; `false` if the new name is taken and is not to be replaced.
+    pub fn rename(&self, from: &[u8], to: &[u8], replace: bool) -> Result<bool> {
+        let _catalog = self.catalog.lock();
+        self.env.check_writable()?;
+        if check_name(from).is_err() || !self.is_there(from)? {
+            return Err(Error::StreamNotFound { name: String::from_utf8_lossy(from).into_owned() });
+        }
+        let taken = self.is_there(to)?;
+        if taken && !replace {
+            return Ok(false);
+        }
+        if from == to {
+            return Ok(true);
+        }
+        self.let_go(from)?;
+        self.let_go(to)?;
+        let (from, directory) = (file_name::escape(from), file_name::escape(to));
+        let remove = if taken { vec![directory.clone().into()] } else { Vec::new() };
+        let intent = Intent { remove, rename: Some((from.into(), directory.into(), to.to_vec())) };
+        self.env.poisoning(self.carry_out(&intent))?;
+        self.env.waiters.appeared(to);
+        Ok(true)
+    }
+
+    /// Copies a stream; `false` if there is none, or if the target exists and is not to be replaced.
+    pub fn copy(&self, from: &[u8], to: &[u8], replace: bool) -> Result<bool> {
+        let _catalog = self.catalog.lock();
+        self.env.check_writable()?;
+        if check_name(from).is_err() {
+            return Ok(false);
+        }
+        let Some(source) = self.find_in_turn(from)? else { return Ok(false) };
+        let taken = self.is_there(to)?;
+        if taken && !replace {
+            return Ok(false);
+        }
+        if from == to {
+            return Ok(true);
+        }
+        let inner = self.build(to, |copy| source.copy_into(copy), self.env.now_ms())?;
+        self.let_go(to)?;
+        let directory = file_name::escape(to);
+        let built = inner.place.at("");
+        let built = built.file_name().unwrap_or_default().to_owned();
+        let remove = if taken { vec![directory.clone().into()] } else { Vec::new() };
+        let intent = Intent { remove, rename: Some((built, directory.clone().into(), to.to_vec())) };
+        self.env.poisoning(self.carry_out(&intent))?;
+        inner.place.moved_to(self.streams.at(&directory));
+        self.insert(&inner)?;
+        self.env.waiters.appeared(to);
+        Ok(true)
+    }
+
+    /// Makes a change of several directories, so that it is finished at the next opening if a crash comes.
+    fn carry_out(&self, intent: &Intent) -> Result<()> {
+        match (intent.remove.as_slice(), &intent.rename) {
+            ([], None) => return Ok(()),
+            // A single rename is atomic by itself.
+            ([_], None) => return self.finish(intent),
+            _ => {}
+        }
+        self.root.write_whole(Path::new(INTENT_NEW), Path::new(INTENT), &intent.encode())?;
+        self.finish(intent)?;
+        self.root.remove(INTENT)?;
+        self.root.sync()
+    }
+
+    /// Does what is left to do of an intent.
+    fn finish(&self, intent: &Intent) -> Result<()> {
+        // Once the source of the rename is gone, the rename is done, and its target is not what was to be removed.
+        let renamed = match &intent.rename {
+            Some((from, _, _)) => self.streams.kind(from)?.is_none(),
+            None => false,
+        };
+        let mut gone = Vec::new();
+        for directory in intent.remove.iter().filter(|_| !renamed) {
+            if self.streams.kind(directory)?.is_some() {
+                let aside = format!("{GONE_PREFIX}{}", hex(&new_identity()));
+                self.streams.rename(directory, &aside)?;
+                gone.push(aside);
+            }
+        }
+        if let Some((from, to, name)) = &intent.rename {
+            if !renamed {
+                let place = self.streams.within(from);
+                Superblock::open(&place)?.update(&place, |meta| meta.name.clone_from(name))?;
+                self.streams.rename(from, to)?;
+            }
+        }
+        self.streams.sync()?;
+        for aside in gone {
+            // The streams are gone; their bytes go now, or when the store is opened.
+            let _ = self.streams.within(aside).remove_all();
+        }
+        Ok(())
+    }
+
+    /// Finishes a change that a crash interrupted.
+    fn finish_intent(&self) -> Result<()> {
+        if let Some(bytes) = self.root.read(INTENT, INTENT_LEN_MAX)? {
+            let damaged =
+                || Error::corrupt(&self.root.full(INTENT), 0, Corruption::Malformed("an intent that is none"));
+            self.finish(&Intent::decode(&bytes).ok_or_else(damaged)?)?;
+            self.root.remove(INTENT)?;
+            self.root.sync()?;
+        }
+        self.root.remove(INTENT_NEW)
+    }
+
+    /// Removes streams that were being created or removed.
+    fn remove_leftovers(&self) -> Result<()> {
+        for (directory, kind) in self.streams.list()? {
+            if kind == FileKind::Directory && file_name::parse_directory(&directory) == Directory::Leftover {
+                // It is in nobody's way if it cannot be removed.
+                let _ = self.streams.within(directory).remove_all();
+            }
+        }
+        Ok(())
+    }
+
+    pub fn sync(&self) -> Result<()> {
+        self.env.check_writable()?;
+        sync_all(&self.open)
+    }
+
+    pub fn close(&self) -> Result<()> {
+        if !self.env.close() {
+            return Err(Error::Closed);
+        }
+        self.finish_closing()
+    }
+
+    fn finish_closing(&self) -> Result<()> {
+        let syncer = self.syncer.lock().take();
+        drop(syncer);
+        let _catalog = self.catalog.lock();
+        let all: Vec<_> = self.open.lock().by_name.drain().map(|(_, (inner, _))| inner).collect();
+        let mut result = self.env.latch.check();
+        for inner in all {
+            let retired = inner.retire();
+            result = result.and(retired);
+        }
+        *self.lock.lock() = None;
+        result
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if self.env.close() {
+            // Whoever wants to know calls `close`.
+            let _ = self.finish_closing();
+        }
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("path", &self.path()).finish_non_exhaustive()
+    }
+}
+
+fn sync_all(open: &Mutex<OpenStreams>) -> Result<()> {
+    let all: Vec<_> = open.lock().by_name.values().map(|(inner, _)| Arc::clone(inner)).collect();
+    all.iter().try_for_each(|inner| inner.sync())
+}
+
+/// The milliseconds that the IDs of a new stream are near to.
+fn base_ms(wanted: &[NewId], env: &Env) -> u64 {
+    match wanted.first() {
+        Some(NewId::Exact(id)) => id.ms(),
+        Some(NewId::AutoSequence(ms)) => *ms,
+        _ => env.now_ms(),
+    }
+}
+
+fn hex(identity: &[u8; 16]) -> String {
+    format!("{:032x}", u128::from_be_bytes(*identity))
+}
+
+/// The thread that syncs all streams once an interval.
+#[derive(Debug)]
+struct Syncer {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Syncer {
+    fn start(env: Arc<Env>, open: Arc<Mutex<OpenStreams>>, interval: Duration) -> Self {
+        let (stop, stopped) = channel();
+        let run = move || {
+            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(interval) {
+                // A failure poisons the store, and so reaches whoever writes next.
+                if let Err(error) = sync_all(&open) {
+                    env.latch.poison(error);
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("streamlog-sync".to_owned()).spawn(run).ok();
+        Self { stop: Some(stop), thread }
+    }
+}
+
+impl Drop for Syncer {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Inner {
+    /// Adds all entries of this stream, with what else makes it up, to one that has none.
+    fn copy_into(&self, copy: &Inner) -> Result<()> {
+        /// So many bytes go into one frame, about.
+        const BATCH_LEN: u64 = 64 << 10;
+        let (tail, state) = self.state();
+        let mut batch: Vec<NewEntry> = Vec::new();
+        let mut len = 0;
+        let mut cursor = crate::log::cursor::Cursor::new(self.log.view_to(tail), StreamId::MIN, StreamId::MAX);
+        loop {
+            let entry = cursor.next_entry().transpose()?;
+            if entry.is_none() || len >= BATCH_LEN {
+                let wanted: Vec<_> = batch.iter().map(|entry| NewId::Exact(entry.id)).collect();
+                if !batch.is_empty() {
+                    copy.add(&wanted, &mut batch, None)?;
+                }
+                batch.clear();
+                len = 0;
+            }
+            let Some(entry) = entry else { break };
+            let mut copied = NewEntry { id: entry.id(), ..NewEntry::default() };
+            entry.fields().for_each(|(name, value)| copied.fields.push(name, value));
+            copied.fields.finish();
+            len += copied.fields.len;
+            batch.push(copied);
+        }
+        let set =
+            crate::SetId::new(tail.last_id).entries_added(tail.entries_added).max_deleted_id(state.max_deleted_id);
+        copy.set_id(&set).map(|_| ())
+    }
+}

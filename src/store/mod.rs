@@ -1,0 +1,206 @@
+//! Named streams in a directory.
+
+mod catalog;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::{Error, Options, Read, Result, Stream};
+
+pub(crate) use catalog::Shared;
+
+/// The longest name a stream can have, in bytes.
+pub const NAME_LEN_MAX: usize = 3072;
+
+/// A directory of streams. Cheap to clone; all clones are the same store, and any number of threads may use them.
+///
+/// The store is closed when [`close`](Self::close) is called, or when the last clone and the last [`Stream`] of it are
+/// gone; only `close` tells whether that went well.
+///
+/// # Examples
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// let store = streamlog::Store::open(dir.path())?;
+/// store.stream("orders")?.add([("type", "order.created")])?;
+/// assert_eq!(store.names()?, [b"orders"]);
+/// store.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Store").field(&self.shared.path()).finish()
+    }
+}
+
+impl Store {
+    /// Opens the store in the directory `path` with the default [`Options`], creating it if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// As [`Options::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Options::new().open(path)
+    }
+
+    pub(crate) fn open_with(options: Options, path: &Path) -> Result<Self> {
+        Ok(Self { shared: Arc::new(catalog::open(&options, path)?) })
+    }
+
+    /// An empty store in memory, which is gone when its last handle is.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Options::new().in_memory()
+    }
+
+    pub(crate) fn in_memory_with(options: Options) -> Self {
+        Self { shared: Arc::new(catalog::in_memory(&options)) }
+    }
+
+    /// Opens the store on a simulated disk.
+    #[doc(hidden)]
+    pub fn open_simulated(options: Options, disk: &Arc<crate::sim::SimDisk>) -> Result<Self> {
+        let disk = Arc::clone(disk) as Arc<dyn crate::io::Disk>;
+        Ok(Self { shared: Arc::new(catalog::mount(&options, disk, Path::new("simulated"))?) })
+    }
+
+    /// A handle to the stream `name`, which need not exist: the first add creates it. Costs nothing on disk.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NameTooLong`]. Names are otherwise arbitrary bytes, also none at all.
+    pub fn stream(&self, name: impl AsRef<[u8]>) -> Result<Stream> {
+        let name = name.as_ref();
+        check_name(name)?;
+        Ok(Stream::new(Arc::clone(&self.shared), name))
+    }
+
+    /// Creates an empty stream.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StreamExists`] if there is one; [`Error::NoSpace`] and [`Error::Io`]: there is none then.
+    pub fn create(&self, name: impl AsRef<[u8]>) -> Result<Stream> {
+        let stream = self.stream(name)?;
+        match self.shared.create_with(stream.name(), &[], &mut [], None)? {
+            true => Ok(stream),
+            false => Err(Error::StreamExists { name: String::from_utf8_lossy(stream.name()).into_owned() }),
+        }
+    }
+
+    /// The names of all streams, in ascending order of their bytes. Costs reading one directory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the directory cannot be read, [`Error::Closed`].
+    pub fn names(&self) -> Result<Vec<Vec<u8>>> {
+        self.shared.names()
+    }
+
+    /// Whether there is a stream of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the directory cannot be looked at, [`Error::Closed`], [`Error::NameTooLong`].
+    pub fn exists(&self, name: impl AsRef<[u8]>) -> Result<bool> {
+        check_name(name.as_ref())?;
+        self.shared.exists(name.as_ref())
+    }
+
+    /// Deletes streams, all of them at once also if a crash comes; returns how many there were.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] and [`Error::NoSpace`]; what has begun then is finished when the store is opened again.
+    pub fn delete<N: AsRef<[u8]>>(&self, names: impl IntoIterator<Item = N>) -> Result<u64> {
+        let names: Vec<Vec<u8>> = names.into_iter().map(|name| name.as_ref().to_vec()).collect();
+        self.shared.delete(&names)
+    }
+
+    /// Deletes all streams, at once also if a crash comes.
+    ///
+    /// # Errors
+    ///
+    /// As [`delete`](Self::delete).
+    pub fn delete_all(&self) -> Result<()> {
+        self.delete(self.names()?).map(|_| ())
+    }
+
+    /// Renames a stream, replacing one that has the new name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StreamNotFound`], [`Error::NameTooLong`], and as [`delete`](Self::delete).
+    pub fn rename(&self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> Result<()> {
+        check_name(to.as_ref())?;
+        self.shared.rename(from.as_ref(), to.as_ref(), true).map(|_| ())
+    }
+
+    /// Renames a stream unless the new name is taken; returns whether it did.
+    ///
+    /// # Errors
+    ///
+    /// As [`rename`](Self::rename).
+    pub fn rename_new(&self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> Result<bool> {
+        check_name(to.as_ref())?;
+        self.shared.rename(from.as_ref(), to.as_ref(), false)
+    }
+
+    /// Copies a stream; `false` if there is no such stream, or if the target exists and is not to be replaced.
+    ///
+    /// Costs reading and writing all entries; the copy appears when it is complete.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NameTooLong`], [`Error::Corrupt`] if an entry is damaged, [`Error::NoSpace`] and [`Error::Io`]; there is
+    /// no copy then.
+    pub fn copy(&self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>, replace: bool) -> Result<bool> {
+        check_name(to.as_ref())?;
+        self.shared.copy(from.as_ref(), to.as_ref(), replace)
+    }
+
+    /// Starts a read of several streams; see [`Read`].
+    pub fn read(&self) -> Read {
+        Read::new(Arc::clone(&self.shared))
+    }
+
+    /// The time by the store's clock, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.shared.env().now_ms()
+    }
+
+    /// Makes everything that was acknowledged so far survive power loss.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`]: it is not known what survives, and the store is poisoned. [`Error::Poisoned`], [`Error::Closed`].
+    pub fn sync(&self) -> Result<()> {
+        self.shared.sync()
+    }
+
+    /// Syncs everything and closes the store; blocked reads end, and later calls on any handle fail, with
+    /// [`Error::Closed`]. The lock is given up when it returns.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] and [`Error::Poisoned`]: the store is closed, but not everything that was acknowledged at
+    /// [`Durability::Interval`](crate::Durability::Interval) or [`Durability::Os`](crate::Durability::Os) may survive power
+    /// loss.
+    pub fn close(self) -> Result<()> {
+        self.shared.close()
+    }
+}
+
+pub(crate) fn check_name(name: &[u8]) -> Result<()> {
+    match name.len() {
+        len if len > NAME_LEN_MAX => Err(Error::NameTooLong { len, max: NAME_LEN_MAX }),
+        _ => Ok(()),
+    }
+}
