@@ -7,7 +7,7 @@ use crate::format::entries::{Entries, SHAPE};
 use crate::format::record;
 use crate::log::scan::find_frame;
 use crate::log::segment::Part;
-use crate::log::{Opened, View};
+use crate::log::{Found, Opened, View};
 use crate::{Corruption, Entry, Error, Result, StreamId};
 
 /// The most blocks that are read at once: 64 KiB.
@@ -172,13 +172,21 @@ impl Cursor {
             self.front.segment = self.view.segment_of(self.lower)?.max(self.view.first_segment());
             self.front.started = true;
             self.front.span = 1;
-            let opened = self.view.open(self.front.segment)?;
-            self.front.block = opened.as_ref().map_or(0, |opened| opened.segment.block_of(self.lower));
-            self.front.opened = opened;
+            if let Found::Segment(opened) = self.view.open(self.front.segment)? {
+                self.front.block = opened.segment.block_of(self.lower);
+                self.front.opened = Some(opened);
+            }
         }
         loop {
             if self.front.opened.is_none() {
-                self.front.opened = self.view.open(self.front.segment)?;
+                match self.view.open(self.front.segment)? {
+                    Found::Segment(opened) => self.front.opened = Some(opened),
+                    Found::Removed => {
+                        self.front.segment += 1;
+                        continue;
+                    }
+                    Found::Nothing => return Ok(false),
+                }
             }
             let Some(opened) = &self.front.opened else { return Ok(false) };
             let blocks = self.front.block..self.front.block.saturating_add(self.front.span);
@@ -204,13 +212,22 @@ impl Cursor {
             self.back.segment = self.view.segment_of(self.upper)?;
             self.back.started = true;
             self.back.span = 1;
-            let opened = self.view.open(self.back.segment)?;
-            self.back.block = opened.as_ref().map_or(0, |opened| opened.segment.block_of(self.upper) + 1);
-            self.back.opened = opened;
+            self.back.block = usize::MAX;
+            if let Found::Segment(opened) = self.view.open(self.back.segment)? {
+                self.back.block = opened.segment.block_of(self.upper) + 1;
+                self.back.opened = Some(opened);
+            }
         }
         loop {
             if self.back.opened.is_none() {
-                self.back.opened = self.view.open(self.back.segment)?;
+                match self.view.open(self.back.segment)? {
+                    Found::Segment(opened) => self.back.opened = Some(opened),
+                    Found::Removed if self.back.segment > self.view.first_segment() => {
+                        self.back.segment -= 1;
+                        continue;
+                    }
+                    Found::Removed | Found::Nothing => return Ok(false),
+                }
             }
             let Some(opened) = &self.back.opened else { return Ok(false) };
             let end = self.back.block.min(opened.segment.block_count(opened.end));

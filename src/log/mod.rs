@@ -104,7 +104,7 @@ impl Log {
     /// Takes segments out of the list, and adds the one that is active from now on, at once.
     pub fn replace(&self, removed: &[u64], active: Arc<Segment>) {
         let mut slots = self.slots.write();
-        let mut list: Vec<_> = slots.iter().filter(|slot| !removed.contains(&slot.base)).map(Arc::clone).collect();
+        let mut list = self.without(&slots, removed);
         if let Some(sealed) = list.last() {
             sealed.close();
         }
@@ -115,8 +115,16 @@ impl Log {
     /// Takes segments out of the list; whoever reads them goes on.
     pub fn remove(&self, bases: &[u64]) {
         let mut slots = self.slots.write();
-        let list = slots.iter().filter(|slot| !bases.contains(&slot.base)).map(Arc::clone).collect();
-        *slots = Arc::new(list);
+        *slots = Arc::new(self.without(&slots, bases));
+    }
+
+    fn without(&self, slots: &Slots, bases: &[u64]) -> Vec<Arc<Slot>> {
+        let (removed, kept) = slots.iter().map(Arc::clone).partition::<Vec<_>, _>(|slot| bases.contains(&slot.base));
+        for slot in removed {
+            // Readers with an older list bisect by this also when the file is gone. If it cannot be read, they tell.
+            let _ = slot.previous_id(&self.place);
+        }
+        kept
     }
 
     /// The number of entries that are neither trimmed nor deleted.
@@ -129,9 +137,13 @@ impl Log {
         to.saturating_sub(from) - self.tombstones.read().count(from..to)
     }
 
-    fn open_slot(&self, slot: &Arc<Slot>, next_base: Option<u64>) -> Result<Arc<Segment>> {
+    /// Opens a segment; `None` if it has been removed since the list was made, because nothing in it was alive.
+    fn open_slot(&self, slot: &Arc<Slot>, next_base: Option<u64>) -> Result<Option<Arc<Segment>>> {
         let was_open = slot.is_open();
-        let segment = slot.open(&self.place, &self.incarnation, next_base)?;
+        let segment = match slot.open(&self.place, &self.incarnation, next_base) {
+            Err(Error::Corrupt { what: Corruption::Missing, .. }) if !self.has(slot) => return Ok(None),
+            opened => opened?,
+        };
         if !was_open {
             next_base.map_or(Ok(()), |next_base| self.check_gap(&segment, next_base))?;
             let mut opened = self.opened.lock();
@@ -142,7 +154,11 @@ impl Log {
                 oldest.close();
             }
         }
-        Ok(segment)
+        Ok(Some(segment))
+    }
+
+    fn has(&self, slot: &Arc<Slot>) -> bool {
+        self.slots.read().iter().any(|listed| Arc::ptr_eq(listed, slot))
     }
 }
 
@@ -166,6 +182,16 @@ pub struct View {
     pub tail: Tail,
 }
 
+/// What is at a place in the list of a [`View`].
+#[derive(Debug)]
+pub enum Found {
+    Segment(Opened),
+    /// A segment that is gone, because nothing in it was alive.
+    Removed,
+    /// The list is at its end.
+    Nothing,
+}
+
 /// A segment of a [`View`].
 #[derive(Clone, Debug)]
 pub struct Opened {
@@ -181,13 +207,14 @@ impl View {
     }
 
     /// Opens a segment by its place in the list.
-    pub fn open(&self, at: usize) -> Result<Option<Opened>> {
-        let Some(slot) = self.slots.get(at).filter(|slot| slot.base <= self.tail.segment) else { return Ok(None) };
+    pub fn open(&self, at: usize) -> Result<Found> {
+        let slot = self.slots.get(at).filter(|slot| slot.base <= self.tail.segment);
+        let Some(slot) = slot else { return Ok(Found::Nothing) };
         let next_base = self.slots.get(at + 1).map(|next| next.base);
-        let segment = self.log.open_slot(slot, next_base)?;
+        let Some(segment) = self.log.open_slot(slot, next_base)? else { return Ok(Found::Removed) };
         let tail = if slot.base == self.tail.segment { self.tail.offset } else { u64::MAX };
         let end = segment.end(tail);
-        Ok(Some(Opened { segment, end }))
+        Ok(Found::Segment(Opened { segment, end }))
     }
 
     /// The place of the segment in which the first entry at or above `id` is, if there is one.

@@ -3,6 +3,7 @@
 use parking_lot::Mutex;
 
 use crate::format::file_name;
+use crate::format::header::BadHeader;
 use crate::format::meta::{META_LEN, Mark, Meta, SLOT_LEN};
 use crate::io::Access;
 use crate::io::place::Place;
@@ -37,13 +38,13 @@ impl Superblock {
             Meta::decode(bytes.get(start..(start + SLOT_LEN).min(bytes.len())).unwrap_or_default(), slot)
         });
         let meta = match slots {
-            [Ok(a), Ok(b)] if a.generation > b.generation => a,
-            [_, Ok(b)] => b,
-            [Ok(a), Err(_)] => a,
-            [Err(bad @ crate::format::header::BadHeader::Unsupported(_)), _] | [_, Err(bad)] => {
-                return Err(bad_header(&place.full(file_name::META), bad));
-            }
+            // One slot that a newer version wrote is enough to keep away.
+            [Err(bad @ BadHeader::Unsupported(_)), _] | [_, Err(bad @ BadHeader::Unsupported(_))] => Err(bad),
+            [Ok(a), Ok(b)] if a.generation > b.generation => Ok(a),
+            [_, Ok(b)] => Ok(b),
+            [slot, Err(_)] => slot,
         };
+        let meta = meta.map_err(|bad| bad_header(&place.full(file_name::META), bad))?;
         Ok(Self { current: Mutex::new(meta) })
     }
 
