@@ -37,6 +37,8 @@ pub struct Appender {
     /// Where the next frame goes.
     pub offset: u64,
     pub capacity: u64,
+    /// Counts the changes to what a [`Tail`] holds.
+    version: u64,
     pub next_ordinal: u64,
     /// The last ID that was generated: what Redis calls by that name.
     pub last_id: StreamId,
@@ -93,6 +95,7 @@ impl Appender {
         Ok(Self {
             offset: start.offset,
             capacity,
+            version: 0,
             next_ordinal: start.next_ordinal,
             last_id: start.last_id,
             written_id: start.written_id,
@@ -130,6 +133,7 @@ impl Appender {
     #[inline]
     pub fn tail(&self) -> Tail {
         Tail {
+            version: self.version,
             segment: self.segment.header.base,
             offset: self.offset,
             next_ordinal: self.next_ordinal,
@@ -137,6 +141,19 @@ impl Appender {
             last_id: self.last_id,
             entries_added: self.entries_added,
         }
+    }
+
+    /// Takes in that entries were trimmed.
+    pub fn trim(&mut self, floor: u64) {
+        self.floor = floor;
+        self.version += 1;
+    }
+
+    /// Takes in that the last ID was set.
+    pub fn set_id(&mut self, last_id: StreamId, entries_added: u64) {
+        self.last_id = last_id;
+        self.entries_added = entries_added;
+        self.version += 1;
     }
 
     /// Whether the active segment holds nothing; its successor takes its place then.
@@ -186,6 +203,7 @@ impl Appender {
         self.written_id = last_id;
         self.entries_added = self.entries_added.saturating_add(count);
         self.floor = floor.unwrap_or(self.floor);
+        self.version += 1;
         self.peer = peer;
         Ok(())
     }
@@ -370,6 +388,7 @@ impl Appender {
         self.capacity = capacity;
         self.written_id = self.segment.header.previous_id;
         self.stopped = false;
+        self.version += 1;
         self.unproven_end = 0;
         self.watermark = HEADER_LEN as u64;
         self.next_block = 0;

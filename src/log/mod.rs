@@ -27,6 +27,8 @@ const OPEN_MAX: usize = 32;
 /// The end of the log as readers may see it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tail {
+    /// Counts the changes to it.
+    pub version: u64,
     /// The active segment, by the ordinal of its first entry, and where its entries end.
     pub segment: u64,
     pub offset: u64,
@@ -65,19 +67,13 @@ impl Log {
         }
     }
 
-    /// Lets readers see the log up to there; never back.
+    /// Lets readers see the log as it is there; what is older than what they see already is dropped.
     #[inline]
     pub fn publish(&self, tail: Tail) {
         let mut published = self.tail.lock();
-        if (tail.segment, tail.next_ordinal) >= (published.segment, published.next_ordinal) {
+        if tail.version >= published.version {
             *published = tail;
         }
-    }
-
-    /// Lets readers see the log up to its end, which is in a new segment and synced. Nobody publishes less afterwards,
-    /// but for the segment: it is the same ordinal.
-    pub fn publish_segment(&self, tail: Tail) {
-        *self.tail.lock() = tail;
     }
 
     #[inline]

@@ -368,11 +368,8 @@ impl Inner {
         journaling.state.apply(change, append.appender.next_ordinal);
         match change {
             Change::Delete { ordinals, .. } => self.log.tombstones.write().insert_runs(ordinals),
-            Change::Trim { floor } => append.appender.floor = *floor,
-            Change::SetId { last_id, entries_added, .. } => {
-                append.appender.last_id = *last_id;
-                append.appender.entries_added = *entries_added;
-            }
+            Change::Trim { floor } => append.appender.trim(*floor),
+            Change::SetId { last_id, entries_added, .. } => append.appender.set_id(*last_id, *entries_added),
             _ => {}
         }
     }
@@ -477,7 +474,7 @@ impl Inner {
         }
         self.log.replace(&dead, segment);
         let tail = append.appender.tail();
-        self.log.publish_segment(tail);
+        self.log.publish(tail);
         drop(append);
         self.env.waiters.published(&self.name, tail.last_id);
         self.committer.advance(Progress { next_ordinal: tail.next_ordinal, changes: 0 });
