@@ -1,4 +1,76 @@
-//! Redis Streams, embedded.
+//! Redis Streams, embedded: an append-only log of entries inside your process and on your disk, without a server.
+//!
+//! A [`Store`] is a directory of named [`Stream`]s. A stream is a log of [`Entry`]s in the order of their [`StreamId`]s,
+//! each a list of fields with names and values. What Redis' commands do, the typed API does without parsing text;
+//! the [`command`] module does it with the arguments and replies of Redis.
+//!
+//! # Quick start
+//!
+//! ```
+//! use streamlog::{ReadFrom, Store, Trim};
+//!
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path();
+//! let store = Store::open(path)?; // a directory, created if it is missing
+//! let orders = store.stream("orders")?; // a cheap handle; the first add creates the stream
+//!
+//! // On disk when this returns.
+//! let id = orders.add([("type", "order.created"), ("total", "49.99")])?;
+//! orders.add([("type", "order.paid"), ("order", "o1")])?;
+//!
+//! // Ranges have two ends.
+//! for entry in orders.range(..).rev().take(10) {
+//!     let entry = entry?;
+//!     println!("{} {:?}", entry.id(), entry.get("type"));
+//! }
+//!
+//! // What came after an ID.
+//! let news = orders.read(ReadFrom::After(id)).count(100).run()?;
+//! assert_eq!(news.len(), 1);
+//!
+//! orders.trim(Trim::to_len(1_000_000))?;
+//! store.close()?; // reports what dropping the store cannot
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! In tests, [`Store::in_memory`] gives the same without a directory.
+//!
+//! # What survives what
+//!
+//! | [`Durability`] | the process dies | the machine loses power | an operation costs |
+//! |---|---|---|---|
+//! | [`Always`](Durability::Always) (default) | everything acknowledged is there | everything acknowledged is there | a share of a sync |
+//! | [`Interval(d)`](Durability::Interval) | everything acknowledged is there | all but the last `d`, about | a copy in memory |
+//! | [`Os`](Durability::Os) | everything acknowledged is there | a prefix of what was done | a copy in memory |
+//!
+//! After any crash a stream holds a prefix of what was done to it, entries and deletions cut at the same point. At
+//! `Always` concurrent operations share one sync, and readers see an entry only when it is durable. [`Store::sync`] makes
+//! a point in time durable at any level.
+//!
+//! An automatic ID is never handed out twice, also when its entry was lost. For that, below `Always` an upper bound of the
+//! IDs in use is kept on disk, up to five seconds ahead: after a crash the last ID of the stream may lie so far ahead of
+//! the clock.
+//!
+//! # Failures
+//!
+//! A full disk is [`Error::NoSpace`]: nothing was added, reading goes on, and adding works again once there is room.
+//! After any other failed write or sync it is not known what the disk holds: the store is poisoned, and everything that
+//! writes fails with [`Error::Poisoned`] until it is opened again. Bytes that were synced once and are not there any
+//! more, or not as they were, are [`Error::Corrupt`], with the file and the offset; a record that a crash cut short is
+//! dropped when the stream is opened. One stream's damage does not keep another from opening.
+//!
+//! # Differences from Redis
+//!
+//! - Trimming approximately (`~`) removes whole blocks of 100 entries, whatever their size in bytes, and has no default
+//!   limit in the typed API.
+//! - Trimming and deleting free disk space a segment at a time: when nothing in it is alive.
+//! - A stream's name has at most [`NAME_LEN_MAX`] bytes.
+//!
+//! # The house
+//!
+//! From the bottom up: `io` is the operating system or a simulated one; `format` the bytes on disk, specified there;
+//! `log` the entries, `group` what is not an entry; `stream` joins the two, `store` names the streams; [`command`] speaks
+//! Redis. `cargo doc --document-private-items` shows all of it.
 #![deny(unsafe_code)]
 
 pub mod command;
@@ -25,3 +97,8 @@ pub use store::{NAME_LEN_MAX, Store};
 pub use stream::{
     AddOptions, Block, ENTRY_LEN_MAX, Range, Read, ReadFrom, References, SetId, Stream, StreamInfo, Trim,
 };
+
+/// The README's examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

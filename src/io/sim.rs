@@ -3,7 +3,7 @@
 //! Every call that changes something is a *step* of one history. [`SimDisk::crash_images`] says what the disk might hold
 //! had the power failed right after a step, and each [`Image`] can be mounted as a disk of its own. Every call at all,
 //! reads included, has a *number*, at which [`SimDisk::fail_at`] makes it fail. What is promised and what is not is at
-//! the top of [`model`].
+//! the top of `model`.
 
 mod image;
 mod model;

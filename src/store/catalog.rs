@@ -442,12 +442,10 @@ impl Shared {
                 gone.push(aside);
             }
         }
-        if let Some((from, to, name)) = &intent.rename {
-            if !renamed {
-                let place = self.streams.within(from);
-                Superblock::open(&place)?.update(&place, |meta| meta.name.clone_from(name))?;
-                self.streams.rename(from, to)?;
-            }
+        if let Some((from, to, name)) = intent.rename.as_ref().filter(|_| !renamed) {
+            let place = self.streams.within(from);
+            Superblock::open(&place)?.update(&place, |meta| meta.name.clone_from(name))?;
+            self.streams.rename(from, to)?;
         }
         self.streams.sync()?;
         for aside in gone {

@@ -92,7 +92,7 @@ impl AddOptions {
     }
 }
 
-/// What to set with [`Stream::set_id`].
+/// What to set with [`Stream::set_id`](crate::Stream::set_id).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct SetId {
