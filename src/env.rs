@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::format::Identity;
 use crate::io::latch::Latch;
 use crate::options::Clock;
+use crate::store::reserve::Reserve;
 use crate::waiters::Waiters;
 use crate::{Durability, Error, Options, Result};
 
@@ -20,12 +21,13 @@ pub struct Env {
     pub store: Identity,
     pub latch: Latch,
     pub waiters: Waiters,
+    pub reserve: Reserve,
     closed: AtomicBool,
     clock: Option<Arc<dyn Clock>>,
 }
 
 impl Env {
-    pub fn new(options: &Options, store: Identity) -> Self {
+    pub fn new(options: &Options, store: Identity, reserve: Reserve) -> Self {
         Self {
             durability: options.durability,
             segment_bytes_first: options.segment_bytes_first,
@@ -34,6 +36,7 @@ impl Env {
             store,
             latch: Latch::default(),
             waiters: Waiters::default(),
+            reserve,
             closed: AtomicBool::new(false),
             clock: options.clock.clone(),
         }
@@ -70,6 +73,14 @@ impl Env {
         let was_open = !self.closed.swap(true, Ordering::AcqRel);
         self.waiters.wake_all();
         was_open
+    }
+
+    /// Tries again on a full disk, with the room that is set aside for freeing it.
+    pub fn with_reserve<T>(&self, action: impl Fn() -> Result<T>) -> Result<T> {
+        match action() {
+            Err(Error::NoSpace { .. }) if self.reserve.release() => action(),
+            result => result,
+        }
     }
 
     /// The result, having poisoned the store if it is a failure that leaves the disk in doubt.

@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_128;
 pub const LOCK: &str = "LOCK";
 pub const INTENT: &str = "intent";
 pub const INTENT_NEW: &str = "intent.new";
+pub const RESERVE: &str = "reserve";
 pub const STREAMS: &str = "streams";
 pub const META: &str = "meta";
 

@@ -21,7 +21,7 @@
 
 use crate::StreamId;
 use crate::format::codec::Reader;
-use crate::format::{Identity, VERSION};
+use crate::format::{Identity, NUMBER_MAX, VERSION};
 
 /// The length of a header, and so the offset of the first frame.
 pub const HEADER_LEN: usize = 192;
@@ -120,11 +120,11 @@ impl Header {
             return Err(damaged("short"));
         };
         check_version(version, incompatible, read_only_compatible)?;
-        Self::decode_fields(&mut reader, kind).ok_or(damaged("short"))
+        Self::decode_fields(&mut reader, kind).ok_or(damaged("a number in the header is out of range"))
     }
 
     fn decode_fields(reader: &mut Reader<'_>, kind: Kind) -> Option<Self> {
-        Some(Self {
+        let header = Self {
             kind,
             store: reader.identity()?,
             incarnation: reader.identity()?,
@@ -136,7 +136,9 @@ impl Header {
             floor: reader.u64()?,
             base_ms: reader.u64()?,
             predecessor: reader.identity()?,
-        })
+        };
+        let numbers = [header.base, header.peer, header.floor];
+        numbers.iter().all(|&number| number < NUMBER_MAX).then_some(header)
     }
 }
 

@@ -189,6 +189,7 @@ fn take_runs(reader: &mut Reader<'_>) -> Option<Vec<Run>> {
     for _ in 0..count {
         let first = next.checked_add(reader.varint()?)?;
         let last = first.checked_add(reader.varint()?)?;
+        // The number after the last one is one, too: so a run never holds 2^64 of them.
         next = last.checked_add(1)?;
         runs.push(Run { first, last });
     }

@@ -5,6 +5,7 @@
 //! ```text
 //! LOCK                            the store's identity, and the lock of the one writing process
 //! intent                          a change of several streams that is being made (only while it is)
+//! reserve                         room for deleting on a full disk; its content means nothing
 //! streams/<escaped name>/
 //!     meta                        the stream's superblock: two slots
 //!     00000000000000000001.log    segments, named after the ordinal of their first entry
@@ -65,6 +66,9 @@ pub mod store;
 
 /// The version of the format that this crate writes.
 pub const VERSION: u16 = 1;
+
+/// Ordinals and numbers of changes are below this: no stream gets there, and sums of them do not overflow.
+pub const NUMBER_MAX: u64 = 1 << 62;
 
 /// 128 random bits that tell a store, a stream or a file from every other.
 pub type Identity = [u8; 16];

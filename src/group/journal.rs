@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::format::NUMBER_MAX;
 use crate::format::file_name::File as FileName;
 use crate::format::header::{HEADER_LEN, Header, Kind};
 use crate::format::journal::{Change, DEAD_RUNS_MAX, State, runs_of};
@@ -22,6 +23,9 @@ const GROWTH_MAX: u64 = 1 << 20;
 /// A new generation pays when the old one has this many times the bytes of its checkpoint, and at least so many.
 const CHECKPOINT_FACTOR: u64 = 4;
 const CHECKPOINT_BYTES_MIN: u64 = 64 << 10;
+/// The most entries that may be deleted without their segments being trimmed: runs of them are small on disk, but a set
+/// of so many takes 16 MiB of memory.
+const DEAD_MAX: u64 = 1 << 36;
 /// The longest journal that is read, in bytes.
 const JOURNAL_LEN_MAX: u64 = 4 << 30;
 
@@ -256,6 +260,7 @@ pub fn replay(place: &Place, generation: u64, incarnation: &[u8; 16]) -> Result<
         next_ordinal: header.peer,
         position: header.base as u16,
         synced: 0,
+        dead: 0,
     };
     let mut checkpoint = Aside::default();
     loop {
@@ -317,6 +322,8 @@ struct Reading<'a> {
     next_ordinal: u64,
     position: u16,
     synced: u64,
+    /// How many entries were deleted.
+    dead: u64,
 }
 
 impl Reading<'_> {
@@ -332,6 +339,7 @@ impl Reading<'_> {
             return Err(Corruption::Malformed("a change out of sequence"));
         }
         let change = Change::decode(frame.head.kind, frame.payload)
+            .filter(|change| self.is_possible(change))
             .ok_or(Corruption::Malformed("a change that cannot be decoded"))?;
         if let Some(peer) = frame.head.peer {
             self.next_ordinal = self.first_ordinal.saturating_add(peer);
@@ -341,6 +349,24 @@ impl Reading<'_> {
         self.position = self.position.wrapping_add(u16::from(!change.is_checkpoint_part()));
         self.at += frame.len;
         Ok(Some(Found { change, next_ordinal: self.next_ordinal, offset }))
+    }
+}
+
+impl Reading<'_> {
+    /// Whether the numbers in a change are such as a stream can have.
+    fn is_possible(&mut self, change: &Change) -> bool {
+        match change {
+            Change::Delete { ordinals, .. } | Change::Dead { ordinals } => {
+                let count = ordinals.iter().map(|run| run.last - run.first + 1);
+                self.dead = count.fold(self.dead, u64::saturating_add);
+                self.dead <= DEAD_MAX && ordinals.last().is_none_or(|run| run.last < NUMBER_MAX)
+            }
+            Change::Trim { floor } => *floor < NUMBER_MAX,
+            Change::State(state) => {
+                state.floor < NUMBER_MAX && state.id_set.is_none_or(|set| set.next_ordinal < NUMBER_MAX)
+            }
+            Change::SetId { .. } | Change::Checkpoint => true,
+        }
     }
 }
 

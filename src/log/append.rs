@@ -381,11 +381,14 @@ impl Appender {
     }
 
     /// Goes on in a new, empty segment.
-    pub fn go_on_in(&mut self, segment: Arc<Segment>, capacity: u64) {
+    ///
+    /// After an error it has not moved.
+    pub fn go_on_in(&mut self, segment: Arc<Segment>) -> Result<()> {
+        let len = segment.file.len();
+        self.capacity = len.map_err(|error| Error::io("look at", &segment.path, error))?;
         self.peer = segment.header.peer;
         self.segment = segment;
         self.offset = HEADER_LEN as u64;
-        self.capacity = capacity;
         self.written_id = self.segment.header.previous_id;
         self.stopped = false;
         self.version += 1;
@@ -395,6 +398,7 @@ impl Appender {
         self.numbers.clear();
         self.last_shape = (Vec::new(), 0);
         self.shapes_len = 0;
+        Ok(())
     }
 }
 

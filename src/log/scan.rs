@@ -10,6 +10,8 @@ use crate::format::record::{self, FRAME_LEN_MIN, Flaw, Frame, Head, Salt};
 use crate::io::File;
 use crate::{Corruption, Error, Result, StreamId};
 
+/// The longest segment, in bytes: offsets in the index have 32 bits.
+const SEGMENT_LEN_MAX: u64 = u32::MAX as u64;
 /// How much is read at a time, in bytes.
 const CHUNK_LEN: usize = 256 << 10;
 
@@ -101,6 +103,10 @@ pub struct Scan {
 /// Reads frames until something ends it. `peer_max` is the number of changes the journal has.
 pub fn scan(header: &Header, file: &dyn File, path: &Path, peer_max: u64) -> Result<Scan> {
     let len = file.len().map_err(|error| Error::io("look at", path, error))?;
+    if len > SEGMENT_LEN_MAX {
+        let what = Corruption::Malformed("the segment is over the length limit");
+        return Err(Error::corrupt(path, SEGMENT_LEN_MAX, what));
+    }
     let mut scanner = Scanner::new(header, file, peer_max);
     scanner.run(len).map_err(|error| Error::io("read", path, error))?;
     Ok(scanner.found)

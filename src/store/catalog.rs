@@ -24,6 +24,7 @@ use crate::log::append::NewEntry;
 use crate::log::segment::bad_header;
 use crate::options::Durability;
 use crate::store::check_name;
+use crate::store::reserve::Reserve;
 use crate::stream::inner::{Inner, Outcome};
 use crate::stream::open;
 use crate::stream::options::Trim;
@@ -103,8 +104,9 @@ pub fn mount(options: &Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Shar
         root.disk().create_dir(Path::new(STREAMS)).map_err(|error| Error::io("create", &root.full(STREAMS), error))?;
         root.sync()?;
     }
+    let reserve = Reserve::new(root.within(""));
     let shared = Shared {
-        env: Arc::new(Env::new(options, store)),
+        env: Arc::new(Env::new(options, store, reserve)),
         root,
         streams,
         catalog: Mutex::new(()),

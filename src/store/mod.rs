@@ -1,6 +1,7 @@
 //! Named streams in a directory.
 
 mod catalog;
+pub(crate) mod reserve;
 
 use std::fmt;
 use std::path::Path;

@@ -23,8 +23,9 @@ use crate::format::header::Header;
 use crate::format::journal::{Change, Run, State};
 use crate::format::meta::Mark;
 use crate::group::journal::{Aside, Birth, Journal};
+use crate::io::File;
 use crate::io::place::Place;
-use crate::log::append::{Appender, NewEntry, begin_segment};
+use crate::log::append::{Appender, NewEntry, begin_segment, capacity_for};
 use crate::log::cursor::Cursor;
 use crate::log::segment::{Segment, Table, write_index};
 use crate::log::{Log, Tail, View};
@@ -406,7 +407,7 @@ impl Inner {
             (birth, aside)
         };
         // Entries that were added since the sync above may be named by their number only.
-        let created = self.sync().and_then(|()| Journal::create(&self.place, birth, &aside));
+        let created = self.sync().and_then(|()| self.env.with_reserve(|| Journal::create(&self.place, birth, &aside)));
         let mut journaling = self.journal.lock();
         journaling.frozen = false;
         journaling.journal = Some(self.env.poisoning(created)?);
@@ -429,28 +430,45 @@ impl Inner {
     /// appender.
     pub fn rotate_in_turn(&self, entries: &[NewEntry], always: bool) -> Result<()> {
         self.env.check_writable()?;
-        let (header, capacity) = {
+        let header = {
             let mut append = self.append.lock();
             if self.is_retired() || (append.appender.has_room(entries) && !always) {
                 return Ok(());
             }
             append.appender.stopped = true;
             let base_ms = entries.first().map_or_else(|| self.env.now_ms(), |entry| entry.id.ms());
-            let header = append.appender.successor(new_identity(), base_ms, self.changes.load(Ordering::SeqCst));
-            (header, append.appender.next_capacity(entries, self.env.segment_bytes_max))
+            append.appender.successor(new_identity(), base_ms, self.changes.load(Ordering::SeqCst))
         };
-        let rotated = self.replace_segment(header, capacity);
+        let rotated =
+            self.allocate_segment(&header, entries, always).and_then(|file| self.replace_segment(header, file));
         if rotated.is_err() {
             self.append.lock().appender.stopped = false;
         }
         rotated
     }
 
-    fn replace_segment(&self, header: Header, capacity: u64) -> Result<()> {
+    /// Allocates the file of a new segment: as large as it should be or, on a disk that is almost full, as large as it can.
+    fn allocate_segment(&self, header: &Header, entries: &[NewEntry], always: bool) -> Result<Arc<dyn File>> {
+        let name = FileName::Segment(header.base).new_name();
+        let least = capacity_for(entries, self.env.segment_bytes_first);
+        // Where there is nothing to add, the segment is to replace one that is dead or torn, and its size is open.
+        let mut capacity = match entries {
+            [] => least,
+            _ => self.append.lock().appender.next_capacity(entries, self.env.segment_bytes_max),
+        };
+        while capacity > least {
+            match self.place.create(&name, capacity) {
+                Err(Error::NoSpace { .. }) => capacity = (capacity / 4).next_multiple_of(4096).max(least),
+                result => return result,
+            }
+        }
+        let create = || self.place.create(&name, least);
+        if always { self.env.with_reserve(create) } else { create() }
+    }
+
+    fn replace_segment(&self, header: Header, file: Arc<dyn File>) -> Result<()> {
         let name = FileName::Segment(header.base);
         let path = self.place.full(name.name());
-        // First what can fail for lack of room: nothing has changed then.
-        let file = self.place.create(name.new_name(), capacity)?;
         self.env.poisoning(begin_segment(&file, &path, &header))?;
         let segment = Arc::new(Segment::new(header, file, path, Table::default()));
         let (sealed, replaces) = {
@@ -466,7 +484,7 @@ impl Inner {
         let mut append = self.append.lock();
         let base = append.appender.segment.header.base;
         let index = (!replaces).then(|| append.appender.index());
-        append.appender.go_on_in(Arc::clone(&segment), capacity);
+        append.appender.go_on_in(Arc::clone(&segment))?;
         append.touched = true;
         let mut dead = self.dead_segments(&append.appender);
         if replaces {
@@ -516,7 +534,14 @@ impl Inner {
 
     /// Removes what a change has left without a living entry.
     fn reclaim_after(&self, made: &Made) -> Result<()> {
-        if matches!(made, Made::Change(count) if *count > 0) { self.reclaim() } else { Ok(()) }
+        match made {
+            Made::Change(count) if *count > 0 => match self.reclaim() {
+                // What is dead is dead; its room comes back with a later change.
+                Err(Error::NoSpace { .. }) => Ok(()),
+                result => result,
+            },
+            _ => Ok(()),
+        }
     }
 
     /// Removes segments without a living entry.
@@ -556,6 +581,7 @@ impl Inner {
             self.place.remove(FileName::Segment(base).name())?;
             self.place.remove(FileName::Index(base).name())?;
         }
+        self.env.reserve.refill();
         Ok(())
     }
 

@@ -324,7 +324,7 @@ fn begin(
         last_id: last_id(found, aside.state.id_set).max(meta.ceiling).max(lost_id),
         written_id: found.last_id,
         entries_added: entries_added(&active.header, found, aside.state.id_set),
-        floor: found.floor.max(aside.state.floor).max(1),
+        floor: found.floor.max(aside.state.floor).clamp(1, found.next_ordinal.max(1)),
         watermark: found.synced,
         peer: found.peer,
     };
