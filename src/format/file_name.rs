@@ -2,8 +2,7 @@
 //!
 //! A stream's directory is its name, escaped: lower-case letters, digits, `-`, `_`, and `.` but at either end stand for
 //! themselves, every other byte is `%` and two lower-case hexadecimal digits. So the name cannot leave the store, does not
-//! collide with another after case folding, and never begins with `.`, which marks our own directories. The empty name is
-//! `%`. An escaped name of more than [`ESCAPED_LEN_MAX`] bytes is cut, and `%~` and the 128-bit XXH3 hash of the whole
+//! collide with another after case folding, and never begins with `.`. The empty name is `%`. An escaped name of more than [`ESCAPED_LEN_MAX`] bytes is cut, and `%~` and the 128-bit XXH3 hash of the whole
 //! name follow; such a name is read from the stream's `meta`.
 
 use std::path::PathBuf;
@@ -17,10 +16,8 @@ pub const RESERVE: &str = "reserve";
 pub const STREAMS: &str = "streams";
 pub const META: &str = "meta";
 
-/// Begins the directory of a stream that is being created.
-pub const NEW_PREFIX: &str = ".new-";
-/// Begins the directory of a stream that is being removed.
-pub const GONE_PREFIX: &str = ".gone-";
+/// Streams that are being created or removed, in directories with random names.
+pub const TMP: &str = "tmp";
 
 /// What a file that has not got its final name ends in.
 const NEW_SUFFIX: &str = ".new";
@@ -73,17 +70,12 @@ pub enum Directory {
     Stream(Vec<u8>),
     /// A stream whose name is too long for a directory name: see its `meta`.
     LongName,
-    /// A stream that was being created or removed.
-    Leftover,
     /// Nothing of ours.
     Foreign,
 }
 
 /// What a directory in `streams` is.
 pub fn parse_directory(directory: &str) -> Directory {
-    if directory.starts_with(NEW_PREFIX) || directory.starts_with(GONE_PREFIX) {
-        return Directory::Leftover;
-    }
     if let Some((_, hash)) = directory.split_once("%~") {
         let is_hash = hash.len() == 32 && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         return if is_hash { Directory::LongName } else { Directory::Foreign };
@@ -210,8 +202,6 @@ mod tests {
         for directory in ["", "A", "%4", "%zz", "%41%", "%2E", "a/b", "x%~1", "%61"] {
             assert_eq!(parse_directory(directory), Directory::Foreign, "{directory:?}");
         }
-        assert_eq!(parse_directory(".new-0a"), Directory::Leftover);
-        assert_eq!(parse_directory(".gone-0a"), Directory::Leftover);
     }
 
     #[test]

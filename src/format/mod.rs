@@ -11,7 +11,7 @@
 //!     00000000000000000001.log    segments, named after the ordinal of their first entry
 //!     00000000000000000001.idx    the sparse index of a sealed segment (derived)
 //!     00000000000000000001.journal  what is not an entry, named after its generation
-//! streams/.new-…, streams/.gone-…   a stream that is being created or removed
+//! tmp/<random name>/              a stream that is being created or removed
 //! ```
 //!
 //! A segment and a journal are a [header] followed by [frames](record) to the end; what the frames hold is specified

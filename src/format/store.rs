@@ -4,8 +4,8 @@
 //! identity of the store, CRC-32 of all that: 44 bytes. It is written once, before `streams` is created.
 //!
 //! `intent`: magic `89 53 4C 49 4E 0D 0A 1A`, version `u16`, two reserved bytes, a varint count and as many strings: the
-//! directories to remove; a varint 0 or 1, and after 1 three strings: the directory to rename, its new name, and the name of
-//! the stream in it; CRC-32 of all that. It gets its name only when it is complete, and goes when all of it has been done; what is found at opening is
+//! directories in `streams` to remove; a varint, 0 for none, 1 for a directory in `streams` to rename, 2 for one in `tmp` to
+//! move there, and after 1 or 2 three strings: its name, the new one, and the name of the stream in it; CRC-32 of all that. It gets its name only when it is complete, and goes when all of it has been done; what is found at opening is
 //! done again, which changes nothing where it had been done before. A change of several streams is atomic that way.
 
 use std::ffi::{OsStr, OsString};
@@ -49,11 +49,24 @@ pub fn decode_lock(bytes: &[u8]) -> Result<Identity, BadHeader> {
     Ok(store)
 }
 
-/// A change of several streams; names are those of directories in `streams`.
+/// A change of several streams.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Intent {
+    /// The directories in `streams` to remove.
     pub remove: Vec<OsString>,
-    pub rename: Option<(OsString, OsString, Vec<u8>)>,
+    pub rename: Option<Rename>,
+}
+
+/// A directory to rename.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rename {
+    /// It is in `tmp` yet, not in `streams`.
+    pub is_new: bool,
+    pub from: OsString,
+    /// In `streams`.
+    pub to: OsString,
+    /// The name of the stream in it.
+    pub name: Vec<u8>,
 }
 
 impl Intent {
@@ -65,8 +78,9 @@ impl Intent {
         for name in &self.remove {
             put_string(&mut out, name.as_encoded_bytes());
         }
-        put_varint(&mut out, u64::from(self.rename.is_some()));
-        if let Some((from, to, name)) = &self.rename {
+        let kind = self.rename.as_ref().map_or(0, |rename| if rename.is_new { 2 } else { 1 });
+        put_varint(&mut out, kind);
+        if let Some(Rename { from, to, name, .. }) = &self.rename {
             put_string(&mut out, from.as_encoded_bytes());
             put_string(&mut out, to.as_encoded_bytes());
             put_string(&mut out, name);
@@ -92,7 +106,12 @@ impl Intent {
         }
         intent.rename = match reader.varint()? {
             0 => None,
-            1 => Some((directory(reader.string()?)?, directory(reader.string()?)?, reader.string()?.to_vec())),
+            kind @ (1 | 2) => Some(Rename {
+                is_new: kind == 2,
+                from: directory(reader.string()?)?,
+                to: directory(reader.string()?)?,
+                name: reader.string()?.to_vec(),
+            }),
             _ => return None,
         };
         reader.is_empty().then_some(intent)
@@ -128,9 +147,10 @@ mod tests {
 
     #[test]
     fn golden_bytes_of_an_intent() {
-        let intent = Intent { remove: vec!["a".into()], rename: Some(("b".into(), "c".into(), vec![0xff])) };
+        let rename = Rename { is_new: true, from: "b".into(), to: "c".into(), name: vec![0xff] };
+        let intent = Intent { remove: vec!["a".into()], rename: Some(rename) };
         let bytes = intent.encode();
-        assert_eq!(bytes[..bytes.len() - 4], *b"\x89SLIN\r\n\x1a\x01\0\0\0\x01\x01a\x01\x01b\x01c\x01\xff");
+        assert_eq!(bytes[..bytes.len() - 4], *b"\x89SLIN\r\n\x1a\x01\0\0\0\x01\x01a\x02\x01b\x01c\x01\xff");
         assert_eq!(Intent::decode(&bytes), Some(intent));
         for bit in 0..bytes.len() * 8 {
             let mut damaged = bytes.clone();

@@ -130,7 +130,21 @@ impl Place {
         self.publish(new_name, name)
     }
 
-    /// The directory itself is somewhere else from now on.
+    pub fn create_dir(&self, name: impl AsRef<Path>) -> Result<()> {
+        let name = name.as_ref();
+        self.wrap("create", name, self.disk.create_dir(&self.at(name)))
+    }
+
+    /// Moves the directory itself to another path on the disk.
+    pub fn move_to(&self, path: PathBuf) -> Result<()> {
+        let mut current = self.path.write();
+        let moved = self.disk.rename(&current, &path);
+        moved.map_err(|error| Error::io("rename", &self.root.join(&*current), error))?;
+        *current = path;
+        Ok(())
+    }
+
+    /// The directory has been moved to another path.
     pub fn moved_to(&self, path: PathBuf) {
         *self.path.write() = path;
     }

@@ -16,8 +16,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::env::{Env, new_identity};
-use crate::format::file_name::{self, Directory, GONE_PREFIX, INTENT, INTENT_NEW, LOCK, NEW_PREFIX, STREAMS};
-use crate::format::store::{Intent, LOCK_LEN, decode_lock, encode_lock};
+use crate::format::file_name::{self, Directory, INTENT, INTENT_NEW, LOCK, STREAMS, TMP};
+use crate::format::store::{Intent, LOCK_LEN, Rename, decode_lock, encode_lock};
 use crate::io::place::Place;
 use crate::io::{Disk, File, FileKind, MemDisk, OsDisk};
 use crate::log::append::NewEntry;
@@ -39,6 +39,7 @@ pub struct Shared {
     env: Arc<Env>,
     root: Place,
     streams: Place,
+    tmp: Place,
     catalog: Mutex<()>,
     open: Arc<Mutex<OpenStreams>>,
     syncer: Mutex<Option<Syncer>>,
@@ -99,16 +100,19 @@ pub fn mount(options: &Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Shar
         _ => Error::io("lock", &root.full(LOCK), error),
     })?;
     let store = identify(&root, &*locked, is_new)?;
-    let streams = root.within(STREAMS);
-    if root.kind(STREAMS)?.is_none() {
-        root.disk().create_dir(Path::new(STREAMS)).map_err(|error| Error::io("create", &root.full(STREAMS), error))?;
-        root.sync()?;
+    // `streams` last: a store that has it is complete.
+    for name in [TMP, STREAMS] {
+        if root.kind(name)?.is_none() {
+            root.create_dir(name)?;
+            root.sync()?;
+        }
     }
     let reserve = Reserve::new(root.within(""));
     let shared = Shared {
         env: Arc::new(Env::new(options, store, reserve)),
+        streams: root.within(STREAMS),
+        tmp: root.within(TMP),
         root,
-        streams,
         catalog: Mutex::new(()),
         open: Arc::default(),
         syncer: Mutex::new(None),
@@ -263,7 +267,7 @@ impl Shared {
                 Directory::Stream(name) => names.push(name),
                 // One that goes meanwhile is not there.
                 Directory::LongName => names.extend(self.long_name(&directory)?),
-                Directory::Leftover | Directory::Foreign => {}
+                Directory::Foreign => {}
             }
         }
         names.sort_unstable();
@@ -309,29 +313,23 @@ impl Shared {
 
     /// Makes a stream in a directory that has no name yet, filled and synced; there is nothing left of it after an error.
     fn build(&self, name: &[u8], fill: impl FnOnce(&Inner) -> Result<()>, base_ms: u64) -> Result<Arc<Inner>> {
-        let directory = format!("{NEW_PREFIX}{}", hex(&new_identity()));
-        let place = self.streams.within(&directory);
-        let created = self.streams.disk().create_dir(&self.streams.at(&directory));
-        created.map_err(|error| Error::io("create", &self.streams.full(&directory), error))?;
-        let built = open::create(&self.env, place, name, &[], base_ms).and_then(|inner| {
+        let directory = hex(&new_identity());
+        self.tmp.create_dir(&directory)?;
+        let built = open::create(&self.env, self.tmp.within(&directory), name, &[], base_ms).and_then(|inner| {
             fill(&inner)?;
             open::finish_creation(&inner)?;
             Ok(inner)
         });
         if built.is_err() {
             // What cannot be removed now is removed when the store is opened.
-            let _ = self.streams.within(&directory).remove_all();
+            let _ = self.tmp.within(&directory).remove_all();
         }
         built
     }
 
     /// Gives a stream that was built its name.
     fn reveal(&self, inner: &Inner, name: &[u8]) -> Result<()> {
-        let directory = file_name::escape(name);
-        let from = inner.place.at("");
-        let renamed = self.streams.disk().rename(&from, &self.streams.at(&directory));
-        renamed.map_err(|error| Error::io("rename", &inner.place.full(""), error))?;
-        inner.place.moved_to(self.streams.at(&directory));
+        inner.place.move_to(self.streams.at(file_name::escape(name)))?;
         self.streams.sync()
     }
 
@@ -380,7 +378,8 @@ impl Shared {
         self.let_go(to)?;
         let (from, directory) = (file_name::escape(from), file_name::escape(to));
         let remove = if taken { vec![directory.clone().into()] } else { Vec::new() };
-        let intent = Intent { remove, rename: Some((from.into(), directory.into(), to.to_vec())) };
+        let rename = Rename { is_new: false, from: from.into(), to: directory.into(), name: to.to_vec() };
+        let intent = Intent { remove, rename: Some(rename) };
         self.env.poisoning(self.carry_out(&intent))?;
         self.env.waiters.appeared(to);
         Ok(true)
@@ -407,7 +406,8 @@ impl Shared {
         let built = inner.place.at("");
         let built = built.file_name().unwrap_or_default().to_owned();
         let remove = if taken { vec![directory.clone().into()] } else { Vec::new() };
-        let intent = Intent { remove, rename: Some((built, directory.clone().into(), to.to_vec())) };
+        let rename = Rename { is_new: true, from: built, to: directory.clone().into(), name: to.to_vec() };
+        let intent = Intent { remove, rename: Some(rename) };
         self.env.poisoning(self.carry_out(&intent))?;
         inner.place.moved_to(self.streams.at(&directory));
         self.insert(&inner)?;
@@ -431,28 +431,30 @@ impl Shared {
 
     /// Does what is left to do of an intent.
     fn finish(&self, intent: &Intent) -> Result<()> {
+        let source = intent.rename.as_ref().map(|rename| if rename.is_new { &self.tmp } else { &self.streams });
+        let rename = source.zip(intent.rename.as_ref());
         // Once the source of the rename is gone, the rename is done, and its target is not what was to be removed.
-        let renamed = match &intent.rename {
-            Some((from, _, _)) => self.streams.kind(from)?.is_none(),
+        let renamed = match &rename {
+            Some((source, rename)) => source.kind(&rename.from)?.is_none(),
             None => false,
         };
         let mut gone = Vec::new();
         for directory in intent.remove.iter().filter(|_| !renamed) {
             if self.streams.kind(directory)?.is_some() {
-                let aside = format!("{GONE_PREFIX}{}", hex(&new_identity()));
-                self.streams.rename(directory, &aside)?;
+                let aside = hex(&new_identity());
+                self.streams.within(directory).move_to(self.tmp.at(&aside))?;
                 gone.push(aside);
             }
         }
-        if let Some((from, to, name)) = intent.rename.as_ref().filter(|_| !renamed) {
-            let place = self.streams.within(from);
-            Superblock::open(&place)?.update(&place, |meta| meta.name.clone_from(name))?;
-            self.streams.rename(from, to)?;
+        if let Some((source, rename)) = rename.filter(|_| !renamed) {
+            let place = source.within(&rename.from);
+            Superblock::open(&place)?.update(&place, |meta| meta.name.clone_from(&rename.name))?;
+            place.move_to(self.streams.at(&rename.to))?;
         }
         self.streams.sync()?;
         for aside in gone {
             // The streams are gone; their bytes go now, or when the store is opened.
-            let _ = self.streams.within(aside).remove_all();
+            let _ = self.tmp.within(aside).remove_all();
         }
         Ok(())
     }
@@ -471,10 +473,10 @@ impl Shared {
 
     /// Removes streams that were being created or removed.
     fn remove_leftovers(&self) -> Result<()> {
-        for (directory, kind) in self.streams.list()? {
-            if kind == FileKind::Directory && file_name::parse_directory(&directory) == Directory::Leftover {
+        for (directory, kind) in self.tmp.list()? {
+            if kind == FileKind::Directory {
                 // It is in nobody's way if it cannot be removed.
-                let _ = self.streams.within(directory).remove_all();
+                let _ = self.tmp.within(directory).remove_all();
             }
         }
         Ok(())

@@ -115,10 +115,7 @@ impl Inner {
             if let Some(obstacle) = self.resolve(&append, wanted, entries)? {
                 drop(append);
                 match obstacle {
-                    Obstacle::Ceiling(id) => {
-                        let raised = self.env.poisoning(self.superblock.raise_ceiling(&self.place, id))?;
-                        self.append.lock().ceiling = raised;
-                    }
+                    Obstacle::Ceiling(id) => self.set_ceiling(|| self.superblock.raise_ceiling(&self.place, id))?,
                     Obstacle::Segment => self.rotate(entries)?,
                 }
                 continue;
@@ -128,6 +125,16 @@ impl Inner {
             self.settle(progress)?;
             return Ok(Outcome::Done(()));
         }
+    }
+
+    /// Writes the ceiling, unless the stream has been retired: its directory may be somebody else's then, or gone.
+    fn set_ceiling(&self, write: impl FnOnce() -> Result<StreamId>) -> Result<()> {
+        let _turn = self.turn.lock();
+        if !self.is_retired() {
+            let ceiling = self.env.poisoning(write())?;
+            self.append.lock().ceiling = ceiling;
+        }
+        Ok(())
     }
 
     /// Fills in the IDs; says what has to be done first if they cannot be appended now.
@@ -313,9 +320,10 @@ impl Inner {
             return Ok(if matches!(made, Made::Gone) { Outcome::Gone } else { Outcome::Done(()) });
         }
         if self.superblock.current().ceiling > set.last_id {
-            let lower = self.superblock.update(&self.place, |meta| meta.ceiling = set.last_id);
-            self.env.poisoning(lower)?;
-            self.append.lock().ceiling = set.last_id;
+            self.set_ceiling(|| {
+                self.superblock.update(&self.place, |meta| meta.ceiling = set.last_id)?;
+                Ok(set.last_id)
+            })?;
         }
         // After it was set back, what is above it has to go before anything is added.
         if self.set_back() {
@@ -381,7 +389,7 @@ impl Inner {
             let journaling = self.journal.lock();
             journaling.journal.as_ref().is_some_and(|journal| !journal.wants_checkpoint())
         };
-        if sound { Ok(()) } else { self.replace_journal_in_turn() }
+        if sound || self.is_retired() { Ok(()) } else { self.replace_journal_in_turn() }
     }
 
     /// Writes the state into a new generation of the journal, which takes the place of the one before. The caller has
@@ -558,6 +566,9 @@ impl Inner {
             return Ok(());
         }
         let _turn = self.turn.lock();
+        if self.is_retired() {
+            return Ok(());
+        }
         if dead_active {
             return self.rotate_in_turn(&[], true);
         }
@@ -587,15 +598,14 @@ impl Inner {
 
     /// Ends the life of this object: nothing more is written through it. Everything is synced, and the clean end noted.
     pub fn retire(&self) -> Result<()> {
-        let touched = {
-            let append = self.append.lock();
-            self.retired.store(true, Ordering::Release);
-            append.touched
-        };
-        if !touched || self.env.latch.check().is_err() {
+        let append = self.append.lock();
+        self.retired.store(true, Ordering::Release);
+        drop(append);
+        // Whoever has the turn finishes first; those who get it later see that the stream is retired.
+        let _turn = self.turn.lock();
+        if !self.append.lock().touched || self.env.latch.check().is_err() {
             return Ok(());
         }
-        let _turn = self.turn.lock();
         self.sync()?;
         let (log, last_id) = {
             let append = self.append.lock();
