@@ -7,14 +7,16 @@ const BLOCK: u64 = 100;
 
 /// The new floor, for a trim that, done exactly, raises it to `exact`.
 ///
-/// `live` counts the entries between two ordinals. The result is between `floor` and `exact`.
+/// `live` counts the entries between two ordinals. Nothing alive is between `exact` and a result beyond it.
 pub fn floor(trim: &Trim, floor: u64, exact: u64, live: impl Fn(u64, u64) -> u64) -> u64 {
     if !trim.approximate || exact <= floor {
         return exact.max(floor);
     }
     // Entries that may be referenced are removed one by one, so a part of a block may go.
     let by_entry = trim.references != References::Keep;
-    let whole_blocks = ((exact - 1) / BLOCK * BLOCK + 1).max(floor);
+    let (block, next) = ((exact - 1) / BLOCK * BLOCK + 1, (exact - 1) / BLOCK * BLOCK + BLOCK + 1);
+    // A block of which the rest is deleted goes as a whole.
+    let whole_blocks = if live(exact, next) == 0 { next } else { block.max(floor) };
     let end = if by_entry { exact } else { whole_blocks };
     let Some(limit) = trim.limit.filter(|&limit| limit > 0) else { return end };
     let (mut reached, mut removed) = (floor, 0u64);
@@ -78,6 +80,15 @@ mod tests {
         assert_eq!(floor(&trim.limit(0), 1, 250, all), 201);
         assert_eq!(floor(&trim.references(References::Delete), 1, 250 - 145 + 1, all), 106);
         assert_eq!(floor(&trim, 150, 160, all), 150, "a floor within a block stays");
+    }
+
+    #[test]
+    fn a_block_of_which_only_deleted_entries_would_stay_goes() {
+        // Alive are 1 and those from 101 on; of what is not there yet nothing is known to be deleted.
+        let live = |from: u64, to: u64| (from..to).filter(|ordinal| !(2..=100).contains(ordinal)).count() as u64;
+        assert_eq!(floor(&Trim::to_len(0).approximately(), 1, 2, live), 101);
+        assert_eq!(floor(&Trim::to_len(0).approximately().limit(1), 1, 2, live), 101);
+        assert_eq!(floor(&Trim::to_len(0).approximately(), 1, 102, live), 101);
     }
 
     #[test]
