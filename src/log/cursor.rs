@@ -73,7 +73,14 @@ impl Cursor {
     pub fn next_position(&mut self) -> Option<Result<Position>> {
         while !self.done && self.lower <= self.upper {
             match self.front.take_first() {
-                Some(Item::Entry(position)) if position.id > self.upper => break,
+                Some(Item::Entry(position)) if position.id > self.upper => {
+                    let live = self.view.is_visible(position.ordinal);
+                    match if live { Ok(false) } else { self.pass_dead_end() } {
+                        Ok(true) => {}
+                        Ok(false) => break,
+                        Err(error) => return Some(Err(self.skip_segment(error, true))),
+                    }
+                }
                 Some(Item::Entry(position)) if position.id < self.lower || !self.view.is_visible(position.ordinal) => {}
                 Some(Item::Entry(position)) => {
                     let position = *position;
@@ -165,6 +172,16 @@ impl Cursor {
         }
         side.block = if forward { 0 } else { usize::MAX };
         error
+    }
+
+    /// Goes on in the next segment if IDs of the range may follow in it: those at the end of this one are deleted, and
+    /// the last ID may have been set back to before them. Returns whether it did.
+    fn pass_dead_end(&mut self) -> Result<bool> {
+        let follows = self.view.begins_below(self.front.segment + 1, self.upper)?;
+        if follows {
+            self.front = Side { segment: self.front.segment + 1, span: 1, started: true, ..Side::default() };
+        }
+        Ok(follows)
     }
 
     fn load_front(&mut self) -> Result<bool> {

@@ -227,6 +227,14 @@ impl View {
         Ok(low)
     }
 
+    /// Whether there is a segment at this place of the list, and IDs below `id` may be in it.
+    pub fn begins_below(&self, at: usize, id: StreamId) -> Result<bool> {
+        match self.slots.get(at).filter(|slot| slot.base <= self.tail.segment) {
+            Some(slot) => Ok(slot.previous_id(&self.log.place)? < id),
+            None => Ok(false),
+        }
+    }
+
     /// Whether an entry is neither trimmed nor deleted.
     pub fn is_live(&self, ordinal: u64) -> bool {
         ordinal >= self.tail.floor && !self.log.tombstones.read().contains(ordinal)
