@@ -1,0 +1,42 @@
+//! Sequences that failed once.
+
+use streamlog::{AddOptions, SetId, Store, StreamId, Trim};
+
+fn id(ms: u64) -> StreamId {
+    StreamId::new(ms, 0)
+}
+
+fn add(stream: &streamlog::Stream, ids: std::ops::RangeInclusive<u64>) {
+    for ms in ids {
+        stream.add_with(AddOptions::new().id(id(ms)), [("n", ms.to_string())]).unwrap();
+    }
+}
+
+/// Found by the model: the block stayed although nothing of it was to stay.
+#[test]
+fn a_block_whose_rest_is_deleted_is_trimmed_as_a_whole() {
+    let stream = Store::in_memory().stream("s").unwrap();
+    add(&stream, 1..=100);
+    stream.delete((2..=100).map(id)).unwrap();
+    add(&stream, 101..=103);
+    assert_eq!(stream.trim(Trim::to_len(3).approximately()).unwrap(), 1);
+}
+
+/// Found by reading: the first deleted entry above the range ended it.
+#[test]
+fn a_range_goes_on_behind_deleted_entries_that_were_above_the_last_id_when_it_was_set_back() {
+    let stream = Store::in_memory().stream("s").unwrap();
+    add(&stream, 1..=100);
+    stream.delete((51..=100).map(id)).unwrap();
+    stream.set_id(SetId::new(id(100)).max_deleted_id(id(1))).unwrap();
+    stream.set_id(SetId::new(id(50))).unwrap();
+    add(&stream, 51..=60);
+    let found: Vec<u64> = stream.range(id(40)..=id(55)).map(|entry| entry.unwrap().id().ms()).collect();
+    assert_eq!(found, (40..=55).collect::<Vec<_>>());
+    let found: Vec<u64> = stream.range(id(40)..=id(55)).rev().map(|entry| entry.unwrap().id().ms()).collect();
+    assert_eq!(found, (40..=55).rev().collect::<Vec<_>>());
+    for ms in 1..=60 {
+        assert!(stream.get(id(ms)).unwrap().is_some(), "{ms}");
+    }
+    assert!(stream.get(id(61)).unwrap().is_none());
+}
