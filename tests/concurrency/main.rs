@@ -1,0 +1,8 @@
+//! Promise: any number of threads may use a store at once. Readers see a prefix of what was written and never wait,
+//! blocked readers are served, nothing that was acknowledged is lost, and nothing hangs.
+
+mod blocking;
+mod catalog;
+mod handles;
+mod harness;
+mod writers;
