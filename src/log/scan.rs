@@ -269,8 +269,6 @@ pub struct Beyond {
     pub frames: bool,
     /// The highest watermark that one of them carries.
     pub synced: u64,
-    /// A seal was among them.
-    pub sealed: bool,
     /// The highest ID that one of them begins with.
     pub highest_id: StreamId,
 }
@@ -301,7 +299,6 @@ impl Beyond {
     fn note(&mut self, frame: &Frame<'_>, offset: u64, header: &Header) {
         self.frames = true;
         self.synced = self.synced.max(frame.head.synced.map_or(0, |before| offset.saturating_sub(before)));
-        self.sealed |= frame.head.kind == entries::SEAL;
         let id = entries::peek_id(frame.head.kind, frame.payload, header.base_ms);
         self.highest_id = self.highest_id.max(id.unwrap_or(StreamId::MIN));
     }

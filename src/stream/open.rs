@@ -247,7 +247,6 @@ fn open_active(place: &Place, files: &Files, meta: &Meta, journal: &mut Option<R
         end: found.tail,
         remains: !blank,
         sealed,
-        was_sealed: beyond.sealed,
         watermark: found.synced.max(beyond.synced),
         mark: if meta.log.file == header.file { meta.log.end } else { 0 },
         built_upon: proven > found.next_ordinal,
