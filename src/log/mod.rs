@@ -12,6 +12,7 @@ pub mod tombstones;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -51,6 +52,9 @@ pub struct Log {
     slots: RwLock<Slots>,
     tail: Mutex<Tail>,
     pub tombstones: RwLock<Tombstones>,
+    /// Nothing is written through it any more, and its directory may be another stream's or gone. Set once, before the
+    /// directory changes, so whoever misses a file of it sees this.
+    pub retired: AtomicBool,
     /// The sealed segments that are open, the oldest opening first.
     opened: Mutex<VecDeque<Arc<Slot>>>,
 }
@@ -63,6 +67,7 @@ impl Log {
             slots: RwLock::new(Arc::new(slots)),
             tail: Mutex::new(tail),
             tombstones: RwLock::default(),
+            retired: AtomicBool::new(false),
             opened: Mutex::default(),
         }
     }
@@ -133,11 +138,11 @@ impl Log {
         to.saturating_sub(from) - self.tombstones.read().count(from..to)
     }
 
-    /// Opens a segment; `None` if it has been removed since the list was made, because nothing in it was alive.
+    /// Opens a segment; `None` if it has been removed since the list was made.
     fn open_slot(&self, slot: &Arc<Slot>, next_base: Option<u64>) -> Result<Option<Arc<Segment>>> {
         let was_open = slot.is_open();
         let segment = match slot.open(&self.place, &self.incarnation, next_base) {
-            Err(Error::Corrupt { what: Corruption::Missing, .. }) if !self.has(slot) => return Ok(None),
+            Err(error) if self.explains(&error, slot) => return Ok(None),
             opened => opened?,
         };
         if !was_open {
@@ -153,15 +158,33 @@ impl Log {
         Ok(Some(segment))
     }
 
+    /// Whether a segment cannot be opened because it has been removed, alone or with its stream.
+    fn explains(&self, error: &Error, slot: &Arc<Slot>) -> bool {
+        let Error::Corrupt { what, .. } = error else { return false };
+        match self.retired.load(Ordering::Acquire) {
+            // What is in its place may be of a stream that has the name now.
+            true => matches!(what, Corruption::Missing | Corruption::Foreign(_)),
+            false => *what == Corruption::Missing && !self.has(slot),
+        }
+    }
+
     fn has(&self, slot: &Arc<Slot>) -> bool {
         self.slots.read().iter().any(|listed| Arc::ptr_eq(listed, slot))
+    }
+
+    /// The ID before the first entry of a segment; `None` if it has been removed.
+    fn previous_id(&self, slot: &Arc<Slot>) -> Result<Option<StreamId>> {
+        match slot.previous_id(&self.place) {
+            Err(error) if self.explains(&error, slot) => Ok(None),
+            id => id.map(Some),
+        }
     }
 }
 
 impl Log {
     /// Entries between a segment and the next must be dead, or a segment is missing.
     fn check_gap(&self, segment: &Segment, next_base: u64) -> Result<()> {
-        let end = segment.header.base + segment.sealed_entries.load(std::sync::atomic::Ordering::Acquire);
+        let end = segment.header.base + segment.sealed_entries.load(Ordering::Acquire);
         if self.live(end.max(self.tail().floor), next_base) > 0 {
             let path = self.place.full(crate::format::file_name::File::Segment(end).name());
             return Err(Error::corrupt(&path, 0, Corruption::Missing));
@@ -182,7 +205,7 @@ pub struct View {
 #[derive(Debug)]
 pub enum Found {
     Segment(Opened),
-    /// A segment that is gone, because nothing in it was alive.
+    /// A segment that is gone, because nothing in it was alive or the stream has been deleted or renamed.
     Removed,
     /// The list is at its end.
     Nothing,
@@ -220,7 +243,7 @@ impl View {
         while high - low > 1 {
             let middle = low + (high - low) / 2;
             match self.slots.get(middle) {
-                Some(slot) if slot.previous_id(&self.log.place)? < id => low = middle,
+                Some(slot) if self.log.previous_id(slot)?.is_some_and(|previous| previous < id) => low = middle,
                 _ => high = middle,
             }
         }
@@ -230,7 +253,7 @@ impl View {
     /// Whether there is a segment at this place of the list, and IDs below `id` may be in it.
     pub fn begins_below(&self, at: usize, id: StreamId) -> Result<bool> {
         match self.slots.get(at).filter(|slot| slot.base <= self.tail.segment) {
-            Some(slot) => Ok(slot.previous_id(&self.log.place)? < id),
+            Some(slot) => Ok(self.log.previous_id(slot)?.is_some_and(|previous| previous < id)),
             None => Ok(false),
         }
     }

@@ -13,7 +13,7 @@
 //! once. Deletions are visible at once at every level; their caller returns when they are durable.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -54,8 +54,6 @@ pub struct Inner {
     pub next_ordinal: AtomicU64,
     pub committer: Committer,
     pub turn: Mutex<()>,
-    /// The stream was deleted, renamed or closed: it is to be looked up again. Set with `append` locked.
-    pub retired: AtomicBool,
 }
 
 /// The appender, and what else its lock guards.
@@ -98,9 +96,10 @@ impl Inner {
         self.log.view()
     }
 
+    /// Whether the stream was deleted, renamed or closed, and is to be looked up again. Becomes so with `append` locked.
     #[inline]
     pub fn is_retired(&self) -> bool {
-        self.retired.load(Ordering::Acquire)
+        self.log.retired.load(Ordering::Acquire)
     }
 
     /// Adds entries, whose IDs it fills in, and trims, as one change.
@@ -599,7 +598,7 @@ impl Inner {
     /// Ends the life of this object: nothing more is written through it. Everything is synced, and the clean end noted.
     pub fn retire(&self) -> Result<()> {
         let append = self.append.lock();
-        self.retired.store(true, Ordering::Release);
+        self.log.retired.store(true, Ordering::Release);
         drop(append);
         // Whoever has the turn finishes first; those who get it later see that the stream is retired.
         let _turn = self.turn.lock();

@@ -262,8 +262,8 @@ impl Stream {
     /// The entries between two IDs, as they are at the time of the call; from either end.
     ///
     /// A stream that does not exist has none. Nothing is read before the first entry is asked for; from then on chunks
-    /// of up to 64 KiB are read at a time. What is added later is not seen; what is deleted later may or may not be.
-    /// Writers do not wait for it, nor it for them.
+    /// of up to 64 KiB are read at a time. What is added later is not seen; what is deleted later may or may not be, and
+    /// so may the entries of a stream that is deleted, replaced or renamed later. Writers do not wait for it, nor it for them.
     ///
     /// Items are errors if the stream cannot be opened ([`Error::Io`], [`Error::Corrupt`], [`Error::Unsupported`]), or
     /// where entries are damaged: then the next item is behind the damage.

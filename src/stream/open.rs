@@ -1,7 +1,7 @@
 //! From a directory to a stream, and the other way round for a new one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -105,7 +105,6 @@ impl Opening {
             changes: AtomicU64::new(self.changes),
             committer: Committer::new(Progress { next_ordinal: 1, changes: 0 }),
             turn: Mutex::new(()),
-            retired: AtomicBool::new(false),
         }
     }
 }
