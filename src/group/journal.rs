@@ -180,14 +180,41 @@ impl Journal {
         }
     }
 
+    /// What a sync needs to know, so that it can be done without a lock.
+    pub fn to_sync(&mut self) -> Result<Unsynced> {
+        self.prove()?;
+        let (file, synced) = (Arc::clone(&self.file), Arc::clone(&self.synced));
+        Ok(Unsynced { file, path: self.path.clone(), end: self.offset, synced })
+    }
+
     /// Writes again what may be in the page cache only.
-    pub fn prove(&mut self) -> Result<()> {
+    fn prove(&mut self) -> Result<()> {
         let from = self.synced.load(Ordering::Acquire);
         let end = std::mem::take(&mut self.unproven_end);
         if from < end {
             let mut bytes = vec![0; usize::try_from(end - from).unwrap_or(usize::MAX)];
             self.file.read_at(from, &mut bytes).map_err(|error| Error::io("read", &self.path, error))?;
             self.file.write_at(from, &bytes).map_err(|error| Error::io("write to", &self.path, error))?;
+        }
+        Ok(())
+    }
+}
+
+/// A journal as far as it went at some moment.
+#[derive(Debug)]
+pub struct Unsynced {
+    file: Arc<dyn File>,
+    path: PathBuf,
+    end: u64,
+    synced: Arc<AtomicU64>,
+}
+
+impl Unsynced {
+    /// Makes it durable, if it is not yet.
+    pub fn sync(self) -> Result<()> {
+        if self.synced.load(Ordering::Acquire) < self.end {
+            self.file.sync().map_err(|error| Error::io("sync", &self.path, error))?;
+            self.synced.fetch_max(self.end, Ordering::AcqRel);
         }
         Ok(())
     }

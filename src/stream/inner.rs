@@ -200,45 +200,25 @@ impl Inner {
 
     /// Syncs the log, then the journal (rule 6 of the design), and publishes what was synced.
     fn sync_files(&self) -> Result<Progress> {
-        let (segment, tail) = {
+        // Both of one moment. A later journal may name entries of a segment that is not synced here; a later tail may
+        // depend on changes that are not.
+        let (segment, tail, journal, changes) = {
             let mut append = self.append.lock();
-            append.appender.prove()?;
-            (Arc::clone(&append.appender.segment), append.appender.tail())
-        };
-        // After the tail: so the entries depend on no change that is not synced below.
-        let journal = {
             let mut journaling = self.journal.lock();
-            journaling.journal.as_mut().map_or(Ok(None), |journal| {
-                journal.prove()?;
-                Ok(Some((
-                    Arc::clone(&journal.file),
-                    journal.path.clone(),
-                    journal.offset,
-                    Arc::clone(&journal.synced),
-                    journal.changes,
-                )))
-            })?
+            append.appender.prove()?;
+            let journal = journaling.journal.as_mut().map(Journal::to_sync).transpose()?;
+            let appender = &append.appender;
+            (Arc::clone(&appender.segment), appender.tail(), journal, self.changes.load(Ordering::SeqCst))
         };
         if segment.synced.load(Ordering::Acquire) < tail.offset {
             segment.file.sync().map_err(|error| Error::io("sync", &segment.path, error))?;
         }
-        let mut changes = self.changes_without_journal(&journal);
-        if let Some((file, path, offset, synced, count)) = journal {
-            if synced.load(Ordering::Acquire) < offset {
-                file.sync().map_err(|error| Error::io("sync", &path, error))?;
-                synced.fetch_max(offset, Ordering::AcqRel);
-            }
-            changes = count;
-        }
+        journal.map_or(Ok(()), |journal| journal.sync())?;
         // Only now: a watermark says that entries and the changes they depend on are durable.
         segment.synced.fetch_max(tail.offset, Ordering::AcqRel);
         self.log.publish(tail);
         self.env.waiters.published(&self.name, tail.last_id);
         Ok(Progress { next_ordinal: tail.next_ordinal, changes })
-    }
-
-    fn changes_without_journal<T>(&self, journal: &Option<T>) -> u64 {
-        if journal.is_none() { self.changes.load(Ordering::SeqCst) } else { 0 }
     }
 
     /// The floor that a trim leads to, with `entries` appended; `None` if it removes nothing.
@@ -516,15 +496,8 @@ impl Inner {
         if !replaces {
             sealed.file.sync().map_err(|error| Error::io("sync", &sealed.path, error))?;
         }
-        let journal = self.journal.lock().journal.as_ref().map(|journal| {
-            (Arc::clone(&journal.file), journal.path.clone(), journal.offset, Arc::clone(&journal.synced))
-        });
-        if let Some((file, path, offset, synced)) = journal
-            && synced.load(Ordering::Acquire) < offset
-        {
-            file.sync().map_err(|error| Error::io("sync", &path, error))?;
-            synced.fetch_max(offset, Ordering::AcqRel);
-        }
+        let journal = self.journal.lock().journal.as_mut().map(Journal::to_sync).transpose()?;
+        journal.map_or(Ok(()), |journal| journal.sync())?;
         self.place.publish(&name.new_name(), &name.name())
     }
 
