@@ -213,6 +213,12 @@ impl Error {
         }
     }
 
+    /// A failed sync of a file that is in use. Never a `NoSpace`: what was written may be lost, and no later sync would
+    /// say so again.
+    pub(crate) fn unsynced(path: &Path, source: io::Error) -> Self {
+        Self::Io { action: "sync", path: path.to_owned(), source }
+    }
+
     pub(crate) fn corrupt(path: &Path, offset: u64, what: Corruption) -> Self {
         Self::Corrupt { path: path.to_owned(), offset, what }
     }

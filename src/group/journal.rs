@@ -213,7 +213,7 @@ impl Unsynced {
     /// Makes it durable, if it is not yet.
     pub fn sync(self) -> Result<()> {
         if self.synced.load(Ordering::Acquire) < self.end {
-            self.file.sync().map_err(|error| Error::io("sync", &self.path, error))?;
+            self.file.sync().map_err(|error| Error::unsynced(&self.path, error))?;
             self.synced.fetch_max(self.end, Ordering::AcqRel);
         }
         Ok(())

@@ -211,7 +211,7 @@ impl Inner {
             (Arc::clone(&appender.segment), appender.tail(), journal, self.changes.load(Ordering::SeqCst))
         };
         if segment.synced.load(Ordering::Acquire) < tail.offset {
-            segment.file.sync().map_err(|error| Error::io("sync", &segment.path, error))?;
+            segment.file.sync().map_err(|error| Error::unsynced(&segment.path, error))?;
         }
         journal.map_or(Ok(()), |journal| journal.sync())?;
         // Only now: a watermark says that entries and the changes they depend on are durable.
@@ -429,7 +429,9 @@ impl Inner {
         let rotated =
             self.allocate_segment(&header, entries, always).and_then(|file| self.replace_segment(header, file));
         if rotated.is_err() {
-            self.append.lock().appender.stopped = false;
+            let appender = &mut self.append.lock().appender;
+            // Behind a seal nothing can follow: whoever comes next goes on with the rotation.
+            appender.stopped = appender.segment.sealed_end.load(Ordering::Acquire) != u64::MAX;
         }
         rotated
     }
@@ -494,7 +496,7 @@ impl Inner {
     /// Syncs the sealed segment and what it depends on; then its successor gets its name.
     fn finish_rotation(&self, sealed: &Segment, replaces: bool, name: FileName) -> Result<()> {
         if !replaces {
-            sealed.file.sync().map_err(|error| Error::io("sync", &sealed.path, error))?;
+            sealed.file.sync().map_err(|error| Error::unsynced(&sealed.path, error))?;
         }
         let journal = self.journal.lock().journal.as_mut().map(Journal::to_sync).transpose()?;
         journal.map_or(Ok(()), |journal| journal.sync())?;

@@ -92,7 +92,7 @@ fn write(place: &Place, current: &mut Meta, change: impl FnOnce(&mut Meta)) -> R
     let file = place.open(file_name::META, Access::Write)?;
     let offset = (next.slot() * SLOT_LEN) as u64;
     file.write_at(offset, &next.encode()).map_err(|error| Error::io("write to", &path, error))?;
-    file.sync().map_err(|error| Error::io("sync", &path, error))?;
+    file.sync().map_err(|error| Error::unsynced(&path, error))?;
     *current = next;
     Ok(())
 }

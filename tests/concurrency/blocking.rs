@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use streamlog::{Block, Durability, Error, ReadFrom, StreamId};
 
-use crate::harness::{LEVELS, fields, options, origin, scale, simulated, within};
+use crate::harness::{LEVELS, add_all, fields, options, origin, scale, simulated, within};
 
 /// Each reader follows the stream entry by entry and must see every one: a lost wake-up hangs the test.
 #[test]
@@ -27,7 +27,7 @@ fn readers_that_follow_a_stream_see_every_entry() {
                         }
                     });
                 }
-                scope.spawn(|| (0..count).for_each(|number| drop(stream.add(fields(0, number)).unwrap())));
+                scope.spawn(|| add_all(&stream, 0, count));
             });
         }
     });

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use streamlog::{AddOptions, Durability, Error, NewId, Options, Store, Stream, StreamId, Trim};
 
-use crate::harness::{LEVELS, fields, options, origin, scale, simulated, within};
+use crate::harness::{LEVELS, add_all, fields, options, origin, scale, simulated, within};
 
 /// What a writer may do besides adding; each of them takes another way through a stream.
 fn use_stream(stream: &Stream, thread: u64, number: u64) {
@@ -77,7 +77,9 @@ fn disturbed(durability: Durability, writers: u64, each: u64, disturb: impl Fn(&
 fn streams_are_deleted_while_others_use_them() {
     within(60, || {
         for durability in LEVELS {
-            disturbed(durability, 4, 200 * scale(), |store, _| drop(store.delete(["a", "b"]).unwrap()));
+            disturbed(durability, 4, 200 * scale(), |store, _| {
+                store.delete(["a", "b"]).unwrap();
+            });
         }
     });
 }
@@ -121,9 +123,7 @@ fn nothing_acknowledged_is_lost_when_streams_are_renamed_to_free_names() {
                 let writers: Vec<_> = (0..4)
                     .map(|thread| {
                         let stream = store.stream("inbox").unwrap();
-                        scope.spawn(move || {
-                            (0..count).for_each(|number| drop(stream.add(fields(thread, number)).unwrap()))
-                        })
+                        scope.spawn(move || add_all(&stream, thread, count))
                     })
                     .collect();
                 scope.spawn(|| {
@@ -174,7 +174,7 @@ fn a_delete_takes_only_what_was_added_before_it_ended() {
                     }
                 });
                 let noise = scope.spawn(|| {
-                    (0..300 * scale()).for_each(|number| drop(stream.add(fields(1, number)).unwrap()));
+                    add_all(&stream, 1, 300 * scale());
                 });
                 for number in 0..300 * scale() {
                     let guard = deleting.lock().unwrap();

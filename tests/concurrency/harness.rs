@@ -47,6 +47,13 @@ pub fn fields(thread: u64, number: u64) -> [(&'static str, String); 2] {
     [("thread", thread.to_string()), ("number", number.to_string())]
 }
 
+/// Adds so many entries of a thread.
+pub fn add_all(stream: &streamlog::Stream, thread: u64, count: u64) {
+    for number in 0..count {
+        stream.add(fields(thread, number)).unwrap();
+    }
+}
+
 /// What [`fields`] put into an entry.
 pub fn origin(entry: &streamlog::Entry) -> (u64, u64) {
     let number = |name| std::str::from_utf8(entry.get(name).unwrap()).unwrap().parse().unwrap();

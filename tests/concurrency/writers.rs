@@ -4,8 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use streamlog::sim::CrashLimits;
-use streamlog::{Durability, ReadFrom, Store, StreamId, Trim};
+use streamlog::sim::{CrashLimits, Op};
+use streamlog::{Durability, Error, ReadFrom, Store, StreamId, Trim};
 
 use crate::harness::{LEVELS, check_prefix, fields, options, origin, scale, simulated, within};
 
@@ -240,4 +240,26 @@ fn many_writers_that_delete_count_each_entry_once() {
             assert_eq!(stream.read(ReadFrom::After(StreamId::MIN)).run().unwrap().len(), 0);
         }
     });
+}
+
+/// The operating system tells of a failed write-back once: the next sync of the file succeeds, and what it should have
+/// written is lost all the same.
+#[test]
+fn a_failed_sync_is_final_also_where_the_disk_was_full() {
+    for kind in [std::io::ErrorKind::StorageFull, std::io::ErrorKind::QuotaExceeded, std::io::ErrorKind::Other] {
+        let (disk, store) = simulated(Durability::Always);
+        let stream = store.stream("s").unwrap();
+        stream.add(fields(0, 0)).unwrap();
+        let mut failed = false;
+        disk.fail_when(move |call| {
+            let fails = call.op == Op::Sync && !std::mem::replace(&mut failed, true);
+            fails.then_some(kind.into())
+        });
+        let result = stream.add(fields(0, 1));
+        assert!(matches!(result, Err(Error::Io { action: "sync", .. })), "{result:?}");
+        let result = stream.add(fields(0, 2));
+        assert!(matches!(result, Err(Error::Poisoned { .. })), "{result:?}");
+        assert_eq!(stream.len().unwrap(), 1);
+        assert!(store.close().is_err());
+    }
 }
