@@ -114,7 +114,7 @@ impl Inner {
             if let Some(obstacle) = self.resolve(&append, wanted, entries)? {
                 drop(append);
                 match obstacle {
-                    Obstacle::Ceiling(id) => self.set_ceiling(|| self.superblock.raise_ceiling(&self.place, id))?,
+                    Obstacle::Ceiling(id) => self.raise_ceiling(id)?,
                     Obstacle::Segment => self.rotate(entries)?,
                 }
                 continue;
@@ -126,14 +126,30 @@ impl Inner {
         }
     }
 
-    /// Writes the ceiling, unless the stream has been retired: its directory may be somebody else's then, or gone.
-    fn set_ceiling(&self, write: impl FnOnce() -> Result<StreamId>) -> Result<()> {
+    /// Sees to a ceiling at or above `id`, unless the stream has been retired: its directory may be another stream's then,
+    /// or gone.
+    fn raise_ceiling(&self, id: StreamId) -> Result<()> {
         let _turn = self.turn.lock();
         if !self.is_retired() {
-            let ceiling = self.env.poisoning(write())?;
+            let ceiling = self.env.poisoning(self.superblock.raise_ceiling(&self.place, id))?;
             self.append.lock().ceiling = ceiling;
         }
         Ok(())
+    }
+
+    /// Lowers the ceiling to the last ID, after that was set back.
+    fn lower_ceiling(&self) -> Result<()> {
+        let _turn = self.turn.lock();
+        let lowered = {
+            let mut append = self.append.lock();
+            // Nobody gets an ID above it while it is being written: who wants one waits for the turn.
+            append.ceiling = append.ceiling.min(append.appender.last_id);
+            append.appender.last_id
+        };
+        if self.is_retired() || self.superblock.current().ceiling <= lowered {
+            return Ok(());
+        }
+        self.env.poisoning(self.superblock.update(&self.place, |meta| meta.ceiling = lowered))
     }
 
     /// Fills in the IDs; says what has to be done first if they cannot be appended now.
@@ -298,12 +314,7 @@ impl Inner {
         if matches!(made, Made::Nothing | Made::Gone) {
             return Ok(if matches!(made, Made::Gone) { Outcome::Gone } else { Outcome::Done(()) });
         }
-        if self.superblock.current().ceiling > set.last_id {
-            self.set_ceiling(|| {
-                self.superblock.update(&self.place, |meta| meta.ceiling = set.last_id)?;
-                Ok(set.last_id)
-            })?;
-        }
+        self.lower_ceiling()?;
         // After it was set back, what is above it has to go before anything is added.
         if self.set_back() {
             self.rotate(&[])?;
