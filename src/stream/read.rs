@@ -167,5 +167,6 @@ fn resolve(stream: &Stream, from: ReadFrom) -> Result<From> {
 /// The bounds that hold just the newest entry; if there is none, everything.
 fn last_only(stream: &Stream) -> Result<(Bound<StreamId>, Bound<StreamId>)> {
     let last = stream.last()?;
-    Ok((last.map_or(Bound::Unbounded, |entry| Bound::Included(entry.id())), Bound::Unbounded))
+    let bound = last.map_or(Bound::Unbounded, |entry| Bound::Included(entry.id()));
+    Ok((bound, bound))
 }

@@ -263,3 +263,25 @@ fn a_failed_sync_is_final_also_where_the_disk_was_full() {
         assert!(store.close().is_err());
     }
 }
+
+#[test]
+fn a_read_of_the_last_entry_is_of_one_entry_also_while_more_are_added() {
+    within(30, || {
+        let store = options(Durability::Os).in_memory();
+        let stream = store.stream("s").unwrap();
+        stream.add(fields(0, 0)).unwrap();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for number in 1..20_000 * scale() {
+                    stream.add(fields(0, number)).unwrap();
+                }
+                done.store(true, Ordering::Relaxed);
+            });
+            while !done.load(Ordering::Relaxed) {
+                let found = stream.read(ReadFrom::Last).run().unwrap();
+                assert_eq!(found[0].1.len(), 1);
+            }
+        });
+    });
+}
