@@ -181,7 +181,7 @@ impl Journal {
     }
 
     /// What a sync needs to know, so that it can be done without a lock.
-    pub fn to_sync(&mut self) -> Result<Unsynced> {
+    pub fn unsynced(&mut self) -> Result<Unsynced> {
         self.prove()?;
         let (file, synced) = (Arc::clone(&self.file), Arc::clone(&self.synced));
         Ok(Unsynced { file, path: self.path.clone(), end: self.offset, synced })

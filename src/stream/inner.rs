@@ -222,7 +222,7 @@ impl Inner {
             let mut append = self.append.lock();
             let mut journaling = self.journal.lock();
             append.appender.prove()?;
-            let journal = journaling.journal.as_mut().map(Journal::to_sync).transpose()?;
+            let journal = journaling.journal.as_mut().map(Journal::unsynced).transpose()?;
             let appender = &append.appender;
             (Arc::clone(&appender.segment), appender.tail(), journal, self.changes.load(Ordering::SeqCst))
         };
@@ -509,7 +509,7 @@ impl Inner {
         if !replaces {
             sealed.file.sync().map_err(|error| Error::unsynced(&sealed.path, error))?;
         }
-        let journal = self.journal.lock().journal.as_mut().map(Journal::to_sync).transpose()?;
+        let journal = self.journal.lock().journal.as_mut().map(Journal::unsynced).transpose()?;
         journal.map_or(Ok(()), |journal| journal.sync())?;
         self.place.publish(&name.new_name(), &name.name())
     }

@@ -110,11 +110,11 @@ impl Run {
     fn step(&mut self, number: usize, op: &Op, is_last: bool) -> Result<(), String> {
         let (before, steps) = (self.model.clone(), self.subject.steps());
         self.apply(op)?;
-        if number % CRASH_EVERY == 0 && !matches!(op, Op::AddMany { .. } | Op::SetBack { .. }) {
+        if number.is_multiple_of(CRASH_EVERY) && !matches!(op, Op::AddMany { .. } | Op::SetBack { .. }) {
             self.crash_within(&before, steps, number as u64)?;
         }
         let opened = matches!(op, Op::Reopen | Op::Kill | Op::PowerLoss(_));
-        self.compare(is_last || opened || number % COMPARE_EVERY == 0)
+        self.compare(is_last || opened || number.is_multiple_of(COMPARE_EVERY))
     }
 
     fn fields(&mut self, size: Size) -> Fields {

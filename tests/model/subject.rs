@@ -113,7 +113,7 @@ impl Subject {
     pub fn crash_at(&self, step: usize, choice: u64) -> Option<Result<Dump, String>> {
         let Disk::Simulated(disk) = &self.disk else { return None };
         let image = match self.durability {
-            Durability::Always if choice % 2 == 0 => power_loss_image(disk, step, choice),
+            Durability::Always if choice.is_multiple_of(2) => power_loss_image(disk, step, choice),
             _ => disk.kill_image(step),
         };
         let description = image.description().to_owned();
@@ -134,7 +134,8 @@ impl Subject {
 }
 
 fn power_loss_image(disk: &SimDisk, step: usize, choice: u64) -> Image {
-    let limits = CrashLimits { exhaustive_max: 4, samples: 4, reorder_dirs: choice % 3 == 0, ..CrashLimits::default() };
+    let limits =
+        CrashLimits { exhaustive_max: 4, samples: 4, reorder_dirs: choice.is_multiple_of(3), ..CrashLimits::default() };
     let images: Vec<Image> = disk.crash_images(step, limits, choice).collect();
     images[choice as usize % images.len()].clone()
 }
