@@ -88,14 +88,14 @@ fn rule_2_a_bad_frame_below_a_later_watermark_is_damage_and_without_one_is_torn(
         let store = mount(&disk, level);
         let stream = store.stream("s").unwrap();
         for n in 1..=4 {
-            stream.add([("n", n.to_string())]).unwrap();
+            stream.add([("n", format!("value {n}"))]).unwrap();
         }
         // Killed: the level Always has written a watermark into each frame after the first.
         let mut image = image(&disk);
         let path = file_of(&image, "s", ".log");
         let bytes = image.file_mut(&path).unwrap();
         // The value of the second entry; the creation of the stream synced the first one at every level.
-        let value = bytes.iter().position(|&byte| byte == b'2').unwrap();
+        let value = bytes.windows(7).position(|window| window == b"value 2").unwrap();
         bytes[value] ^= 1;
         let reopened = mount(&image.mount(), level);
         match reopened.stream("s").unwrap().len() {
