@@ -5,8 +5,8 @@ use parking_lot::Mutex;
 use crate::format::file_name;
 use crate::format::header::BadHeader;
 use crate::format::meta::{META_LEN, Mark, Meta, SLOT_LEN};
-use crate::io::Access;
 use crate::io::place::Place;
+use crate::io::{Access, File};
 use crate::log::segment::bad_header;
 use crate::{Error, Result, StreamId};
 
@@ -16,18 +16,23 @@ const CEILING_LEAD_MS: u64 = 5_000;
 /// The superblock. Its lock is a turn, which is held while a slot is written and synced; nobody else waits for it.
 #[derive(Debug)]
 pub struct Superblock {
-    current: Mutex<Meta>,
+    current: Mutex<Current>,
+}
+
+/// The slot that counts.
+#[derive(Debug)]
+struct Current {
+    meta: Meta,
+    /// It is known to be synced. What an earlier process wrote may be in the page cache only.
+    proven: bool,
 }
 
 impl Superblock {
     /// Creates the file with its first slot, and syncs it.
     pub fn create(place: &Place, meta: Meta) -> Result<Self> {
-        let path = place.full(file_name::META);
         let file = place.create(file_name::META, META_LEN as u64)?;
-        let offset = (meta.slot() * SLOT_LEN) as u64;
-        file.write_at(offset, &meta.encode()).map_err(|error| Error::io("write to", &path, error))?;
-        file.sync().map_err(|error| Error::io("sync", &path, error))?;
-        Ok(Self { current: Mutex::new(meta) })
+        put(place, &*file, &meta)?;
+        Ok(Self { current: Mutex::new(Current { meta, proven: true }) })
     }
 
     /// Reads the valid slot with the higher generation.
@@ -45,21 +50,21 @@ impl Superblock {
             [slot, Err(_)] => slot,
         };
         let meta = meta.map_err(|bad| bad_header(&place.full(file_name::META), bad))?;
-        Ok(Self { current: Mutex::new(meta) })
+        Ok(Self { current: Mutex::new(Current { meta, proven: false }) })
     }
 
     pub fn current(&self) -> Meta {
-        self.current.lock().clone()
+        self.current.lock().meta.clone()
     }
 
     /// Sees to a ceiling at or above `id`, durably; returns the ceiling.
     pub fn raise_ceiling(&self, place: &Place, id: StreamId) -> Result<StreamId> {
         let mut current = self.current.lock();
-        if current.ceiling < id {
+        if current.meta.ceiling < id {
             let ahead = StreamId::new(id.ms().saturating_add(CEILING_LEAD_MS), 0);
             write(place, &mut current, |meta| meta.ceiling = ahead.max(id))?;
         }
-        Ok(current.ceiling)
+        Ok(current.meta.ceiling)
     }
 
     /// Writes the slot that is not current, changed, and syncs it; then it is the current one.
@@ -70,7 +75,7 @@ impl Superblock {
     /// Notes the state at a clean end, in both slots, so that damage to one of them loses nothing.
     pub fn note_end(&self, place: &Place, log: Mark, journal: Mark, last_id: StreamId) -> Result<()> {
         let mut current = self.current.lock();
-        if (current.log, current.journal, current.ceiling) == (log, journal, last_id) {
+        if (current.meta.log, current.meta.journal, current.meta.ceiling) == (log, journal, last_id) {
             return Ok(());
         }
         for _ in 0..2 {
@@ -84,15 +89,25 @@ impl Superblock {
     }
 }
 
-fn write(place: &Place, current: &mut Meta, change: impl FnOnce(&mut Meta)) -> Result<()> {
-    let mut next = current.clone();
+fn write(place: &Place, current: &mut Current, change: impl FnOnce(&mut Meta)) -> Result<()> {
+    let file = place.open(file_name::META, Access::Write)?;
+    if !current.proven {
+        // Keeps F1: the slot that is about to be written may be the only one on the disk.
+        put(place, &*file, &current.meta)?;
+        current.proven = true;
+    }
+    let mut next = current.meta.clone();
     change(&mut next);
     next.generation += 1;
-    let path = place.full(file_name::META);
-    let file = place.open(file_name::META, Access::Write)?;
-    let offset = (next.slot() * SLOT_LEN) as u64;
-    file.write_at(offset, &next.encode()).map_err(|error| Error::io("write to", &path, error))?;
-    file.sync().map_err(|error| Error::unsynced(&path, error))?;
-    *current = next;
+    put(place, &*file, &next)?;
+    current.meta = next;
     Ok(())
+}
+
+/// Writes a slot and syncs it.
+fn put(place: &Place, file: &dyn File, meta: &Meta) -> Result<()> {
+    let path = place.full(file_name::META);
+    let offset = (meta.slot() * SLOT_LEN) as u64;
+    file.write_at(offset, &meta.encode()).map_err(|error| Error::io("write to", &path, error))?;
+    file.sync().map_err(|error| Error::unsynced(&path, error))
 }
