@@ -474,9 +474,11 @@ impl Inner {
         let (sealed, replaces) = {
             let mut append = self.append.lock();
             let replaces = append.appender.is_empty_segment();
-            if !replaces && append.appender.segment.sealed_end.load(Ordering::Acquire) == u64::MAX {
+            if !replaces {
                 self.env.poisoning(append.appender.prove())?;
-                self.env.poisoning(append.appender.seal())?;
+                if append.appender.segment.sealed_end.load(Ordering::Acquire) == u64::MAX {
+                    self.env.poisoning(append.appender.seal())?;
+                }
             }
             (Arc::clone(&append.appender.segment), replaces)
         };

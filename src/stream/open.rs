@@ -168,6 +168,10 @@ pub fn open(env: &Arc<Env>, place: Place, name: &[u8]) -> Result<Arc<Inner>> {
     }
     check_first(&inner, &files)?;
     let inner = Arc::new(inner);
+    if !clean {
+        // Whoever gave the files their names may have been killed before it could sync that.
+        env.poisoning(inner.place.sync())?;
+    }
     if torn_journal {
         inner.replace_journal_in_turn()?;
     }
@@ -327,7 +331,8 @@ fn begin(
         peer: found.peer,
     };
     let mut appender = Appender::new(Arc::clone(&segment), start)?;
-    appender.unproven_end = found.tail;
+    // The seal, too.
+    appender.unproven_end = if active.sealed { appender.capacity } else { found.tail };
     let sealed_bases = files.segments.iter().take(files.segments.len() - 1);
     let mut slots: Vec<_> = sealed_bases.map(|&base| Arc::new(Slot::closed(base))).collect();
     slots.push(Arc::new(Slot::opened(segment)));
