@@ -1,7 +1,8 @@
 //! The two files of a store that belong to no stream.
 //!
 //! `LOCK`: magic `89 53 4C 53 54 0D 0A 1A`, version `u16`, two reserved bytes, three `u32` of feature bits, the
-//! identity of the store, CRC-32 of all that: 44 bytes. It is written once, before `streams` is created.
+//! identity of the store, CRC-32 of all that: 44 bytes. It is written once, after `tmp` and `streams` were created: a store that
+//! knows its identity is complete.
 //!
 //! `intent`: magic `89 53 4C 49 4E 0D 0A 1A`, version `u16`, two reserved bytes, a varint count and as many strings: the
 //! directories in `streams` to remove; a varint, 0 for none, 1 for a directory in `streams` to rename, 2 for one in `tmp` to

@@ -99,18 +99,34 @@ pub fn mount(options: &Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Shar
         io::ErrorKind::InvalidInput => Error::corrupt(&root.full(LOCK), 0, Corruption::NotAFile),
         _ => Error::io("lock", &root.full(LOCK), error),
     })?;
-    let store = identify(&root, &*locked, is_new)?;
-    // `streams` last: a store that has it is complete.
+    let streams = root.within(STREAMS);
+    let is_empty = match root.kind(STREAMS)? {
+        None => true,
+        Some(FileKind::Directory) => streams.list()?.is_empty(),
+        Some(_) => return Err(Error::corrupt(&root.full(STREAMS), 0, Corruption::NotADirectory)),
+    };
+    let store = identify(&root, &*locked, is_new, is_empty)?;
+    // Also what is there already: whoever made or renamed it may have been killed before it could sync that.
+    root.sync()?;
     for name in [TMP, STREAMS] {
         if root.kind(name)?.is_none() {
             root.create_dir(name)?;
-            root.sync()?;
         }
+    }
+    root.sync()?;
+    streams.sync()?;
+    if is_empty {
+        // Last: a store that knows its identity is complete. Also if it is there: it may be in the page cache only.
+        let path = root.full(LOCK);
+        // The size, too: a sync that failed may have left it out.
+        locked.truncate(0).map_err(|error| Error::io("truncate", &path, error))?;
+        locked.write_at(0, &encode_lock(&store)).map_err(|error| Error::io("write to", &path, error))?;
+        locked.sync().map_err(|error| Error::io("sync", &path, error))?;
     }
     let reserve = Reserve::new(root.within(""));
     let shared = Shared {
         env: Arc::new(Env::new(options, store, reserve)),
-        streams: root.within(STREAMS),
+        streams,
         tmp: root.within(TMP),
         root,
         catalog: Mutex::new(()),
@@ -143,22 +159,16 @@ fn check_root(options: &Options, root: &Place, path: &Path) -> Result<bool> {
     }
 }
 
-/// The identity of the store, from its lock file; a new one if the store is yet to be made.
-fn identify(root: &Place, lock: &dyn File, is_new: bool) -> Result<[u8; 16]> {
+/// The identity of the store, from its lock file; a new one if the store was being made when a crash came.
+fn identify(root: &Place, lock: &dyn File, is_new: bool, is_empty: bool) -> Result<[u8; 16]> {
     let path = root.full(LOCK);
     let len = lock.len().map_err(|error| Error::io("look at", &path, error))?;
     let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(LOCK_LEN + 1)];
     lock.read_at(0, &mut bytes).map_err(|error| Error::io("read", &path, error))?;
     match decode_lock(&bytes) {
+        Ok(_) if is_new => Err(Error::corrupt(&root.full(STREAMS), 0, Corruption::Missing)),
         Ok(store) => Ok(store),
-        // It was being made when a crash came.
-        Err(_) if is_new && is_unfinished(&bytes) => {
-            let store = new_identity();
-            lock.write_at(0, &encode_lock(&store)).map_err(|error| Error::io("write to", &path, error))?;
-            lock.sync().map_err(|error| Error::io("sync", &path, error))?;
-            root.sync()?;
-            Ok(store)
-        }
+        Err(_) if is_empty && is_unfinished(&bytes) => Ok(new_identity()),
         Err(bad) => Err(bad_header(&path, bad)),
     }
 }
