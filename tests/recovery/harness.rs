@@ -1,0 +1,557 @@
+//! Verbs for the tests of recovery: operations, what they should lead to, and what a store holds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
+
+use streamlog::sim::{Image, SimDisk};
+use streamlog::{AddOptions, Durability, NewId, Options, Result, SetId, Store, StreamId, Trim};
+
+/// The fields of an entry.
+pub type Fields = Arc<Vec<(Vec<u8>, Vec<u8>)>>;
+
+/// What users can see of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    pub entries: Vec<(StreamId, Fields)>,
+    pub entries_added: u64,
+    pub max_deleted: StreamId,
+    pub last_id: StreamId,
+}
+
+impl State {
+    const EMPTY: Self =
+        Self { entries: Vec::new(), entries_added: 0, max_deleted: StreamId::MIN, last_id: StreamId::MIN };
+
+    fn newest(&self) -> StreamId {
+        self.entries.last().map_or(StreamId::MIN, |(id, _)| *id)
+    }
+
+    fn trim(&mut self, len: usize) -> u64 {
+        let surplus = self.entries.len().saturating_sub(len);
+        self.entries.drain(..surplus);
+        surplus as u64
+    }
+
+    fn delete(&mut self, ids: &[StreamId]) {
+        self.entries.retain(|(id, _)| !ids.contains(id));
+        self.max_deleted = ids.iter().copied().max().unwrap_or(StreamId::MIN).max(self.max_deleted);
+    }
+
+    /// Whether the two are the same but for the last ID, which may be above that of the other.
+    fn is_like(&self, other: &Self) -> bool {
+        self.entries == other.entries
+            && self.entries_added == other.entries_added
+            && self.max_deleted == other.max_deleted
+    }
+
+    /// In a line.
+    pub fn summary(&self) -> String {
+        let ids: Vec<_> = self.entries.iter().map(|(id, _)| id.to_string()).collect();
+        let Self { entries_added, max_deleted, last_id, .. } = self;
+        format!("[{}] added {entries_added}, max deleted {max_deleted}, last {last_id}", ids.join(" "))
+    }
+}
+
+/// What a store holds, by name.
+pub type Contents = BTreeMap<Vec<u8>, State>;
+
+/// Reads everything there is, from both ends.
+pub fn contents(store: &Store) -> std::result::Result<Contents, String> {
+    let names = store.names().map_err(|error| format!("names: {error}"))?;
+    names.into_iter().map(|name| state(store, &name).map(|state| (name, state))).collect()
+}
+
+/// Reads everything there is in a stream, from both ends.
+pub fn state(store: &Store, name: &[u8]) -> std::result::Result<State, String> {
+    let wrap = |error: streamlog::Error| format!("{}: {error}", String::from_utf8_lossy(name));
+    let stream = store.stream(name).map_err(wrap)?;
+    let info = stream.info().map_err(wrap)?;
+    let read = |entry: streamlog::Entry| {
+        let fields = entry.fields().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+        (entry.id(), Arc::new(fields))
+    };
+    let entries: Vec<(StreamId, Fields)> =
+        stream.range(..).map(|entry| entry.map(read)).collect::<Result<_>>().map_err(wrap)?;
+    let mut back: Vec<(StreamId, Fields)> =
+        stream.range(..).rev().map(|entry| entry.map(read)).collect::<Result<_>>().map_err(wrap)?;
+    back.reverse();
+    if back != entries {
+        return Err(format!("reading backwards gives {} entries, forwards {}", back.len(), entries.len()));
+    }
+    let first = entries.first().map_or(StreamId::MIN, |(id, _)| *id);
+    let last = entries.last().map(|(id, _)| *id);
+    if info.len != entries.len() as u64
+        || info.recorded_first_entry_id != first
+        || info.last_entry.map(|entry| entry.id()) != last
+    {
+        return Err(format!("the info says {} entries from {}", info.len, info.recorded_first_entry_id));
+    }
+    Ok(State {
+        entries,
+        entries_added: info.entries_added,
+        max_deleted: info.max_deleted_entry_id,
+        last_id: info.last_generated_id,
+    })
+}
+
+/// One operation of a history. All are about the stream [`A`] unless it says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    AddSmall,
+    /// With an explicit ID.
+    AddExact,
+    /// More than a sector.
+    AddLarge,
+    AddBatch,
+    /// So much that only two go into a segment.
+    AddHuge,
+    /// With MAXLEN 2.
+    AddTrim,
+    /// To [`B`].
+    AddOther,
+    DeleteOldest,
+    DeleteNewest,
+    DeleteAll,
+    /// To one entry.
+    Trim,
+    SetIdUp,
+    /// As far as it goes.
+    SetIdBack,
+    DeleteStream,
+    /// To [`B`].
+    Rename,
+    /// To [`B`].
+    Copy,
+    Sync,
+    Reopen,
+}
+
+pub const ALL: [Op; 18] = [
+    Op::AddSmall,
+    Op::AddExact,
+    Op::AddLarge,
+    Op::AddBatch,
+    Op::AddHuge,
+    Op::AddTrim,
+    Op::AddOther,
+    Op::DeleteOldest,
+    Op::DeleteNewest,
+    Op::DeleteAll,
+    Op::Trim,
+    Op::SetIdUp,
+    Op::SetIdBack,
+    Op::DeleteStream,
+    Op::Rename,
+    Op::Copy,
+    Op::Sync,
+    Op::Reopen,
+];
+
+pub const A: &[u8] = b"a";
+pub const B: &[u8] = b"B%";
+
+/// A call, and what it should return.
+#[derive(Clone, Debug)]
+enum Call {
+    Add { name: &'static [u8], wanted: Vec<(NewId, Fields)>, trim: Option<u64>, ids: Vec<StreamId> },
+    Delete { ids: Vec<StreamId> },
+    Trim { removed: u64 },
+    SetId { set: SetId, there: bool },
+    DeleteStream { count: u64 },
+    Rename { there: bool },
+    Copy { there: bool },
+    Sync,
+    Reopen,
+}
+
+/// The life of a stream, from its creation, under whatever name.
+#[derive(Clone, Debug)]
+struct Life {
+    /// The states it went through, in order, and for each how often the ID had been set back before.
+    states: Vec<(State, usize)>,
+    /// The first of them that may be found after a crash.
+    durable: usize,
+    /// The highest automatic ID that was returned before the ID was set back for the first time, the second…
+    returned: Vec<StreamId>,
+}
+
+impl Life {
+    fn begin(state: State) -> Self {
+        Self { states: vec![(state, 0)], durable: 0, returned: vec![StreamId::MIN] }
+    }
+
+    fn now(&self) -> &State {
+        &self.states[self.states.len() - 1].0
+    }
+
+    fn push(&mut self, state: State) {
+        self.states.push((state, self.returned.len() - 1));
+    }
+}
+
+/// What a store should hold, and what it may hold after a crash.
+#[derive(Clone, Debug)]
+pub struct Model {
+    level: Durability,
+    lives: Vec<Life>,
+    names: BTreeMap<&'static [u8], usize>,
+    /// Operations so far.
+    count: u64,
+}
+
+/// The clock at the first operation, in milliseconds.
+const EPOCH_MS: u64 = 1_000_000;
+/// How much time goes by before each operation, in milliseconds.
+const TICK_MS: u64 = 10;
+/// How far the IDs after a crash may be ahead, in milliseconds.
+const LEAD_MS: u64 = 5_000;
+
+impl Model {
+    pub fn new(level: Durability) -> Self {
+        Self { level, lives: Vec::new(), names: BTreeMap::new(), count: 0 }
+    }
+
+    /// The same, with nothing known of how it came about.
+    pub fn settled(mut self, level: Durability) -> Self {
+        self.level = level;
+        for life in &mut self.lives {
+            let returned = life.returned.iter().copied().max().unwrap_or(StreamId::MIN);
+            *life = Life::begin(life.now().clone());
+            life.returned = vec![returned];
+        }
+        self
+    }
+
+    fn life(&self, name: &[u8]) -> Option<&Life> {
+        self.names.get(name).map(|&at| &self.lives[at])
+    }
+
+    fn now(&self, name: &[u8]) -> Option<&State> {
+        self.life(name).map(Life::now)
+    }
+
+    /// What it all comes to if there is no crash.
+    pub fn contents(&self) -> Contents {
+        self.names.iter().map(|(name, &at)| (name.to_vec(), self.lives[at].now().clone())).collect()
+    }
+
+    fn begin(&mut self, name: &'static [u8], state: State) {
+        self.names.insert(name, self.lives.len());
+        self.lives.push(Life::begin(state));
+    }
+
+    /// Lets a stream have a new state.
+    fn put(&mut self, name: &'static [u8], state: State) {
+        match self.names.get(name) {
+            Some(&at) => self.lives[at].push(state),
+            None => self.begin(name, state),
+        }
+    }
+
+    fn add(&mut self, name: &'static [u8], wanted: Vec<(NewId, Fields)>, trim: Option<u64>) -> Call {
+        let now_ms = EPOCH_MS + TICK_MS * self.count;
+        let mut state = self.now(name).cloned().unwrap_or(State::EMPTY);
+        let mut ids = Vec::new();
+        for (id, fields) in &wanted {
+            let id = match id {
+                NewId::Exact(id) => *id,
+                _ if now_ms > state.last_id.ms() => StreamId::new(now_ms, 0),
+                _ => state.last_id.next().expect("the IDs of a test do not run out"),
+            };
+            ids.push(id);
+            state.last_id = id;
+            state.entries_added += 1;
+            state.entries.push((id, fields.clone()));
+        }
+        trim.map(|len| state.trim(len as usize));
+        self.put(name, state);
+        if let (NewId::Auto, Some(&last)) = (wanted[0].0, ids.last()) {
+            let at = self.names[name];
+            let returned = self.lives[at].returned.last_mut().expect("never empty");
+            *returned = last.max(*returned);
+        }
+        Call::Add { name, wanted, trim, ids }
+    }
+
+    /// Takes an operation in, and says what is to be called.
+    fn apply(&mut self, op: Op) -> Call {
+        self.count += 1;
+        let now_ms = EPOCH_MS + TICK_MS * self.count;
+        let (count, auto) = (self.count, NewId::Auto);
+        let fields = |len: usize, field: &str| -> Fields {
+            let value = format!("{count}-{field}-").into_bytes().into_iter().cycle().take(len).collect();
+            Arc::new(vec![(field.as_bytes().to_vec(), value)])
+        };
+        let call = match op {
+            Op::AddSmall => self.add(A, vec![(auto, fields(20, "field"))], None),
+            Op::AddExact => {
+                let last = self.now(A).map_or(StreamId::MIN, |state| state.last_id);
+                let id = StreamId::new(now_ms.max(last.ms()) + 1, 7);
+                self.add(A, vec![(NewId::Exact(id), fields(9, "exact"))], None)
+            }
+            Op::AddLarge => self.add(A, vec![(auto, fields(700, "field"))], None),
+            Op::AddBatch => {
+                let batch = (0..3).map(|at| (auto, fields(40 + at, ["x", "field", "x"][at]))).collect();
+                self.add(A, batch, None)
+            }
+            Op::AddHuge => self.add(A, vec![(auto, fields(1500, "huge"))], None),
+            Op::AddTrim => self.add(A, vec![(auto, fields(20, "field"))], Some(2)),
+            Op::AddOther => self.add(B, vec![(auto, fields(30, "other"))], None),
+            Op::DeleteOldest | Op::DeleteNewest | Op::DeleteAll => {
+                let mut ids: Vec<StreamId> =
+                    self.now(A).map_or_else(Vec::new, |state| state.entries.iter().map(|(id, _)| *id).collect());
+                match op {
+                    Op::DeleteOldest => ids.truncate(1),
+                    Op::DeleteNewest => ids = ids.split_off(ids.len().saturating_sub(1)),
+                    _ => {}
+                }
+                if !ids.is_empty() {
+                    let mut state = self.now(A).expect("it has entries").clone();
+                    state.delete(&ids);
+                    self.put(A, state);
+                }
+                Call::Delete { ids }
+            }
+            Op::Trim => {
+                let mut removed = 0;
+                if let Some(mut state) = self.now(A).cloned() {
+                    removed = state.trim(1);
+                    self.put(A, state);
+                }
+                Call::Trim { removed }
+            }
+            Op::SetIdUp => {
+                let state = self.now(A).cloned();
+                let last_id = StreamId::new(state.as_ref().map_or(0, |state| state.last_id.ms()) + 50, 1);
+                let added = state.as_ref().map_or(0, |state| state.entries_added + 5);
+                let there = state.is_some();
+                state.map(|state| self.put(A, State { last_id, entries_added: added, ..state }));
+                Call::SetId { set: SetId::new(last_id).entries_added(added), there }
+            }
+            Op::SetIdBack => {
+                let state = self.now(A).cloned();
+                let lowest = |state: &State| state.newest().max(state.max_deleted).max(StreamId::new(1, 0));
+                let last_id = state.as_ref().map_or(StreamId::new(1, 0), lowest);
+                let there = state.is_some();
+                if let Some(state) = state {
+                    let at = self.names[A];
+                    self.lives[at].returned.push(StreamId::MIN);
+                    self.put(A, State { last_id, ..state });
+                }
+                Call::SetId { set: SetId::new(last_id), there }
+            }
+            Op::DeleteStream => Call::DeleteStream { count: u64::from(self.names.remove(A).is_some()) },
+            Op::Rename => {
+                let life = self.names.remove(A);
+                life.map(|at| self.names.insert(B, at));
+                Call::Rename { there: life.is_some() }
+            }
+            Op::Copy => {
+                let state = self.now(A).cloned();
+                let there = state.is_some();
+                state.map(|state| self.begin(B, state));
+                Call::Copy { there }
+            }
+            Op::Sync => Call::Sync,
+            Op::Reopen => Call::Reopen,
+        };
+        if self.level == Durability::Always || matches!(op, Op::Sync | Op::Reopen) {
+            self.lives.iter_mut().for_each(|life| life.durable = life.states.len() - 1);
+        }
+        call
+    }
+}
+
+/// A store on a simulated disk, and what it should hold.
+pub struct Run {
+    pub disk: Arc<SimDisk>,
+    pub model: Model,
+    store: Option<Store>,
+    clock: Arc<AtomicU64>,
+}
+
+impl Run {
+    pub fn new(disk: Arc<SimDisk>, model: Model) -> Result<Self> {
+        let clock = Arc::new(AtomicU64::new(EPOCH_MS));
+        let store = open(&disk, model.level, &clock)?;
+        Ok(Self { disk, model, store: Some(store), clock })
+    }
+
+    pub fn store(&self) -> &Store {
+        self.store.as_ref().expect("it is open")
+    }
+
+    /// Does an operation, and checks what it returns; returns what was expected before.
+    pub fn apply(&mut self, op: Op) -> Result<Model> {
+        let before = self.model.clone();
+        let call = self.model.apply(op);
+        self.disk.note(format!("{op:?}"));
+        self.clock.store(EPOCH_MS + TICK_MS * self.model.count, Ordering::SeqCst);
+        self.call(call)?;
+        Ok(before)
+    }
+
+    fn call(&mut self, call: Call) -> Result<()> {
+        if let Call::Reopen = call {
+            self.store.take().expect("it is open").close()?;
+            self.store = Some(open(&self.disk, self.model.level, &self.clock)?);
+            return Ok(());
+        }
+        let store = self.store();
+        match call {
+            Call::Add { name, wanted, trim, ids } => {
+                let stream = store.stream(name)?;
+                let pairs = |fields: &Fields| fields.as_ref().clone();
+                let added = match (wanted.as_slice(), trim) {
+                    ([(id, fields)], trim) => {
+                        let options = AddOptions::new().id(*id);
+                        let options = trim.map_or(options, |len| options.trim(Trim::to_len(len)));
+                        stream.add_with(options, pairs(fields))?.into_iter().collect()
+                    }
+                    _ => stream.add_batch(wanted.iter().map(|(id, fields)| (*id, pairs(fields))))?,
+                };
+                assert_eq!(added, ids, "IDs added to {stream:?}");
+            }
+            Call::Delete { ids } => {
+                assert_eq!(store.stream(A)?.delete(ids.iter().copied())?, ids.len() as u64, "entries deleted");
+            }
+            Call::Trim { removed } => assert_eq!(store.stream(A)?.trim(Trim::to_len(1))?, removed, "entries trimmed"),
+            Call::SetId { set, there } => match store.stream(A)?.set_id(set) {
+                Err(streamlog::Error::StreamNotFound { .. }) => assert!(!there, "the stream is there"),
+                result => result?,
+            },
+            Call::DeleteStream { count } => assert_eq!(store.delete([A])?, count, "streams deleted"),
+            Call::Rename { there } => match store.rename(A, B) {
+                Err(streamlog::Error::StreamNotFound { .. }) => assert!(!there, "the stream is there"),
+                result => result?,
+            },
+            Call::Copy { there } => assert_eq!(store.copy(A, B, true)?, there, "streams copied"),
+            Call::Sync => store.sync()?,
+            Call::Reopen => unreachable!("done above"),
+        }
+        Ok(())
+    }
+
+    /// Ends the life of the process: nothing more reaches the disk, which goes on.
+    pub fn kill(mut self) -> (Arc<SimDisk>, Model) {
+        self.disk.heal();
+        self.disk.fail_at(0, std::io::ErrorKind::Other, true);
+        drop(self.store.take());
+        self.disk.heal();
+        (self.disk, self.model)
+    }
+
+    /// Closes the store; gives what is on the disk.
+    pub fn close(mut self) -> Result<(Image, Model)> {
+        self.store.take().expect("it is open").close()?;
+        Ok((self.disk.kill_image(self.disk.steps()), self.model))
+    }
+}
+
+fn open(disk: &Arc<SimDisk>, level: Durability, clock: &Arc<AtomicU64>) -> Result<Store> {
+    let clock = Arc::clone(clock);
+    let now = move || UNIX_EPOCH + Duration::from_millis(clock.load(Ordering::SeqCst));
+    Store::open_simulated(Options::new().durability(level).segment_bytes_max(4096).clock(now), disk)
+}
+
+/// Opens what a crash has left, by a clock that went back.
+pub fn reopen(disk: &Arc<SimDisk>, level: Durability) -> Result<Store> {
+    open(disk, level, &Arc::new(AtomicU64::new(EPOCH_MS / 2)))
+}
+
+/// What may be found after a crash.
+#[derive(Debug)]
+pub struct Allowed<'a> {
+    pub before: &'a Model,
+    pub after: &'a Model,
+    /// The operation between the two had returned.
+    pub done: bool,
+    /// Also older states: the disk did not keep what it had promised to.
+    pub older: bool,
+}
+
+impl Allowed<'_> {
+    /// Says what is wrong with what was found.
+    pub fn check(&self, found: &Contents) -> std::result::Result<(), String> {
+        let after = self.candidate(&self.after.names, found);
+        if self.done || after.is_ok() {
+            return after;
+        }
+        self.candidate(&self.before.names, found).map_err(|why| {
+            format!("{}\nand as if the last operation had not been: {why}", after.expect_err("it is not allowed"))
+        })
+    }
+
+    fn candidate(&self, names: &BTreeMap<&'static [u8], usize>, found: &Contents) -> std::result::Result<(), String> {
+        if !names.keys().map(|name| name.to_vec()).eq(found.keys().cloned()) {
+            return Err(format!("there are streams {:?}, not {:?}", found.keys(), names.keys()));
+        }
+        names.iter().try_for_each(|(name, &at)| {
+            self.stream(at, &found[*name]).map_err(|why| format!("{}: {why}", String::from_utf8_lossy(name)))
+        })
+    }
+
+    fn stream(&self, at: usize, found: &State) -> std::result::Result<(), String> {
+        let life = &self.after.lives[at];
+        let acknowledged = if self.done { life } else { self.before.lives.get(at).unwrap_or(life) };
+        let from = if self.older { 0 } else { acknowledged.durable };
+        let highest = life.states.iter().map(|(state, _)| state.last_id.ms()).max().unwrap_or(0);
+        let fits = |(state, epoch): &(State, usize)| {
+            let returned = acknowledged.returned.iter().skip(*epoch).copied().max().unwrap_or(StreamId::MIN);
+            let lowest = if self.older { StreamId::MIN } else { state.last_id.max(returned) };
+            found.is_like(state) && found.last_id >= lowest && found.last_id.ms() <= highest + LEAD_MS
+        };
+        if life.states[from..].iter().any(fits) {
+            return Ok(());
+        }
+        let states: Vec<_> = life.states[from..].iter().map(|(state, _)| state.summary()).collect();
+        let returned = &acknowledged.returned;
+        Err(format!(
+            "found    {}\n  allowed {}\n  IDs returned {returned:?}",
+            found.summary(),
+            states.join("\n  or      ")
+        ))
+    }
+
+    /// Goes on working with what was found: adds, deletes, reopens, and compares again.
+    pub fn live_on(&self, disk: &Arc<SimDisk>, store: Store, found: &Contents) -> std::result::Result<(), String> {
+        let mut expected = found.clone();
+        let level = self.after.level;
+        let wrap = |error: streamlog::Error| format!("second life: {error}");
+        for (name, state) in &mut expected {
+            let stream = store.stream(name).map_err(wrap)?;
+            let fields: Fields = Arc::new(vec![(b"field".to_vec(), b"second life".to_vec())]);
+            let id = stream.add(fields.as_ref().clone()).map_err(wrap)?;
+            // Which is above all that were returned: see `stream`.
+            if id <= state.last_id {
+                return Err(format!("second life: the ID {id} was handed out before"));
+            }
+            state.entries.push((id, fields));
+            state.entries_added += 1;
+            state.last_id = id;
+            let oldest = state.entries[0].0;
+            if stream.delete([oldest]).map_err(wrap)? != 1 {
+                return Err(format!("second life: {oldest} cannot be deleted"));
+            }
+            state.delete(&[oldest]);
+        }
+        store.close().map_err(wrap)?;
+        let again = contents(&reopen(disk, level).map_err(wrap)?)?;
+        same(&expected, &again).map_err(|why| format!("second life: {why}"))
+    }
+}
+
+/// Says how two contents differ.
+pub fn same(expected: &Contents, found: &Contents) -> std::result::Result<(), String> {
+    if expected == found {
+        return Ok(());
+    }
+    let lines = |contents: &Contents| {
+        let line =
+            |(name, state): (&Vec<u8>, &State)| format!("{}: {}", String::from_utf8_lossy(name), state.summary());
+        contents.iter().map(line).collect::<Vec<_>>().join("\n  ")
+    };
+    Err(format!("expected\n  {}\nfound\n  {}", lines(expected), lines(found)))
+}

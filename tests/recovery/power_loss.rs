@@ -1,0 +1,467 @@
+//! Promise: power loss at any point leaves a state that was, with everything that had been acknowledged (P2, P3).
+//!
+//! Histories of up to three operations are cut off after every step they make on the disk. Of what had not been synced by
+//! then, each 512-byte sector may be there, missing or torn, each by itself, and names change in order or, in a variant,
+//! in any order. What is found has to be the state after some prefix of the history, nothing acknowledged missing, and
+//! the store has to be good for a second life.
+//!
+//! `STREAMLOG_NIGHTLY=1` looks at many more images. `STREAMLOG_CASE="<level> <start> <op>+<op>"`, as a failure prints
+//! it, looks at one history only, and shows what it did to the disk.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use streamlog::sim::{CrashLimits, Image, SimDisk};
+use streamlog::{Durability, StreamId};
+
+use crate::harness::{ALL, Allowed, Model, Op, Run, contents, reopen, same};
+
+const SEED: u64 = 0x5eed;
+
+fn nightly() -> bool {
+    std::env::var_os("STREAMLOG_NIGHTLY").is_some()
+}
+
+/// Where a history begins.
+#[derive(Clone)]
+struct Start {
+    name: &'static str,
+    image: Option<Image>,
+    model: Model,
+}
+
+impl Start {
+    fn disk(&self) -> Arc<SimDisk> {
+        self.image.as_ref().map_or_else(SimDisk::new, Image::mount)
+    }
+
+    /// Without anything, not even a store.
+    fn nothing() -> Self {
+        Self { name: "nothing", image: None, model: Model::new(Durability::Always) }
+    }
+
+    fn filled() -> Run {
+        let mut run = Run::new(SimDisk::new(), Model::new(Durability::Always)).unwrap();
+        use Op::*;
+        for op in [AddHuge, AddHuge, AddHuge, AddSmall, AddOther, DeleteOldest, AddSmall, AddOther] {
+            run.apply(op).unwrap();
+        }
+        run
+    }
+
+    /// Two streams, one of them with two segments and a journal, closed.
+    fn closed() -> Self {
+        let (image, model) = Self::filled().close().unwrap();
+        Self { name: "closed", image: Some(image), model }
+    }
+
+    /// The same, but the process was killed.
+    fn killed() -> Self {
+        let run = Self::filled();
+        Self { name: "killed", image: Some(run.disk.kill_image(run.disk.steps())), model: run.model.clone() }
+    }
+
+    /// A stream whose journal is just so long that the next change begins a new generation.
+    fn compacting() -> Self {
+        let mut run = Run::new(SimDisk::new(), Model::new(Durability::Always)).unwrap();
+        run.apply(Op::AddSmall).unwrap();
+        run.apply(Op::AddSmall).unwrap();
+        loop {
+            run.apply(Op::AddSmall).unwrap();
+            let (steps, model) = (run.disk.steps(), run.model.clone());
+            run.apply(Op::DeleteOldest).unwrap();
+            run.model = run.model.settled(Durability::Always);
+            let image = run.disk.kill_image(run.disk.steps());
+            if image.files().any(|path| path.ends_with("00000000000000000002.journal")) {
+                return Self { name: "compacting", image: Some(run.disk.kill_image(steps)), model };
+            }
+        }
+    }
+}
+
+/// All histories of this many operations.
+fn histories(len: usize) -> Vec<Vec<Op>> {
+    (0..len).fold(vec![Vec::new()], |histories, _| {
+        let longer = |history: &Vec<Op>| ALL.map(|op| history.iter().copied().chain([op]).collect()).to_vec();
+        histories.iter().flat_map(longer).collect()
+    })
+}
+
+/// What was looked at.
+#[derive(Default)]
+struct Counts {
+    histories: AtomicUsize,
+    points: AtomicUsize,
+    exhaustive: AtomicUsize,
+    images: AtomicUsize,
+    recoveries: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+impl Counts {
+    fn add(counter: &AtomicUsize) -> usize {
+        counter.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn report(&self, what: &str) {
+        let get = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
+        let (points, exhaustive) = (get(&self.points), get(&self.exhaustive));
+        println!(
+            "{what}: {} histories, {points} crash points ({}% exhaustive), {} images, {} crashes while recovering, {} refused as damaged, seed {SEED:#x}",
+            get(&self.histories),
+            100 * exhaustive / points.max(1),
+            get(&self.images),
+            get(&self.recoveries),
+            get(&self.refused),
+        );
+    }
+}
+
+/// How a campaign looks at crashes.
+#[derive(Clone, Copy)]
+struct Look {
+    limits: CrashLimits,
+    /// The disk may break its promises: what is found may be older, or refused as damaged.
+    older: bool,
+    /// Of so many images, one is crashed again while it is recovered.
+    again: usize,
+}
+
+fn limits(exhaustive_max: usize, samples: usize) -> CrashLimits {
+    CrashLimits { exhaustive_max, samples, ..CrashLimits::default() }
+}
+
+/// A history to be looked at.
+struct Case<'a> {
+    start: &'a Start,
+    level: Durability,
+    history: Vec<Op>,
+    look: Look,
+}
+
+impl Case<'_> {
+    fn name(&self) -> String {
+        let ops: Vec<_> = self.history.iter().map(|op| format!("{op:?}")).collect();
+        format!("{:?} {} {}", self.level, self.start.name, ops.join("+"))
+    }
+
+    /// Cuts the last operation off after each of its steps: the ones before are the last of other histories.
+    fn power_loss(&self, counts: &Counts) -> Result<(), String> {
+        let model = self.start.model.clone().settled(self.level);
+        let mut run = Run::new(self.start.disk(), model).map_err(|error| error.to_string())?;
+        let Some((last, first)) = self.history.split_last() else { return Ok(()) };
+        for op in first {
+            run.apply(*op).map_err(|error| format!("{op:?}: {error}"))?;
+        }
+        // The first one also opens the store.
+        let steps = if first.is_empty() { 0 } else { run.disk.steps() };
+        let before = run.apply(*last).map_err(|error| format!("{last:?}: {error}"))?;
+        same(&run.model.contents(), &contents(run.store())?)?;
+        Counts::add(&counts.histories);
+        let end = run.disk.steps();
+        for step in steps..=end {
+            let allowed = Allowed { before: &before, after: &run.model, done: step == end, older: self.look.older };
+            self.crash(&run.disk, step, &allowed, counts).map_err(|why| {
+                let transcript = if replaying() { run.disk.transcript() } else { String::new() };
+                format!("after step {step} of {steps}..{end}, {why}\n{transcript}")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn crash(&self, disk: &Arc<SimDisk>, step: usize, allowed: &Allowed<'_>, counts: &Counts) -> Result<(), String> {
+        let images = disk.crash_images(step, self.look.limits, SEED);
+        Counts::add(&counts.points);
+        counts.exhaustive.fetch_add(usize::from(images.is_exhaustive()), Ordering::Relaxed);
+        for image in images {
+            let number = Counts::add(&counts.images);
+            self.image(&image, allowed, number, counts).map_err(|why| format!("{}: {why}", image.description()))?;
+        }
+        Ok(())
+    }
+
+    fn image(&self, image: &Image, allowed: &Allowed<'_>, number: usize, counts: &Counts) -> Result<(), String> {
+        let disk = image.mount();
+        let opened = reopen(&disk, self.level).map_err(|error| error.to_string());
+        let found = opened.and_then(|store| contents(&store).map(|found| (store, found)));
+        let (store, found) = match found {
+            Ok(found) => found,
+            Err(why) if self.look.older && is_damage(&why) => {
+                Counts::add(&counts.refused);
+                return Ok(());
+            }
+            Err(why) => return Err(why),
+        };
+        allowed.check(&found)?;
+        if number % self.look.again == 0 && !self.look.older {
+            Counts::add(&counts.recoveries);
+            let twice =
+                contents(&reopen(&disk.kill_image(disk.steps()).mount(), self.level).map_err(|e| e.to_string())?)?;
+            allowed.check(&twice).map_err(|why| format!("recovered twice: {why}"))?;
+            self.crash_recovery(&disk, number, allowed)?;
+        }
+        allowed.live_on(&disk, store, &found)
+    }
+
+    /// Crashes once more while the crash before is being recovered from.
+    fn crash_recovery(&self, disk: &Arc<SimDisk>, number: usize, allowed: &Allowed<'_>) -> Result<(), String> {
+        let step = number / self.look.again % (disk.steps() + 1);
+        for image in disk.crash_images(step, limits(4, 4), SEED ^ number as u64) {
+            let disk = image.mount();
+            let what =
+                |why: String| format!("crashed again at step {step} of recovery, {}: {why}", image.description());
+            let store = reopen(&disk, self.level).map_err(|error| what(error.to_string()))?;
+            let found = contents(&store).map_err(what)?;
+            allowed.check(&found).map_err(what)?;
+            allowed.live_on(&disk, store, &found).map_err(what)?;
+        }
+        Ok(())
+    }
+
+    /// Kills the process at each call of the last operation; the next process adds something, and then the power fails.
+    ///
+    /// What the first one had not synced is still only in the page cache, and a call that fails may be a sync.
+    fn kill_then_power_loss(&self, counts: &Counts) -> Result<(), String> {
+        Counts::add(&counts.histories);
+        for call in 0.. {
+            let model = self.start.model.clone().settled(self.level);
+            let disk = self.start.disk();
+            let Some((last, first)) = self.history.split_last() else { return Ok(()) };
+            if first.is_empty() {
+                disk.fail_at(call, std::io::ErrorKind::Other, true);
+            }
+            let run = Run::new(Arc::clone(&disk), model.clone());
+            let Ok(mut run) = run else {
+                self.next_process(&disk, &model, &model, call, counts)?;
+                continue;
+            };
+            for op in first {
+                run.apply(*op).map_err(|error| format!("{op:?}: {error}"))?;
+            }
+            if !first.is_empty() {
+                disk.fail_at(disk.calls() + call, std::io::ErrorKind::Other, true);
+            }
+            let before = run.model.clone();
+            if run.apply(*last).is_ok() {
+                return Ok(());
+            }
+            let (disk, after) = run.kill();
+            self.next_process(&disk, &before, &after, call, counts)?;
+        }
+        Ok(())
+    }
+
+    fn next_process(
+        &self,
+        disk: &Arc<SimDisk>,
+        before: &Model,
+        after: &Model,
+        call: u64,
+        counts: &Counts,
+    ) -> Result<(), String> {
+        disk.heal();
+        disk.note("next process");
+        let explain = |why: String| {
+            let transcript = if replaying() { disk.transcript() } else { String::new() };
+            format!("killed at call {call}: {why}\n{transcript}")
+        };
+        let allowed = Allowed { before, after, done: false, older: false };
+        let store = reopen(disk, Durability::Always).map_err(|error| explain(error.to_string()))?;
+        let found = contents(&store).map_err(explain)?;
+        allowed.check(&found).map_err(explain)?;
+        // All of this is acknowledged, and so is what was there to be read.
+        let mut expected = found.clone();
+        for (name, state) in &mut expected {
+            let stream = store.stream(name).unwrap();
+            for len in [600, 10] {
+                let fields = vec![(b"next".to_vec(), vec![b'n'; len])];
+                let id = stream.add(fields.clone()).map_err(|error| explain(error.to_string()))?;
+                state.entries.push((id, Arc::new(fields)));
+                state.entries_added += 1;
+                state.last_id = id;
+            }
+            let oldest = state.entries[0].0;
+            stream.delete([oldest]).map_err(|error| explain(error.to_string()))?;
+            state.entries.remove(0);
+            state.max_deleted = state.max_deleted.max(oldest);
+        }
+        let id = store.stream("new").unwrap().add([("field", "value")]).map_err(|error| explain(error.to_string()))?;
+        let images = disk.crash_images(disk.steps(), self.look.limits, SEED);
+        Counts::add(&counts.points);
+        counts.exhaustive.fetch_add(usize::from(images.is_exhaustive()), Ordering::Relaxed);
+        for image in images {
+            Counts::add(&counts.images);
+            let what = |why: String| explain(format!("then power loss, {}: {why}", image.description()));
+            let store = reopen(&image.mount(), Durability::Always).map_err(|error| what(error.to_string()))?;
+            let mut again = contents(&store).map_err(what)?;
+            let new = again.remove(&b"new"[..]).ok_or_else(|| what("a stream is gone".to_owned()))?;
+            assert_eq!(new.entries[0].0, id);
+            for (name, state) in &mut again {
+                // It may be ahead, as after any crash.
+                let last_id = expected.get(name).map_or(StreamId::MIN, |expected| expected.last_id);
+                if state.last_id < last_id {
+                    return Err(what(format!("the last ID is {}, not {last_id}", state.last_id)));
+                }
+                state.last_id = last_id;
+            }
+            same(&expected, &again).map_err(what)?;
+        }
+        Ok(())
+    }
+}
+
+fn is_damage(why: &str) -> bool {
+    why.contains(" at byte ")
+}
+
+fn replaying() -> bool {
+    std::env::var_os("STREAMLOG_CASE").is_some()
+}
+
+/// Looks at all cases, on all processors; says what is wrong with which.
+fn campaign<'a>(
+    what: &str,
+    cases: &[Case<'a>],
+    look: impl Fn(&Case<'a>, &Counts) -> Result<(), String> + Sync,
+) -> Counts {
+    const FAILURES_MAX: usize = 8;
+    let chosen = std::env::var("STREAMLOG_CASE").ok();
+    let (counts, next, failures) = (Counts::default(), AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    let failed = AtomicUsize::new(0);
+    let work = || {
+        while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if chosen.as_ref().is_some_and(|chosen| *chosen != case.name()) {
+                continue;
+            }
+            let result = catch_unwind(AssertUnwindSafe(|| look(case, &counts)))
+                .unwrap_or_else(|panic| Err(format!("panicked: {:?}", panic.downcast_ref::<String>())));
+            if let Err(why) = result {
+                failed.fetch_add(1, Ordering::Relaxed);
+                let kind: String = why.chars().filter(|c| c.is_alphabetic() || *c == ' ').take(150).collect();
+                let mut failures = failures.lock().unwrap();
+                if failures.len() < FAILURES_MAX {
+                    failures.entry(kind).or_insert_with(|| format!("STREAMLOG_CASE=\"{}\"\n{why}", case.name()));
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(2, |count| count.get());
+        (0..threads).for_each(|_| drop(scope.spawn(work)));
+    });
+    counts.report(what);
+    let failures = failures.into_inner().unwrap();
+    assert!(
+        failures.is_empty(),
+        "{what}: {} of {} histories failed, among them\n{}",
+        failed.into_inner(),
+        cases.len(),
+        failures.into_values().collect::<Vec<_>>().join("\n")
+    );
+    counts
+}
+
+/// All histories from a start at both levels.
+fn cases<'a>(start: &'a Start, len: usize, look: Look) -> impl Iterator<Item = Case<'a>> {
+    [Durability::Always, Durability::Os]
+        .into_iter()
+        .flat_map(move |level| histories(len).into_iter().map(move |history| Case { start, level, history, look }))
+}
+
+fn starts() -> [Start; 4] {
+    [Start::nothing(), Start::closed(), Start::killed(), Start::compacting()]
+}
+
+/// So much was looked at when this was written. A test that looks at less by and by is no test any more.
+fn at_least(counts: &Counts, histories: usize, points: usize, images: usize) {
+    if replaying() {
+        return;
+    }
+    let get = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
+    assert!(get(&counts.histories) >= histories, "{} histories", get(&counts.histories));
+    assert!(get(&counts.points) >= points, "{} crash points", get(&counts.points));
+    assert!(get(&counts.images) >= images, "{} images", get(&counts.images));
+}
+
+#[test]
+fn power_loss_anywhere_leaves_a_prefix_with_all_that_was_acknowledged() {
+    let starts = starts();
+    let look = |max, samples| Look { limits: limits(max, samples), older: false, again: 16 };
+    let (one, two) = if nightly() { (look(4096, 256), look(1024, 64)) } else { (look(512, 32), look(16, 4)) };
+    let mut all: Vec<_> = starts.iter().flat_map(|start| cases(start, 1, one)).collect();
+    all.extend(starts.iter().flat_map(|start| cases(start, 2, two)));
+    let counts = campaign("power loss", &all, Case::power_loss);
+    at_least(&counts, 1, 1, 1);
+}
+
+#[test]
+fn power_loss_in_the_third_operation() {
+    let starts = if nightly() { starts().to_vec() } else { vec![Start::closed()] };
+    let limits = if nightly() { limits(64, 16) } else { limits(2, 1) };
+    let look = Look { limits, older: false, again: 64 };
+    let all: Vec<_> = starts.iter().flat_map(|start| cases(start, 3, look)).collect();
+    let counts = campaign("power loss in the third operation", &all, Case::power_loss);
+    at_least(&counts, 1, 1, 1);
+}
+
+#[test]
+fn power_loss_after_a_kill_or_a_failed_call() {
+    let starts = starts();
+    let look = |max, samples| Look { limits: limits(max, samples), older: false, again: 16 };
+    let (one, two) = if nightly() { (look(1024, 64), look(256, 16)) } else { (look(64, 8), look(4, 2)) };
+    let mut all: Vec<_> = starts.iter().flat_map(|start| cases(start, 1, one)).collect();
+    all.extend(starts[..3].iter().flat_map(|start| cases(start, 2, two)));
+    let counts = campaign("power loss after a kill", &all, Case::kill_then_power_loss);
+    at_least(&counts, 1, 1, 1);
+}
+
+/// A disk that keeps names in any order, and leaves anything where it was writing.
+#[test]
+fn names_in_any_order_and_garbage_lose_nothing_silently() {
+    let starts = starts();
+    let reordered = CrashLimits { reorder_dirs: true, ..if nightly() { limits(1024, 64) } else { limits(24, 6) } };
+    let garbage = CrashLimits { garbage: true, ..reordered };
+    let look = |limits, older| Look { limits, older, again: 16 };
+    let mut all: Vec<_> = starts.iter().flat_map(|start| cases(start, 1, look(reordered, false))).collect();
+    all.extend(starts[1..3].iter().flat_map(|start| cases(start, 1, look(garbage, true))));
+    if nightly() {
+        all.extend(starts.iter().flat_map(|start| cases(start, 2, look(reordered, false))));
+        all.extend(starts[1..].iter().flat_map(|start| cases(start, 2, look(garbage, true))));
+    }
+    let counts = campaign("names in any order, and garbage", &all, Case::power_loss);
+    at_least(&counts, 1, 1, 1);
+}
+
+/// One history, looked at closely.
+fn history(level: Durability, start: Start, history: &[Op], look: impl Fn(&Case<'_>, &Counts) -> Result<(), String>) {
+    let case = Case {
+        start: &start,
+        level,
+        history: history.to_vec(),
+        look: Look { limits: limits(1024, 256), older: false, again: 8 },
+    };
+    if let Err(why) = look(&case, &Counts::default()) {
+        panic!("{}: {why}", case.name());
+    }
+}
+
+#[test]
+fn a_seal_that_outran_its_entries_is_torn() {
+    history(Durability::Os, Start::closed(), &[Op::AddLarge, Op::AddHuge], Case::power_loss);
+}
+
+#[test]
+fn a_seal_that_was_not_synced_is_written_again() {
+    history(Durability::Always, Start::closed(), &[Op::AddLarge, Op::AddHuge], Case::kill_then_power_loss);
+    history(Durability::Os, Start::closed(), &[Op::AddLarge, Op::AddHuge], Case::kill_then_power_loss);
+}
+
+#[test]
+fn what_a_killed_process_has_renamed_stays_renamed() {
+    history(Durability::Always, Start::nothing(), &[Op::AddSmall], Case::kill_then_power_loss);
+    history(Durability::Always, Start::nothing(), &[Op::AddSmall, Op::DeleteOldest], Case::kill_then_power_loss);
+    history(Durability::Always, Start::compacting(), &[Op::DeleteOldest], Case::kill_then_power_loss);
+    history(Durability::Always, Start::closed(), &[Op::Rename, Op::AddSmall], Case::kill_then_power_loss);
+}
