@@ -59,6 +59,11 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// What is in a directory, in no particular order, without `.` and `..`.
     fn list(&self, path: &Path) -> Result<Vec<(OsString, FileKind)>>;
 
+    /// Whether there is nothing in a directory, without reading all of it.
+    fn is_empty(&self, path: &Path) -> Result<bool> {
+        Ok(self.list(path)?.is_empty())
+    }
+
     /// What `path` is, without following a symbolic link; `None` if there is nothing.
     fn kind(&self, path: &Path) -> Result<Option<FileKind>>;
 

@@ -102,6 +102,10 @@ impl Disk for OsDisk {
             .collect()
     }
 
+    fn is_empty(&self, path: &Path) -> Result<bool> {
+        fs::read_dir(self.full(path)?)?.next().transpose().map(|first| first.is_none())
+    }
+
     fn kind(&self, path: &Path) -> Result<Option<FileKind>> {
         match fs::symlink_metadata(self.full(path)?) {
             Ok(metadata) => Ok(Some(kind_of(metadata.file_type()))),

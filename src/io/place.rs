@@ -52,6 +52,10 @@ impl Place {
         Ok(entries.into_iter().filter_map(|(name, kind)| Some((name.into_string().ok()?, kind))).collect())
     }
 
+    pub fn is_empty(&self) -> Result<bool> {
+        self.wrap("list", Path::new(""), self.disk.is_empty(&self.path.read()))
+    }
+
     pub fn kind(&self, name: impl AsRef<Path>) -> Result<Option<FileKind>> {
         let name = name.as_ref();
         self.wrap("look at", name, self.disk.kind(&self.at(name)))

@@ -102,7 +102,7 @@ pub fn mount(options: &Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Shar
     let streams = root.within(STREAMS);
     let is_empty = match root.kind(STREAMS)? {
         None => true,
-        Some(FileKind::Directory) => streams.list()?.is_empty(),
+        Some(FileKind::Directory) => streams.is_empty()?,
         Some(_) => return Err(Error::corrupt(&root.full(STREAMS), 0, Corruption::NotADirectory)),
     };
     let store = identify(&root, &*locked, is_new, is_empty)?;
