@@ -12,12 +12,15 @@
 //! | `64..80`   | ceiling      | an ID: no automatic ID above it was handed out                              |
 //! | `80..96`   | log file     | identity of the segment that was being written, or zeros                    |
 //! | `96..104`  | log end      | it was known to be synced up to here                                        |
-//! | `104..120` | journal file | identity of the journal, or zeros                                           |
-//! | `120..128` | journal end  | it was known to be synced up to here                                        |
-//! | `128..3200` | name        | the stream's name, then zeros                                               |
+//! | `104..112` | log base     | the ordinal of its first entry                                              |
+//! | `112..128` | journal file | identity of the journal, or zeros                                           |
+//! | `128..136` | journal end  | it was known to be synced up to here                                        |
+//! | `136..144` | journal generation | of that journal                                                       |
+//! | `144..3216` | name        | the stream's name, then zeros                                               |
 //! | `4092..4096` | crc        | CRC-32 of the slot's bytes before, begun from the slot's number (0 or 1)     |
 //!
-//! The ends are marks like the watermarks of frames: what is missing or bad before them is damage.
+//! The ends are marks like the watermarks of frames: what is missing or bad before them is damage. They are written when
+//! a segment or journal has got its name, so that its loss is noticed, and at a clean end.
 
 use crate::StreamId;
 use crate::format::codec::Reader;
@@ -30,7 +33,7 @@ pub const SLOT_LEN: usize = 4096;
 pub const META_LEN: usize = 2 * SLOT_LEN;
 
 const MAGIC: [u8; 8] = *b"\x89SLMT\r\n\x1a";
-const NAME_AT: usize = 128;
+const NAME_AT: usize = 144;
 const CRC_AT: usize = SLOT_LEN - 4;
 const _: () = assert!(NAME_AT + NAME_LEN_MAX <= CRC_AT);
 
@@ -41,6 +44,8 @@ pub struct Mark {
     pub file: Identity,
     /// The offset up to which it was synced.
     pub end: u64,
+    /// The base of the segment, or the generation of the journal.
+    pub number: u64,
 }
 
 /// One slot.
@@ -76,6 +81,7 @@ impl Meta {
         for mark in [&self.log, &self.journal] {
             out.extend_from_slice(&mark.file);
             out.extend_from_slice(&mark.end.to_le_bytes());
+            out.extend_from_slice(&mark.number.to_le_bytes());
         }
         out.extend_from_slice(&self.name);
         out.resize(CRC_AT, 0);
@@ -112,11 +118,15 @@ impl Meta {
             incarnation: reader.identity()?,
             generation: reader.u64()?,
             ceiling: reader.id()?,
-            log: Mark { file: reader.identity()?, end: reader.u64()? },
-            journal: Mark { file: reader.identity()?, end: reader.u64()? },
+            log: take_mark(reader)?,
+            journal: take_mark(reader)?,
             name: reader.take(name_len).filter(|name| name.len() <= NAME_LEN_MAX)?.to_vec(),
         })
     }
+}
+
+fn take_mark(reader: &mut Reader<'_>) -> Option<Mark> {
+    Some(Mark { file: reader.identity()?, end: reader.u64()?, number: reader.u64()? })
 }
 
 fn crc_of(covered: &[u8], slot: usize) -> u32 {
@@ -135,8 +145,8 @@ mod tests {
             incarnation: [2; 16],
             generation: 5,
             ceiling: StreamId::new(3, 4),
-            log: Mark { file: [5; 16], end: 6 },
-            journal: Mark { file: [7; 16], end: 8 },
+            log: Mark { file: [5; 16], end: 6, number: 60 },
+            journal: Mark { file: [7; 16], end: 8, number: 80 },
             name: b"orders".to_vec(),
         }
     }
@@ -150,9 +160,9 @@ mod tests {
             expected.extend_from_slice(&number.to_le_bytes());
         }
         expected.extend_from_slice(&[5; 16]);
-        expected.extend_from_slice(&6u64.to_le_bytes());
+        expected.extend_from_slice(&[6u64.to_le_bytes(), 60u64.to_le_bytes()].concat());
         expected.extend_from_slice(&[7; 16]);
-        expected.extend_from_slice(&8u64.to_le_bytes());
+        expected.extend_from_slice(&[8u64.to_le_bytes(), 80u64.to_le_bytes()].concat());
         expected.extend_from_slice(b"orders");
         expected.resize(CRC_AT, 0);
         let bytes = sample().encode();

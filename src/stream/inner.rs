@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 
 use crate::env::{Env, new_identity};
 use crate::format::file_name::File as FileName;
-use crate::format::header::Header;
+use crate::format::header::{HEADER_LEN, Header};
 use crate::format::journal::{Change, Run, State};
 use crate::format::meta::Mark;
 use crate::group::journal::{Aside, Birth, Journal};
@@ -30,6 +30,7 @@ use crate::log::cursor::Cursor;
 use crate::log::segment::{Segment, Table, write_index};
 use crate::log::{Log, Tail, View};
 use crate::stream::commit::{Committer, Progress};
+use crate::stream::open::mark;
 use crate::stream::options::{SetId, Trim, TrimTo};
 use crate::stream::superblock::Superblock;
 use crate::stream::trim;
@@ -406,6 +407,11 @@ impl Inner {
         };
         // Entries that were added since the sync above may be named by their number only.
         let created = self.sync().and_then(|()| self.env.with_reserve(|| Journal::create(&self.place, birth, &aside)));
+        let created = created.and_then(|journal| {
+            let mark = mark(&journal.header, journal.offset);
+            self.superblock.update(&self.place, |meta| meta.journal = mark)?;
+            Ok(journal)
+        });
         let mut journaling = self.journal.lock();
         journaling.frozen = false;
         journaling.journal = Some(self.env.poisoning(created)?);
@@ -482,7 +488,9 @@ impl Inner {
             }
             (Arc::clone(&append.appender.segment), replaces)
         };
-        self.env.poisoning(self.finish_rotation(&sealed, replaces, name))?;
+        let mark = mark(&segment.header, HEADER_LEN as u64);
+        let finished = self.finish_rotation(&sealed, replaces, name);
+        self.env.poisoning(finished.and_then(|()| self.superblock.update(&self.place, |meta| meta.log = mark)))?;
         let mut append = self.append.lock();
         let base = append.appender.segment.header.base;
         let index = (!replaces).then(|| append.appender.index());
@@ -597,14 +605,14 @@ impl Inner {
         let (log, last_id) = {
             let append = self.append.lock();
             let appender = &append.appender;
-            (Mark { file: appender.segment.header.file, end: appender.offset }, appender.last_id)
+            (mark(&appender.segment.header, appender.offset), appender.last_id)
         };
         let journal = self
             .journal
             .lock()
             .journal
             .as_ref()
-            .map_or(Mark::default(), |journal| Mark { file: journal.header.file, end: journal.offset });
+            .map_or(Mark::default(), |journal| mark(&journal.header, journal.offset));
         self.env.poisoning(self.superblock.note_end(&self.place, log, journal, last_id))
     }
 

@@ -186,12 +186,12 @@ pub fn open(env: &Arc<Env>, place: Place, name: &[u8]) -> Result<Arc<Inner>> {
 }
 
 fn open_journal(place: &Place, files: &Files, meta: &Meta) -> Result<Option<Replay>> {
-    let Some(&generation) = files.journals.last() else {
-        if meta.journal != Mark::default() {
-            return Err(Error::corrupt(&place.full(FileName::Journal(1).name()), 0, Corruption::Missing));
-        }
-        return Ok(None);
-    };
+    let newest = files.journals.last().copied();
+    if newest.unwrap_or(0) < meta.journal.number {
+        let path = place.full(FileName::Journal(meta.journal.number).name());
+        return Err(Error::corrupt(&path, 0, Corruption::Missing));
+    }
+    let Some(generation) = newest else { return Ok(None) };
     let replay = replay(place, generation, &meta.incarnation)?;
     let mark = if meta.journal.file == replay.header.file { meta.journal.end } else { 0 };
     let evidence = Evidence {
@@ -224,9 +224,11 @@ struct Active {
 }
 
 fn open_active(place: &Place, files: &Files, meta: &Meta, journal: &mut Option<Replay>) -> Result<Active> {
-    let Some(&base) = files.segments.last() else {
-        return Err(Error::corrupt(&place.full(FileName::Segment(1).name()), 0, Corruption::Missing));
-    };
+    let base = files.segments.last().copied().unwrap_or(0);
+    if base < meta.log.number.max(1) {
+        let path = place.full(FileName::Segment(meta.log.number.max(1)).name());
+        return Err(Error::corrupt(&path, 0, Corruption::Missing));
+    }
     let name = FileName::Segment(base).name();
     let path = place.full(&name);
     let file = place.open(&name, Access::Write)?;
@@ -290,13 +292,21 @@ fn scan_consistently(
 impl Active {
     /// Whether log and journal end just where a clean end was noted.
     fn is_clean(&self, meta: &Meta, journal: Option<&Replay>) -> bool {
-        let journal_end =
-            journal.map_or(Mark::default(), |journal| Mark { file: journal.header.file, end: journal.end });
+        let journal_end = journal.map_or(Mark::default(), |journal| mark(&journal.header, journal.end));
         !self.torn
             && !self.journal_cut
-            && meta.log == Mark { file: self.header.file, end: self.found.tail }
+            && meta.log == mark(&self.header, self.found.tail)
             && meta.journal == journal_end
     }
+}
+
+/// That a file is there, and synced so far.
+pub fn mark(header: &Header, end: u64) -> Mark {
+    let number = match header.kind {
+        Kind::Segment => header.base,
+        Kind::Journal => header.base_ms,
+    };
+    Mark { file: header.file, end, number }
 }
 
 /// The appender and the list of segments.
