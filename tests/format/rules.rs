@@ -403,11 +403,14 @@ fn rule_12_the_slots_of_meta_are_written_in_turn_each_synced_before_the_other() 
     let meta: Vec<_> = steps.iter().filter(|step| step.path.ends_with("meta")).collect();
     let writes: Vec<_> = meta.iter().enumerate().filter(|(_, step)| step.op == Op::Write).collect();
     assert!(writes.len() > 8);
+    let mut repeated = 0;
     for pair in writes.windows(2) {
         let ((at, first), (_, second)) = (pair[0], pair[1]);
-        assert_ne!(first.offset, second.offset, "the other slot is next");
-        assert!(meta[at + 1..].iter().take(1).all(|step| step.op == Op::Sync), "and only after a sync");
+        assert_eq!(meta[at + 1].op, Op::Sync, "each is synced before the next");
+        repeated += usize::from(first.offset == second.offset);
     }
+    // What an earlier life wrote may be in the page cache only: it is written once more before the other slot is.
+    assert!(repeated <= 4, "{repeated} times the same slot was next, in four further lives");
 }
 
 #[test]
