@@ -435,9 +435,14 @@ fn names_in_any_order_and_garbage_lose_nothing_silently() {
 }
 
 /// One history, looked at closely.
-fn history(level: Durability, start: Start, history: &[Op], look: impl Fn(&Case<'_>, &Counts) -> Result<(), String>) {
+fn history<'a>(
+    level: Durability,
+    start: &'a Start,
+    history: &[Op],
+    look: impl Fn(&Case<'a>, &Counts) -> Result<(), String>,
+) {
     let case = Case {
-        start: &start,
+        start,
         level,
         history: history.to_vec(),
         look: Look { limits: limits(1024, 256), older: false, again: 8 },
@@ -449,19 +454,19 @@ fn history(level: Durability, start: Start, history: &[Op], look: impl Fn(&Case<
 
 #[test]
 fn a_seal_that_outran_its_entries_is_torn() {
-    history(Durability::Os, Start::closed(), &[Op::AddLarge, Op::AddHuge], Case::power_loss);
+    history(Durability::Os, &Start::closed(), &[Op::AddLarge, Op::AddHuge], Case::power_loss);
 }
 
 #[test]
 fn a_seal_that_was_not_synced_is_written_again() {
-    history(Durability::Always, Start::closed(), &[Op::AddLarge, Op::AddHuge], Case::kill_then_power_loss);
-    history(Durability::Os, Start::closed(), &[Op::AddLarge, Op::AddHuge], Case::kill_then_power_loss);
+    history(Durability::Always, &Start::closed(), &[Op::AddLarge, Op::AddHuge], Case::kill_then_power_loss);
+    history(Durability::Os, &Start::closed(), &[Op::AddLarge, Op::AddHuge], Case::kill_then_power_loss);
 }
 
 #[test]
 fn what_a_killed_process_has_renamed_stays_renamed() {
-    history(Durability::Always, Start::nothing(), &[Op::AddSmall], Case::kill_then_power_loss);
-    history(Durability::Always, Start::nothing(), &[Op::AddSmall, Op::DeleteOldest], Case::kill_then_power_loss);
-    history(Durability::Always, Start::compacting(), &[Op::DeleteOldest], Case::kill_then_power_loss);
-    history(Durability::Always, Start::closed(), &[Op::Rename, Op::AddSmall], Case::kill_then_power_loss);
+    history(Durability::Always, &Start::nothing(), &[Op::AddSmall], Case::kill_then_power_loss);
+    history(Durability::Always, &Start::nothing(), &[Op::AddSmall, Op::DeleteOldest], Case::kill_then_power_loss);
+    history(Durability::Always, &Start::compacting(), &[Op::DeleteOldest], Case::kill_then_power_loss);
+    history(Durability::Always, &Start::closed(), &[Op::Rename, Op::AddSmall], Case::kill_then_power_loss);
 }
