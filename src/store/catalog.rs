@@ -411,6 +411,8 @@ impl Shared {
             return Ok(true);
         }
         let inner = self.build(to, |copy| source.copy_into(copy), self.env.now_ms())?;
+        // The intent removes what the copy replaces: the copy has to be there by then.
+        self.env.poisoning(self.tmp.sync())?;
         self.let_go(to)?;
         let directory = file_name::escape(to);
         let built = inner.place.at("");
