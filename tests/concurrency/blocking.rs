@@ -1,6 +1,6 @@
 //! Blocked readers: all are served, none is lost, none outlives the store.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use streamlog::{Block, Durability, Error, ReadFrom, StreamId};
@@ -69,34 +69,32 @@ fn every_reader_of_many_streams_is_served() {
     within(60, || {
         let (_disk, store) = simulated(Durability::Always);
         for round in 0..10 * scale() {
-            let waiting = AtomicU64::new(0);
             let names: Vec<String> = (0..4).map(|at| format!("{round}/{at}")).collect();
+            let written = store.stream(&names[round as usize % 4]).unwrap();
+            let read = |from| {
+                let mut read = store.read().block(Block::For(Duration::from_secs(20)));
+                for name in &names {
+                    read = read.stream(&store.stream(name).unwrap(), from);
+                }
+                let found = read.run().unwrap();
+                assert_eq!(found.len(), 1, "a reader of {from:?} was not served");
+                assert_eq!(found[0].0, round as usize % 4);
+                assert!(found[0].1.len() == 1 || from == ReadFrom::End);
+            };
             std::thread::scope(|scope| {
-                let readers: Vec<_> = (0..12)
-                    .map(|reader| {
-                        let (store, names, waiting) = (&store, &names, &waiting);
-                        scope.spawn(move || {
-                            let from = [ReadFrom::End, ReadFrom::Last, ReadFrom::After(StreamId::MIN)][reader % 3];
-                            let mut read = store.read().block(Block::For(Duration::from_secs(20)));
-                            for name in names {
-                                read = read.stream(&store.stream(name).unwrap(), from);
-                            }
-                            waiting.fetch_add(1, Ordering::SeqCst);
-                            read.run().unwrap()
-                        })
-                    })
-                    .collect();
-                while waiting.load(Ordering::SeqCst) < 12 {
-                    std::thread::yield_now();
+                let start = |from| (0..4).map(|_| scope.spawn(move || read(from))).collect::<Vec<_>>();
+                let of_next = start(ReadFrom::End);
+                let of_any = [start(ReadFrom::Last), start(ReadFrom::After(StreamId::MIN))];
+                std::thread::sleep(Duration::from_millis(round % 3 * 5));
+                // One entry is enough for those who also take what is there already.
+                written.add(fields(0, 0)).unwrap();
+                of_any.into_iter().flatten().for_each(|reader| reader.join().unwrap());
+                // Those who take only what comes may have begun after it.
+                while of_next.iter().any(|reader| !reader.is_finished()) {
+                    std::thread::sleep(Duration::from_millis(5));
+                    written.add(fields(0, 1)).unwrap();
                 }
-                // `End` means the time at which the read begins, which is not known from here.
-                std::thread::sleep(Duration::from_millis(20));
-                store.stream(&names[round as usize % 4]).unwrap().add(fields(0, round)).unwrap();
-                for reader in readers {
-                    let found = reader.join().unwrap();
-                    assert_eq!(found.len(), 1);
-                    assert_eq!((found[0].0, found[0].1.len()), (round as usize % 4, 1));
-                }
+                of_next.into_iter().for_each(|reader| reader.join().unwrap());
             });
         }
     });
