@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::format::Identity;
 use crate::io::latch::Latch;
@@ -46,7 +46,10 @@ impl Env {
     #[inline]
     pub fn now_ms(&self) -> u64 {
         let now = self.clock.as_ref().map_or_else(SystemTime::now, |clock| clock.now());
-        now.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        // Not `as_millis`, which computes with 128 bits.
+        let millis =
+            |since: Duration| since.as_secs().saturating_mul(1000).saturating_add(since.subsec_millis().into());
+        now.duration_since(UNIX_EPOCH).map_or(0, millis)
     }
 
     /// Whether operations return only when they are durable, and readers see only what is.
@@ -84,6 +87,7 @@ impl Env {
     }
 
     /// The result, having poisoned the store if it is a failure that leaves the disk in doubt.
+    #[inline]
     pub fn poisoning<T>(&self, result: Result<T>) -> Result<T> {
         if let Err(error) = &result {
             self.latch.poison_by(error);

@@ -20,7 +20,7 @@
 use std::sync::Arc;
 
 use crate::StreamId;
-use crate::format::codec::{Reader, put_string, put_varint, unzigzag, zigzag};
+use crate::format::codec::{Reader, put_varint, unzigzag, zigzag};
 
 pub const ENTRY: u8 = 1;
 pub const BATCH: u8 = 2;
@@ -54,44 +54,6 @@ impl Shapes {
 
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.0.iter().map(|names| &**names)
-    }
-}
-
-/// Names and values on their way into a frame.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fields {
-    /// How many there are.
-    pub count: u64,
-    /// The strings of the names, without the count.
-    names: Vec<u8>,
-    /// The strings of the values.
-    pub values: Vec<u8>,
-    /// The bytes of names and values, without their lengths.
-    pub len: u64,
-    /// The count, then the names.
-    pub shape: Vec<u8>,
-}
-
-impl Fields {
-    pub fn clear(&mut self) {
-        self.count = 0;
-        self.len = 0;
-        self.names.clear();
-        self.values.clear();
-        self.shape.clear();
-    }
-
-    pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        self.count += 1;
-        self.len = self.len.saturating_add(name.len() as u64).saturating_add(value.len() as u64);
-        put_string(&mut self.names, name);
-        put_string(&mut self.values, value);
-    }
-
-    /// To be called after the last [`push`](Self::push).
-    pub fn finish(&mut self) {
-        put_varint(&mut self.shape, self.count);
-        self.shape.extend_from_slice(&self.names);
     }
 }
 
@@ -266,14 +228,23 @@ pub fn take_shapes(reader: &mut Reader<'_>) -> Option<Shapes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::NewId;
+    use crate::format::new_entries::NewEntries;
 
-    fn fields(pairs: &[(&str, &str)]) -> Fields {
-        let mut fields = Fields::default();
+    /// The shape and the values.
+    struct Encoded {
+        shape: Vec<u8>,
+        values: Vec<u8>,
+        len: u64,
+    }
+
+    fn fields(pairs: &[(&str, &str)]) -> Encoded {
+        let mut new = NewEntries::default();
         for (name, value) in pairs {
-            fields.push(name.as_bytes(), value.as_bytes());
+            new.put_field(name.as_bytes(), value.as_bytes());
         }
-        fields.finish();
-        fields
+        let entry = new.complete(NewId::Auto).clone();
+        Encoded { shape: new.shape(&entry).to_vec(), values: new.values(&entry).to_vec(), len: entry.len }
     }
 
     fn all(kind: u8, payload: &[u8], base_ms: u64, shapes: &Shapes) -> Option<Vec<EntryAt>> {

@@ -61,6 +61,7 @@ pub mod header;
 pub mod index;
 pub mod journal;
 pub mod meta;
+pub mod new_entries;
 pub mod record;
 pub mod store;
 

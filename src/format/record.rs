@@ -99,21 +99,24 @@ impl From<Flaw> for Corruption {
 }
 
 impl Head {
+    #[inline]
     fn flags(&self) -> u8 {
         (if self.synced.is_some() { HAS_SYNCED } else { 0 })
             | (if self.peer.is_some() { HAS_PEER } else { 0 })
             | (if self.floor.is_some() { HAS_FLOOR } else { 0 })
     }
 
+    #[inline]
     fn body_len(&self, payload_len: usize) -> usize {
-        2 + [self.synced, self.peer, self.floor].into_iter().flatten().map(varint_len).sum::<usize>() + payload_len
+        let optional = |number: Option<u64>| number.map_or(0, varint_len);
+        2 + optional(self.synced) + optional(self.peer) + optional(self.floor) + payload_len
     }
+}
 
-    /// The length of a frame with this head and a payload of `payload_len` bytes.
-    pub fn frame_len(&self, payload_len: usize) -> usize {
-        let body_len = self.body_len(payload_len);
-        CRC_LEN + 1 + varint_len(body_len as u64) + body_len
-    }
+/// The length of a frame with a body of `body_len` bytes.
+#[inline]
+fn frame_len(body_len: usize) -> usize {
+    CRC_LEN + 1 + varint_len(body_len as u64) + body_len
 }
 
 /// Appends to `out` the frame that is to stand at `offset`; its payload is `parts` one after the other.
@@ -124,10 +127,11 @@ pub fn encode(out: &mut Vec<u8>, salt: Salt, offset: u64, head: &Head, parts: &[
     debug_assert!(head.kind != 0 && head.kind <= KIND);
     let payload_len = parts.iter().map(|part| part.len()).sum();
     let start = out.len();
-    out.reserve(head.frame_len(payload_len));
+    let body_len = head.body_len(payload_len);
+    out.reserve(frame_len(body_len));
     out.extend_from_slice(&[0; CRC_LEN]);
     out.push(head.kind | head.flags());
-    put_varint(out, head.body_len(payload_len) as u64);
+    put_varint(out, body_len as u64);
     out.extend_from_slice(&head.position.to_le_bytes());
     for number in [head.synced, head.peer, head.floor].into_iter().flatten() {
         put_varint(out, number);
@@ -219,7 +223,7 @@ mod tests {
         let (head, bytes) = sample();
         let frame = decode(&bytes, Salt::of(&FILE), 192).unwrap();
         assert_eq!(frame, Frame { head, payload: b"payload", len: bytes.len() });
-        assert_eq!(bytes.len(), head.frame_len(7));
+        assert_eq!(bytes.len(), frame_len(head.body_len(7)));
     }
 
     #[test]

@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 
 use crate::format::Identity;
 use crate::format::codec::put_varint;
-use crate::format::entries::{self, Fields, Seal, put_first_id, put_next_id, put_shape};
+use crate::format::entries::{self, Seal, put_first_id, put_next_id, put_shape};
 use crate::format::header::{HEADER_LEN, Header, Kind};
 use crate::format::index::{BLOCK_LEN, Index};
+use crate::format::new_entries::NewEntries;
 use crate::format::record::{self, BODY_LEN_MAX, Head};
 use crate::io::File;
 use crate::log::Tail;
@@ -79,13 +80,6 @@ pub struct Start {
     pub peer: u64,
 }
 
-/// One entry to append.
-#[derive(Clone, Debug, Default)]
-pub struct NewEntry {
-    pub id: StreamId,
-    pub fields: Fields,
-}
-
 impl Appender {
     pub fn new(segment: Arc<Segment>, start: Start) -> Result<Self> {
         let capacity = segment.file.len().map_err(|error| Error::io("look at", &segment.path, error))?;
@@ -117,14 +111,14 @@ impl Appender {
     }
 
     /// The most bytes that these entries and what has to follow them can take.
-    fn room_for(&self, entries: &[NewEntry]) -> u64 {
-        let fields: u64 = entries.iter().map(|entry| fields_room(&entry.fields)).sum();
-        FRAME_OVERHEAD + fields + SEAL_OVERHEAD + self.shapes_len
+    #[inline]
+    fn room_for(&self, entries: &NewEntries) -> u64 {
+        FRAME_OVERHEAD + fields_room(entries) + SEAL_OVERHEAD + self.shapes_len
     }
 
     /// Whether these entries can go into the active segment.
     #[inline]
-    pub fn has_room(&self, entries: &[NewEntry]) -> bool {
+    pub fn has_room(&self, entries: &NewEntries) -> bool {
         // After the last ID was set back, what follows must not stand behind higher IDs.
         !self.stopped && self.last_id >= self.written_id && self.offset + self.room_for(entries) <= self.capacity
     }
@@ -177,7 +171,7 @@ impl Appender {
     }
 
     /// The capacity of a segment that begins with these entries and is otherwise at most `max` bytes.
-    pub fn next_capacity(&self, entries: &[NewEntry], max: u64) -> u64 {
+    pub fn next_capacity(&self, entries: &NewEntries, max: u64) -> u64 {
         capacity_for(entries, self.capacity.saturating_mul(GROWTH).min(max))
     }
 
@@ -186,9 +180,9 @@ impl Appender {
     ///
     /// After an error nothing has been appended.
     #[inline]
-    pub fn append(&mut self, entries: &[NewEntry], floor: Option<u64>, peer: u64) -> Result<()> {
-        let Some(&NewEntry { id: last_id, .. }) = entries.last() else { return Ok(()) };
-        let count = entries.len() as u64;
+    pub fn append(&mut self, entries: &NewEntries, floor: Option<u64>, peer: u64) -> Result<()> {
+        let Some(last_id) = entries.list.last().map(|last| last.id) else { return Ok(()) };
+        let count = entries.list.len() as u64;
         let shapes_before = self.numbers.len();
         self.frames.clear();
         self.encode(entries, floor, peer, shapes_before)?;
@@ -209,31 +203,40 @@ impl Appender {
     }
 
     /// Puts the SHAPE frames that are needed, then the frame of the entries, into `frames`.
-    fn encode(&mut self, entries: &[NewEntry], floor: Option<u64>, peer: u64, shapes_before: usize) -> Result<()> {
+    fn encode(&mut self, entries: &NewEntries, floor: Option<u64>, peer: u64, shapes_before: usize) -> Result<()> {
         self.payload.clear();
-        let kind = if entries.len() == 1 { entries::ENTRY } else { entries::BATCH };
+        let kind = if entries.list.len() == 1 { entries::ENTRY } else { entries::BATCH };
         if kind == entries::BATCH {
-            put_varint(&mut self.payload, entries.len() as u64);
+            put_varint(&mut self.payload, entries.list.len() as u64);
         }
         let mut previous = None;
-        for NewEntry { id, fields } in entries {
-            match previous.replace(*id) {
-                None => put_first_id(&mut self.payload, *id, self.segment.header.base_ms),
-                Some(previous) => put_next_id(&mut self.payload, *id, previous),
+        // The values of a single entry go into the frame from where they are.
+        let values = match &*entries.list {
+            [only] => entries.values(only),
+            _ => &[],
+        };
+        for entry in &entries.list {
+            match previous.replace(entry.id) {
+                None => put_first_id(&mut self.payload, entry.id, self.segment.header.base_ms),
+                Some(previous) => put_next_id(&mut self.payload, entry.id, previous),
             }
-            let shape = self.shape_of(fields);
+            let names = entries.shape(entry);
+            let shape = self.shape_of(names);
             put_varint(&mut self.payload, shape);
             if shape == 0 {
-                self.payload.extend_from_slice(&fields.shape);
+                self.payload.extend_from_slice(names);
             }
-            self.payload.extend_from_slice(&fields.values);
+            if kind == entries::BATCH {
+                self.payload.extend_from_slice(entries.values(entry));
+            }
         }
-        if self.payload.len() > BODY_LEN_MAX - 64 {
+        let len = self.payload.len() + values.len();
+        if len > BODY_LEN_MAX - 64 {
             self.forget_shapes(shapes_before);
-            let (len, max) = (self.payload.len() as u64, BODY_LEN_MAX as u64 - 64);
+            let (len, max) = (len as u64, BODY_LEN_MAX as u64 - 64);
             return Err(Error::EntryTooLarge { len, max });
         }
-        let end = self.next_ordinal + entries.len() as u64;
+        let end = self.next_ordinal + entries.list.len() as u64;
         let offset = self.offset + self.frames.len() as u64;
         let synced = self.segment.synced.load(Ordering::Acquire);
         let head = Head {
@@ -245,22 +248,23 @@ impl Appender {
         };
         self.watermark = synced;
         self.entry_frame = self.frames.len();
-        record::encode(&mut self.frames, self.segment.salt, offset, &head, &[&self.payload]);
+        record::encode(&mut self.frames, self.segment.salt, offset, &head, &[&self.payload, values]);
         Ok(())
     }
 
-    /// The number of the shape of these fields; 0 if they are to carry their names. Defines it if it is new.
+    /// The number of the shape with this count and names; 0 if the entry is to carry them. Defines it if it is new.
     #[inline]
-    fn shape_of(&mut self, fields: &Fields) -> u64 {
-        if self.last_shape.0 == fields.shape {
+    fn shape_of(&mut self, names: &[u8]) -> u64 {
+        if self.last_shape.0 == names {
             return self.last_shape.1;
         }
-        let number = match self.numbers.get(&*fields.shape) {
+        let number = match self.numbers.get(names) {
             Some(&number) => number,
-            None => self.define(&fields.shape),
+            None => self.define(names),
         };
         if number != 0 {
-            self.last_shape.0.clone_from(&fields.shape);
+            self.last_shape.0.clear();
+            self.last_shape.0.extend_from_slice(names);
             self.last_shape.1 = number;
         }
         number
@@ -291,7 +295,7 @@ impl Appender {
     }
 
     /// Makes readers able to find what was written, before it is published.
-    fn account(&mut self, entries: &[NewEntry], shapes_before: usize) {
+    fn account(&mut self, entries: &NewEntries, shapes_before: usize) {
         if self.numbers.len() > shapes_before {
             let mut fresh: Vec<_> = self.numbers.iter().filter(|&(_, &n)| n > shapes_before as u64).collect();
             fresh.sort_unstable_by_key(|&(_, &number)| number);
@@ -300,7 +304,7 @@ impl Appender {
                 table.shapes.push(names);
             }
         }
-        let Some(&NewEntry { id: first_id, .. }) = entries.first() else { return };
+        let Some(first_id) = entries.list.first().map(|first| first.id) else { return };
         // A block begins at the frame with the entries; shapes before it belong to the block before.
         let offset = self.offset + self.entry_frame as u64;
         if offset < self.next_block {
@@ -402,15 +406,14 @@ impl Appender {
     }
 }
 
-fn fields_room(fields: &Fields) -> u64 {
-    // The names once in the body or in a SHAPE frame of their own, and once more in the seal.
-    ENTRY_OVERHEAD + fields.values.len() as u64 + 2 * fields.shape.len() as u64 + FRAME_OVERHEAD
+#[inline]
+fn fields_room(entries: &NewEntries) -> u64 {
+    entries.room() + (ENTRY_OVERHEAD + FRAME_OVERHEAD) * entries.list.len() as u64
 }
 
 /// The capacity of a segment of about `wanted` bytes in which these entries fit.
-pub fn capacity_for(entries: &[NewEntry], wanted: u64) -> u64 {
-    let fields: u64 = entries.iter().map(|entry| fields_room(&entry.fields)).sum();
-    let needed = HEADER_LEN as u64 + FRAME_OVERHEAD + fields + SEAL_OVERHEAD;
+pub fn capacity_for(entries: &NewEntries, wanted: u64) -> u64 {
+    let needed = HEADER_LEN as u64 + FRAME_OVERHEAD + fields_room(entries) + SEAL_OVERHEAD;
     needed.max(wanted).next_multiple_of(PAGE)
 }
 

@@ -17,10 +17,10 @@ use parking_lot::Mutex;
 
 use crate::env::{Env, new_identity};
 use crate::format::file_name::{self, Directory, INTENT, INTENT_NEW, LOCK, STREAMS, TMP};
+use crate::format::new_entries::NewEntries;
 use crate::format::store::{Intent, LOCK_LEN, Rename, decode_lock, encode_lock};
 use crate::io::place::Place;
 use crate::io::{Disk, File, FileKind, MemDisk, OsDisk};
-use crate::log::append::NewEntry;
 use crate::log::segment::bad_header;
 use crate::options::Durability;
 use crate::store::check_name;
@@ -295,26 +295,18 @@ impl Shared {
     /// Creates a stream that begins with these entries, whose IDs are filled in; `false` if there is one already.
     ///
     /// The stream appears with its entries in it, or not at all.
-    pub fn create_with(
-        &self,
-        name: &[u8],
-        wanted: &[NewId],
-        entries: &mut [NewEntry],
-        trim: Option<&Trim>,
-    ) -> Result<bool> {
+    pub fn create_with(&self, name: &[u8], entries: &mut NewEntries, trim: Option<&Trim>) -> Result<bool> {
         let _catalog = self.catalog.lock();
         self.env.check_writable()?;
         if self.is_there(name)? {
             return Ok(false);
         }
-        let inner = self.build(
-            name,
-            |inner| match inner.add(wanted, entries, trim)? {
-                Outcome::Done(()) => Ok(()),
-                Outcome::Gone => Err(Error::Closed),
-            },
-            base_ms(wanted, &self.env),
-        )?;
+        let base_ms = base_ms(entries, &self.env);
+        let fill = |inner: &Inner| match inner.add(entries, trim)? {
+            Outcome::Done(()) => Ok(()),
+            Outcome::Gone => Err(Error::Closed),
+        };
+        let inner = self.build(name, fill, base_ms)?;
         self.env.poisoning(self.reveal(&inner, name))?;
         self.insert(&inner)?;
         self.env.waiters.published(name, inner.log.tail().last_id);
@@ -325,7 +317,7 @@ impl Shared {
     fn build(&self, name: &[u8], fill: impl FnOnce(&Inner) -> Result<()>, base_ms: u64) -> Result<Arc<Inner>> {
         let directory = hex(&new_identity());
         self.tmp.create_dir(&directory)?;
-        let built = open::create(&self.env, self.tmp.within(&directory), name, &[], base_ms).and_then(|inner| {
+        let built = open::create(&self.env, self.tmp.within(&directory), name, &NewEntries::default(), base_ms).and_then(|inner| {
             fill(&inner)?;
             open::finish_creation(&inner)?;
             Ok(inner)
@@ -542,10 +534,10 @@ fn sync_all(open: &Mutex<OpenStreams>) -> Result<()> {
 }
 
 /// The milliseconds that the IDs of a new stream are near to.
-fn base_ms(wanted: &[NewId], env: &Env) -> u64 {
-    match wanted.first() {
+fn base_ms(entries: &NewEntries, env: &Env) -> u64 {
+    match entries.list.first().map(|first| first.wanted) {
         Some(NewId::Exact(id)) => id.ms(),
-        Some(NewId::AutoSequence(ms)) => *ms,
+        Some(NewId::AutoSequence(ms)) => ms,
         _ => env.now_ms(),
     }
 }
@@ -593,25 +585,21 @@ impl Inner {
         /// So many bytes go into one frame, about.
         const BATCH_LEN: u64 = 64 << 10;
         let (tail, state) = self.state();
-        let mut batch: Vec<NewEntry> = Vec::new();
+        let mut batch = NewEntries::default();
         let mut len = 0;
         let mut cursor = crate::log::cursor::Cursor::new(self.log.view_to(tail), StreamId::MIN, StreamId::MAX);
         loop {
             let entry = cursor.next_entry().transpose()?;
             if entry.is_none() || len >= BATCH_LEN {
-                let wanted: Vec<_> = batch.iter().map(|entry| NewId::Exact(entry.id)).collect();
-                if !batch.is_empty() {
-                    copy.add(&wanted, &mut batch, None)?;
+                if !batch.list.is_empty() {
+                    copy.add(&mut batch, None)?;
                 }
                 batch.clear();
                 len = 0;
             }
             let Some(entry) = entry else { break };
-            let mut copied = NewEntry { id: entry.id(), ..NewEntry::default() };
-            entry.fields().for_each(|(name, value)| copied.fields.push(name, value));
-            copied.fields.finish();
-            len += copied.fields.len;
-            batch.push(copied);
+            entry.fields().for_each(|(name, value)| batch.put_field(name, value));
+            len += batch.complete(NewId::Exact(entry.id())).len;
         }
         let set =
             crate::SetId::new(tail.last_id).entries_added(tail.entries_added).max_deleted_id(state.max_deleted_id);

@@ -89,7 +89,7 @@ impl Store {
     /// [`Error::StreamExists`] if there is one; [`Error::NoSpace`] and [`Error::Io`]: there is none then.
     pub fn create(&self, name: impl AsRef<[u8]>) -> Result<Stream> {
         let stream = self.stream(name)?;
-        match self.shared.create_with(stream.name(), &[], &mut [], None)? {
+        match self.shared.create_with(stream.name(), &mut crate::format::new_entries::NewEntries::default(), None)? {
             true => Ok(stream),
             false => Err(Error::StreamExists { name: String::from_utf8_lossy(stream.name()).into_owned() }),
         }

@@ -22,10 +22,11 @@ use crate::format::file_name::File as FileName;
 use crate::format::header::{HEADER_LEN, Header};
 use crate::format::journal::{Change, Run, State};
 use crate::format::meta::Mark;
+use crate::format::new_entries::NewEntries;
 use crate::group::journal::{Aside, Birth, Journal};
 use crate::io::File;
 use crate::io::place::Place;
-use crate::log::append::{Appender, NewEntry, begin_segment, capacity_for};
+use crate::log::append::{Appender, begin_segment, capacity_for};
 use crate::log::cursor::Cursor;
 use crate::log::segment::{Segment, Table, write_index};
 use crate::log::{Log, Tail, View};
@@ -104,7 +105,7 @@ impl Inner {
     }
 
     /// Adds entries, whose IDs it fills in, and trims, as one change.
-    pub fn add(&self, wanted: &[NewId], entries: &mut [NewEntry], trim: Option<&Trim>) -> Result<Outcome<()>> {
+    pub fn add(&self, entries: &mut NewEntries, trim: Option<&Trim>) -> Result<Outcome<()>> {
         loop {
             self.env.check_writable()?;
             let mut append = self.append.lock();
@@ -112,7 +113,7 @@ impl Inner {
             if self.is_retired() {
                 return Ok(Outcome::Gone);
             }
-            if let Some(obstacle) = self.resolve(&append, wanted, entries)? {
+            if let Some(obstacle) = self.resolve(&append, entries)? {
                 drop(append);
                 match obstacle {
                     Obstacle::Ceiling(id) => self.raise_ceiling(id)?,
@@ -120,9 +121,9 @@ impl Inner {
                 }
                 continue;
             }
-            let progress = self.append_resolved(&mut append, entries, trim)?;
+            let (progress, last_id) = self.append_resolved(&mut append, entries, trim)?;
             drop(append);
-            self.settle(progress)?;
+            self.settle(progress, last_id)?;
             return Ok(Outcome::Done(()));
         }
     }
@@ -154,14 +155,16 @@ impl Inner {
     }
 
     /// Fills in the IDs; says what has to be done first if they cannot be appended now.
-    fn resolve(&self, append: &Appending, wanted: &[NewId], entries: &mut [NewEntry]) -> Result<Option<Obstacle>> {
-        let now_ms = if wanted.iter().all(|id| matches!(id, NewId::Exact(_))) { 0 } else { self.env.now_ms() };
+    #[inline]
+    fn resolve(&self, append: &Appending, entries: &mut NewEntries) -> Result<Option<Obstacle>> {
+        let exact = entries.list.iter().all(|entry| matches!(entry.wanted, NewId::Exact(_)));
+        let now_ms = if exact { 0 } else { self.env.now_ms() };
         let mut last = append.appender.last_id;
         let mut highest_automatic = None;
-        for (wanted, entry) in wanted.iter().zip(entries.iter_mut()) {
-            last = next_id(last, *wanted, now_ms)?;
+        for entry in &mut entries.list {
+            last = next_id(last, entry.wanted, now_ms)?;
             entry.id = last;
-            if *wanted == NewId::Auto {
+            if entry.wanted == NewId::Auto {
                 highest_automatic = Some(last);
             }
         }
@@ -173,8 +176,14 @@ impl Inner {
         Ok((!append.appender.has_room(entries)).then_some(Obstacle::Segment))
     }
 
-    /// Appends entries with their IDs, and publishes them unless that has to wait for a sync.
-    fn append_resolved(&self, append: &mut Appending, entries: &[NewEntry], trim: Option<&Trim>) -> Result<Progress> {
+    /// Appends entries with their IDs, and publishes them unless that has to wait for a sync. Returns how far that came.
+    #[inline]
+    fn append_resolved(
+        &self,
+        append: &mut Appending,
+        entries: &NewEntries,
+        trim: Option<&Trim>,
+    ) -> Result<(Progress, StreamId)> {
         let floor = match trim {
             Some(trim) => self.trim_floor(&append.appender, trim, entries)?,
             None => None,
@@ -183,19 +192,20 @@ impl Inner {
         self.env.poisoning(append.appender.append(entries, floor, changes))?;
         append.touched = true;
         let tail = append.appender.tail();
-        self.next_ordinal.store(tail.next_ordinal, Ordering::SeqCst);
+        self.next_ordinal.store(tail.next_ordinal, Ordering::Release);
         if !self.env.is_durable_first() {
             self.log.publish(tail);
         }
-        Ok(Progress { next_ordinal: tail.next_ordinal, changes })
+        Ok((Progress { next_ordinal: tail.next_ordinal, changes }, tail.last_id))
     }
 
     /// What remains to be done without locks after a change: waiting until it is durable, or telling who waits for it.
-    fn settle(&self, progress: Progress) -> Result<()> {
+    #[inline]
+    fn settle(&self, progress: Progress, last_id: StreamId) -> Result<()> {
         match self.env.is_durable_first() {
             true => self.commit(progress),
             false => {
-                self.env.waiters.published(&self.name, self.log.tail().last_id);
+                self.env.waiters.published(&self.name, last_id);
                 Ok(())
             }
         }
@@ -210,7 +220,7 @@ impl Inner {
     pub fn sync(&self) -> Result<()> {
         let target = Progress {
             changes: self.changes.load(Ordering::SeqCst),
-            next_ordinal: self.next_ordinal.load(Ordering::SeqCst),
+            next_ordinal: self.next_ordinal.load(Ordering::Acquire),
         };
         self.commit(target)
     }
@@ -239,14 +249,14 @@ impl Inner {
     }
 
     /// The floor that a trim leads to, with `entries` appended; `None` if it removes nothing.
-    fn trim_floor(&self, appender: &Appender, trim: &Trim, entries: &[NewEntry]) -> Result<Option<u64>> {
-        let (floor, end) = (appender.floor, appender.next_ordinal + entries.len() as u64);
+    fn trim_floor(&self, appender: &Appender, trim: &Trim, entries: &NewEntries) -> Result<Option<u64>> {
+        let (floor, end) = (appender.floor, appender.next_ordinal + entries.list.len() as u64);
         let live = |from, to| self.log.live(from, to);
         let exact = match trim.to {
             TrimTo::Len(len) => trim::exact_by_len(floor, end, len, live),
             TrimTo::Before(id) => {
                 let found = self.log.view_to(appender.tail()).first_at_or_above(id)?;
-                let below = entries.iter().take_while(|entry| entry.id < id).count() as u64;
+                let below = entries.list.iter().take_while(|entry| entry.id < id).count() as u64;
                 if found == appender.next_ordinal { found + below } else { found }
             }
         };
@@ -257,7 +267,7 @@ impl Inner {
     /// Trims; returns how many entries went.
     pub fn trim(&self, trim: &Trim) -> Result<Outcome<u64>> {
         let made = self.change(|append, _| {
-            let Some(floor) = self.trim_floor(&append.appender, trim, &[])? else { return Ok(None) };
+            let Some(floor) = self.trim_floor(&append.appender, trim, &NewEntries::default())? else { return Ok(None) };
             let removed = self.log.live(append.appender.floor, floor);
             Ok(Some((Change::Trim { floor }, removed)))
         })?;
@@ -318,7 +328,7 @@ impl Inner {
         self.lower_ceiling()?;
         // After it was set back, what is above it has to go before anything is added.
         if self.set_back() {
-            self.rotate(&[])?;
+            self.rotate(&NewEntries::default())?;
         }
         Ok(Outcome::Done(()))
     }
@@ -425,14 +435,14 @@ impl Inner {
     }
 
     /// Goes on in a new segment, in which `entries` fit.
-    pub fn rotate(&self, entries: &[NewEntry]) -> Result<()> {
+    pub fn rotate(&self, entries: &NewEntries) -> Result<()> {
         let _turn = self.turn.lock();
         self.rotate_in_turn(entries, false)
     }
 
     /// As [`rotate`](Self::rotate), for whoever has the turn; `always` if there is a need that cannot be seen from the
     /// appender.
-    pub fn rotate_in_turn(&self, entries: &[NewEntry], always: bool) -> Result<()> {
+    pub fn rotate_in_turn(&self, entries: &NewEntries, always: bool) -> Result<()> {
         self.env.check_writable()?;
         let header = {
             let mut append = self.append.lock();
@@ -440,7 +450,7 @@ impl Inner {
                 return Ok(());
             }
             append.appender.stopped = true;
-            let base_ms = entries.first().map_or_else(|| self.env.now_ms(), |entry| entry.id.ms());
+            let base_ms = entries.list.first().map_or_else(|| self.env.now_ms(), |entry| entry.id.ms());
             append.appender.successor(new_identity(), base_ms, self.changes.load(Ordering::SeqCst))
         };
         let rotated =
@@ -454,13 +464,13 @@ impl Inner {
     }
 
     /// Allocates the file of a new segment: as large as it should be or, on a disk that is almost full, as large as it can.
-    fn allocate_segment(&self, header: &Header, entries: &[NewEntry], always: bool) -> Result<Arc<dyn File>> {
+    fn allocate_segment(&self, header: &Header, entries: &NewEntries, always: bool) -> Result<Arc<dyn File>> {
         let name = FileName::Segment(header.base).new_name();
         let least = capacity_for(entries, self.env.segment_bytes_first);
         // Where there is nothing to add, the segment is to replace one that is dead or torn, and its size is open.
-        let mut capacity = match entries {
-            [] => least,
-            _ => self.append.lock().appender.next_capacity(entries, self.env.segment_bytes_max),
+        let mut capacity = match entries.list.is_empty() {
+            true => least,
+            false => self.append.lock().appender.next_capacity(entries, self.env.segment_bytes_max),
         };
         while capacity > least {
             match self.place.create(&name, capacity) {
@@ -565,7 +575,7 @@ impl Inner {
             return Ok(());
         }
         if dead_active {
-            return self.rotate_in_turn(&[], true);
+            return self.rotate_in_turn(&NewEntries::default(), true);
         }
         let dead = {
             let append = self.append.lock();

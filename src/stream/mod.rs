@@ -15,8 +15,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use crate::format::entries::Fields;
-use crate::log::append::NewEntry;
+use crate::format::new_entries::NewEntries;
 use crate::log::cursor::Cursor;
 use crate::store::Shared;
 use crate::stream::inner::{Inner, Outcome};
@@ -151,10 +150,9 @@ impl Stream {
         fields: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Option<StreamId>> {
         with_scratch(|scratch| {
-            encode(&mut scratch.fields, fields)?;
-            let entries = std::slice::from_mut(scratch);
-            let added = self.add_entries(&[options.id], entries, options.trim.as_ref(), !options.no_create)?;
-            Ok(added.then_some(scratch.id))
+            put(scratch, options.id, fields)?;
+            let added = self.add_entries(scratch, options.trim.as_ref(), !options.no_create)?;
+            Ok(scratch.list.first().filter(|_| added).map(|entry| entry.id))
         })
     }
 
@@ -184,45 +182,36 @@ impl Stream {
         N: AsRef<[u8]>,
         V: AsRef<[u8]>,
     {
-        let (mut wanted, mut batch) = (Vec::new(), Vec::new());
-        let mut len = 0u64;
-        for (id, fields) in entries {
-            let mut entry = NewEntry::default();
-            encode(&mut entry.fields, fields)?;
-            len = len.saturating_add(entry.fields.len);
-            wanted.push(id);
-            batch.push(entry);
-        }
-        if len > ENTRY_LEN_MAX {
-            return Err(Error::EntryTooLarge { len, max: ENTRY_LEN_MAX });
-        }
-        if !batch.is_empty() {
-            self.add_entries(&wanted, &mut batch, None, true)?;
-        }
-        Ok(batch.iter().map(|entry| entry.id).collect())
+        with_scratch(|scratch| {
+            let mut len = 0u64;
+            for (id, fields) in entries {
+                len = len.saturating_add(put(scratch, id, fields)?);
+            }
+            if len > ENTRY_LEN_MAX {
+                return Err(Error::EntryTooLarge { len, max: ENTRY_LEN_MAX });
+            }
+            if !scratch.list.is_empty() {
+                self.add_entries(scratch, None, true)?;
+            }
+            Ok(scratch.list.iter().map(|entry| entry.id).collect())
+        })
     }
 
     /// Returns whether they were added: they are unless the stream does not exist and is not to be created.
-    fn add_entries(
-        &self,
-        wanted: &[NewId],
-        entries: &mut [NewEntry],
-        trim: Option<&options::Trim>,
-        create: bool,
-    ) -> Result<bool> {
-        if wanted.contains(&NewId::Exact(StreamId::MIN)) {
+    fn add_entries(&self, entries: &mut NewEntries, trim: Option<&options::Trim>, create: bool) -> Result<bool> {
+        if entries.list.iter().any(|entry| entry.wanted == NewId::Exact(StreamId::MIN)) {
             return Err(Error::IdZero);
         }
         loop {
             match self.inner()? {
                 Some(inner) => {
-                    if let Outcome::Done(()) = inner.add(wanted, entries, trim)? {
+                    if let Outcome::Done(()) = inner.add(entries, trim)? {
                         return Ok(true);
                     }
                 }
                 None if !create => return Ok(false),
                 None => {
-                    if self.shared.create_with(&self.name, wanted, entries, trim)? {
+                    if self.shared.create_with(&self.name, entries, trim)? {
                         return Ok(true);
                     }
                 }
@@ -387,34 +376,38 @@ impl Stream {
     }
 }
 
-fn encode<N: AsRef<[u8]>, V: AsRef<[u8]>>(
-    encoded: &mut Fields,
+/// Puts an entry behind those that are there; returns the bytes of its names and values.
+#[inline]
+fn put<N: AsRef<[u8]>, V: AsRef<[u8]>>(
+    entries: &mut NewEntries,
+    wanted: NewId,
     fields: impl IntoIterator<Item = (N, V)>,
-) -> Result<()> {
-    encoded.clear();
+) -> Result<u64> {
     for (name, value) in fields {
-        encoded.push(name.as_ref(), value.as_ref());
+        entries.put_field(name.as_ref(), value.as_ref());
     }
-    encoded.finish();
-    match encoded.len {
-        _ if encoded.count == 0 => Err(Error::NoFields),
+    let entry = entries.complete(wanted);
+    match entry.len {
+        _ if entry.count == 0 => Err(Error::NoFields),
         len if len > ENTRY_LEN_MAX => Err(Error::EntryTooLarge { len, max: ENTRY_LEN_MAX }),
-        _ => Ok(()),
+        len => Ok(len),
     }
 }
 
 /// Buffers above this are not kept for the next entry, in bytes.
-const SCRATCH_MAX: usize = 64 << 10;
+const SCRATCH_MAX: usize = 128 << 10;
 
-/// Gives an entry to fill, whose buffers are kept for the next one on this thread.
-fn with_scratch<T>(fill: impl FnOnce(&mut NewEntry) -> Result<T>) -> Result<T> {
+/// Gives a list of entries to fill, whose buffers are kept for the next one on this thread.
+#[inline]
+fn with_scratch<T>(fill: impl FnOnce(&mut NewEntries) -> Result<T>) -> Result<T> {
     thread_local! {
-        static SCRATCH: std::cell::Cell<Option<NewEntry>> = const { std::cell::Cell::new(None) };
+        static SCRATCH: std::cell::Cell<Option<Box<NewEntries>>> = const { std::cell::Cell::new(None) };
     }
     // Taken out meanwhile: the iterator over the fields is the user's, and may add entries itself.
     let mut scratch = SCRATCH.take().unwrap_or_default();
+    scratch.clear();
     let result = fill(&mut scratch);
-    if scratch.fields.values.capacity() <= SCRATCH_MAX {
+    if scratch.capacity() <= SCRATCH_MAX {
         SCRATCH.set(Some(scratch));
     }
     result

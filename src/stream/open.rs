@@ -10,11 +10,12 @@ use crate::format::file_name::{self, File as FileName};
 use crate::format::header::{HEADER_LEN, Header, Kind};
 use crate::format::journal::IdSet;
 use crate::format::meta::{Mark, Meta};
+use crate::format::new_entries::NewEntries;
 use crate::group::journal::{Aside, Replay, replay};
 use crate::io::place::Place;
 use crate::io::{Access, File};
 use crate::log::Log;
-use crate::log::append::{Appender, NewEntry, Start, begin_segment, capacity_for};
+use crate::log::append::{Appender, Start, begin_segment, capacity_for};
 use crate::log::recovery::{Evidence, Verdict, judge};
 use crate::log::scan::{self, Beyond, Ending, Scan};
 use crate::log::segment::{Segment, Slot, Table, read_header};
@@ -24,7 +25,7 @@ use crate::stream::superblock::Superblock;
 use crate::{Corruption, Error, Result, StreamId};
 
 /// Creates a stream in an empty directory, in whose first segment `entries` will fit. Not synced as a whole.
-pub fn create(env: &Arc<Env>, place: Place, name: &[u8], entries: &[NewEntry], base_ms: u64) -> Result<Arc<Inner>> {
+pub fn create(env: &Arc<Env>, place: Place, name: &[u8], entries: &NewEntries, base_ms: u64) -> Result<Arc<Inner>> {
     let incarnation = new_identity();
     let meta = Meta {
         store: env.store,
@@ -176,7 +177,7 @@ pub fn open(env: &Arc<Env>, place: Place, name: &[u8]) -> Result<Arc<Inner>> {
         inner.replace_journal_in_turn()?;
     }
     if sealed || torn {
-        inner.rotate_in_turn(&[], true)?;
+        inner.rotate_in_turn(&NewEntries::default(), true)?;
     }
     if env.is_durable_first() {
         inner.sync()?;
