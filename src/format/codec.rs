@@ -5,12 +5,28 @@ use crate::format::Identity;
 
 /// Appends `value` as a varint.
 #[inline]
-pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
+pub fn put_varint(out: &mut Vec<u8>, value: u64) {
+    if value < 0x80 {
+        return out.push(value as u8);
     }
-    out.push(value as u8);
+    put_long_varint(out, value);
+}
+
+fn put_long_varint(out: &mut Vec<u8>, mut value: u64) {
+    let start = out.len();
+    // All at once and too many: cheaper than making room for each byte.
+    out.extend_from_slice(&[0; 10]);
+    let mut len = 1;
+    for byte in out.iter_mut().skip(start) {
+        *byte = value as u8;
+        value >>= 7;
+        if value == 0 {
+            break;
+        }
+        *byte |= 0x80;
+        len += 1;
+    }
+    out.truncate(start + len);
 }
 
 /// The number of bytes [`put_varint`] appends for `value`.

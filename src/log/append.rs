@@ -65,6 +65,8 @@ pub struct Appender {
     /// Where in `frames` the one with the entries begins; SHAPE frames come before it.
     entry_frame: usize,
     payload: Vec<u8>,
+    /// A block that was completed is read back into this; it keeps its length, so as not to be zeroed each time.
+    block: Vec<u8>,
 }
 
 /// Where an appender begins; all of it from a scan, or from a new segment.
@@ -106,6 +108,7 @@ impl Appender {
             frames: Vec::new(),
             entry_frame: 0,
             payload: Vec::new(),
+            block: Vec::new(),
             segment,
         })
     }
@@ -313,7 +316,7 @@ impl Appender {
         let ordinal = self.next_ordinal - self.segment.header.base;
         let file = &*self.segment.file;
         // A block that cannot be read now has no checksum that fits: its frames are checked one by one.
-        let _ = self.segment.table.write().blocks.frame(file, offset, first_id, ordinal, &mut self.payload);
+        let _ = self.segment.table.write().blocks.frame(file, offset, first_id, ordinal, &mut self.block);
         self.next_block = offset + BLOCK_LEN;
     }
 
