@@ -29,12 +29,30 @@ pub const SEAL: u8 = 4;
 
 /// The lists of names that entries of a segment refer to. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shapes(Arc<Vec<Arc<[u8]>>>);
+pub struct Shapes(Arc<Vec<Shape>>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Shape {
+    /// The count, then the names.
+    names: Arc<[u8]>,
+    count: u64,
+}
 
 impl Shapes {
     /// The names of the shape with this number.
     #[inline]
     pub fn get(&self, number: u64) -> Option<&Arc<[u8]>> {
+        self.find(number).map(|shape| &shape.names)
+    }
+
+    /// How many names a shape has.
+    #[inline]
+    fn names_of(&self, number: u64) -> Option<u64> {
+        self.find(number).map(|shape| shape.count)
+    }
+
+    #[inline]
+    fn find(&self, number: u64) -> Option<&Shape> {
         self.0.get(usize::try_from(number).ok()?.checked_sub(1)?)
     }
 
@@ -44,7 +62,8 @@ impl Shapes {
 
     /// Adds the shape with the next number.
     pub fn push(&mut self, names: &[u8]) {
-        Arc::make_mut(&mut self.0).push(Arc::from(names));
+        let count = Reader::new(names).varint().unwrap_or(0);
+        Arc::make_mut(&mut self.0).push(Shape { names: Arc::from(names), count });
     }
 
     /// Adds a shape that a frame defines; `None` if its number is not the next one.
@@ -53,7 +72,7 @@ impl Shapes {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.iter().map(|names| &**names)
+        self.0.iter().map(|shape| &*shape.names)
     }
 }
 
@@ -122,7 +141,8 @@ impl<'a> Entries<'a> {
     }
 
     /// The next entry; `Some(None)` after the last one, `None` if the bytes are malformed.
-    #[inline]
+    // Out of line, the result goes through memory, which takes longer than finding it.
+    #[inline(always)]
     pub fn next(&mut self, shapes: &Shapes) -> Option<Option<EntryAt>> {
         if self.left == 0 {
             return self.reader.is_empty().then_some(None);
@@ -135,7 +155,7 @@ impl<'a> Entries<'a> {
         let start = self.payload_len - self.reader.len();
         let count = match shape {
             0 => skip_names(&mut self.reader)?,
-            number => Reader::new(shapes.get(number)?).varint()?,
+            number => shapes.names_of(number)?,
         };
         for _ in 0..count {
             self.reader.string()?;

@@ -1,5 +1,6 @@
 //! Reading entries in order, from either end.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::entry::Chunk;
@@ -26,7 +27,13 @@ pub struct Position {
 #[derive(Debug)]
 enum Item {
     Entry(Position),
-    Damage { offset: u64, what: Corruption },
+    Damage(Box<Damage>),
+}
+
+#[derive(Debug)]
+struct Damage {
+    offset: u64,
+    what: Corruption,
 }
 
 /// Some consecutive blocks, decoded: their live entries in order, and what is damaged.
@@ -34,6 +41,8 @@ enum Item {
 struct Loaded {
     chunk: Arc<Chunk>,
     items: Vec<Item>,
+    /// No entry was trimmed or deleted when the blocks were read.
+    all_live: bool,
 }
 
 /// The entries from `lower` to `upper` of a view, both included.
@@ -74,24 +83,28 @@ impl Cursor {
         while !self.done && self.lower <= self.upper {
             match self.front.take_first() {
                 Some(Item::Entry(position)) if position.id > self.upper => {
-                    let live = self.view.is_visible(position.ordinal);
+                    let ordinal = position.ordinal;
+                    let live = self.front.is_all_live() || self.view.is_live(ordinal);
                     match if live { Ok(false) } else { self.pass_dead_end() } {
                         Ok(true) => {}
                         Ok(false) => break,
                         Err(error) => return Some(Err(self.skip_segment(error, true))),
                     }
                 }
-                Some(Item::Entry(position)) if position.id < self.lower || !self.view.is_visible(position.ordinal) => {}
+                Some(Item::Entry(position)) if position.id < self.lower => {}
                 Some(Item::Entry(position)) => {
                     let position = *position;
+                    if !self.front.is_all_live() && !self.view.is_live(position.ordinal) {
+                        continue;
+                    }
                     match position.id.next() {
                         Some(next) => self.lower = next,
                         None => self.done = true,
                     }
                     return Some(Ok(position));
                 }
-                Some(Item::Damage { offset, what }) => {
-                    let (offset, what) = (*offset, what.clone());
+                Some(Item::Damage(damage)) => {
+                    let (offset, what) = (damage.offset, damage.what.clone());
                     if !self.front_is_beyond() {
                         return Some(Err(self.front.corrupt(offset, what)));
                     }
@@ -112,17 +125,20 @@ impl Cursor {
         while !self.done && self.lower <= self.upper {
             match self.back.take_last() {
                 Some(Item::Entry(position)) if position.id < self.lower => break,
-                Some(Item::Entry(position)) if position.id > self.upper || !self.view.is_visible(position.ordinal) => {}
+                Some(Item::Entry(position)) if position.id > self.upper => {}
                 Some(Item::Entry(position)) => {
                     let position = *position;
+                    if !self.back.is_all_live() && !self.view.is_live(position.ordinal) {
+                        continue;
+                    }
                     match position.id.previous() {
                         Some(previous) => self.upper = previous,
                         None => self.done = true,
                     }
                     return Some(Ok(position));
                 }
-                Some(Item::Damage { offset, what }) => {
-                    let (offset, what) = (*offset, what.clone());
+                Some(Item::Damage(damage)) => {
+                    let (offset, what) = (damage.offset, damage.what.clone());
                     if !self.back_is_beyond() {
                         return Some(Err(self.back.corrupt(offset, what)));
                     }
@@ -138,12 +154,52 @@ impl Cursor {
         None
     }
 
+    #[inline]
     pub fn next_entry(&mut self) -> Option<Result<Entry>> {
+        // Nearly all entries: loaded, alive and within the range.
+        if let Some((loaded, position)) = self.front.sound(self.front.taken)
+            && position.id >= self.lower
+            && position.id <= self.upper
+            && !self.done
+        {
+            match position.id.next() {
+                Some(next) => self.lower = next,
+                None => self.done = true,
+            }
+            let entry = loaded.entry(position);
+            self.front.taken += 1;
+            return Some(Ok(entry));
+        }
+        self.next_entry_slowly()
+    }
+
+    #[inline(never)]
+    fn next_entry_slowly(&mut self) -> Option<Result<Entry>> {
         let position = self.next_position()?;
         Some(position.and_then(|position| self.front.entry(position)))
     }
 
+    #[inline]
     pub fn next_entry_back(&mut self) -> Option<Result<Entry>> {
+        let len = self.back.loaded.as_ref().map_or(0, |loaded| loaded.items.len());
+        if let Some((loaded, position)) = self.back.sound(len.wrapping_sub(self.back.taken + 1))
+            && position.id >= self.lower
+            && position.id <= self.upper
+            && !self.done
+        {
+            match position.id.previous() {
+                Some(previous) => self.upper = previous,
+                None => self.done = true,
+            }
+            let entry = loaded.entry(position);
+            self.back.taken += 1;
+            return Some(Ok(entry));
+        }
+        self.next_entry_back_slowly()
+    }
+
+    #[inline(never)]
+    fn next_entry_back_slowly(&mut self) -> Option<Result<Entry>> {
         let position = self.next_position_back()?;
         Some(position.and_then(|position| self.back.entry(position)))
     }
@@ -207,15 +263,14 @@ impl Cursor {
             }
             let Some(opened) = &self.front.opened else { return Ok(false) };
             let blocks = self.front.block..self.front.block.saturating_add(self.front.span);
-            match load(opened, blocks, self.view.tail.next_ordinal)? {
-                Some((loaded, count)) => {
+            match load(&self.view, opened, blocks, &mut self.front.loaded)? {
+                count if count > 0 => {
                     self.front.block += count;
                     self.front.span = (self.front.span * 2).min(BLOCKS_MAX);
                     self.front.taken = 0;
-                    self.front.loaded = Some(loaded);
                     return Ok(true);
                 }
-                None => {
+                _ => {
                     self.front.opened = None;
                     self.front.segment += 1;
                     self.front.block = 0;
@@ -250,15 +305,14 @@ impl Cursor {
             let end = self.back.block.min(opened.segment.block_count(opened.end));
             let blocks = end.saturating_sub(self.back.span)..end;
             self.back.block = blocks.start;
-            match load(opened, blocks, self.view.tail.next_ordinal)? {
-                Some((loaded, _)) => {
+            match load(&self.view, opened, blocks, &mut self.back.loaded)? {
+                count if count > 0 => {
                     self.back.span = (self.back.span * 2).min(BLOCKS_MAX);
                     self.back.taken = 0;
-                    self.back.loaded = Some(loaded);
                     return Ok(true);
                 }
-                None if self.back.segment == 0 || self.back.segment <= self.view.first_segment() => return Ok(false),
-                None => {
+                _ if self.back.segment == 0 || self.back.segment <= self.view.first_segment() => return Ok(false),
+                _ => {
                     self.back.opened = None;
                     self.back.segment -= 1;
                     self.back.block = usize::MAX;
@@ -268,13 +322,38 @@ impl Cursor {
     }
 }
 
+impl Loaded {
+    #[inline]
+    fn entry(&self, position: &Position) -> Entry {
+        let &Position { id, shape, start, end, .. } = position;
+        Entry::new(id, Arc::clone(&self.chunk), shape, start, end)
+    }
+}
+
 impl Side {
+    /// The entry at a place among the items, if it is one and all of them are alive.
+    #[inline]
+    fn sound(&self, at: usize) -> Option<(&Loaded, &Position)> {
+        let loaded = self.loaded.as_ref().filter(|loaded| loaded.all_live)?;
+        match loaded.items.get(at)? {
+            Item::Entry(position) => Some((loaded, position)),
+            Item::Damage(_) => None,
+        }
+    }
+
+    #[inline]
+    fn is_all_live(&self) -> bool {
+        self.loaded.as_ref().is_some_and(|loaded| loaded.all_live)
+    }
+
+    #[inline]
     fn take_first(&mut self) -> Option<&Item> {
         let item = self.loaded.as_ref()?.items.get(self.taken)?;
         self.taken += 1;
         Some(item)
     }
 
+    #[inline]
     fn take_last(&mut self) -> Option<&Item> {
         let items = &self.loaded.as_ref()?.items;
         let item = items.get(items.len().checked_sub(self.taken + 1)?)?;
@@ -287,35 +366,45 @@ impl Side {
         Error::Corrupt { path, offset, what }
     }
 
+    #[inline]
     fn entry(&self, position: Position) -> Result<Entry> {
-        let Position { id, shape, start, end, .. } = position;
         match &self.loaded {
-            Some(loaded) => Ok(Entry::new(id, Arc::clone(&loaded.chunk), shape, start, end)),
+            Some(loaded) => Ok(loaded.entry(&position)),
             None => Err(self.corrupt(0, Corruption::Malformed("an entry of no block"))),
         }
     }
 }
 
-/// Reads and decodes blocks; `None` if there are none. Returns how many blocks it were.
-fn load(opened: &Opened, blocks: std::ops::Range<usize>, next_ordinal: u64) -> Result<Option<(Loaded, usize)>> {
+/// Reads and decodes blocks; returns how many there were. What was loaded before gives its memory for them, unless
+/// somebody still holds an entry of it.
+fn load(view: &View, opened: &Opened, blocks: Range<usize>, loaded: &mut Option<Loaded>) -> Result<usize> {
     let Opened { segment, end } = opened;
-    let parts: Vec<Part> = blocks.map_while(|at| segment.part(at, *end)).collect();
-    let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return Ok(None) };
+    let mut parts = [Part::default(); BLOCKS_MAX];
+    let count = segment.parts(blocks, *end, &mut parts);
+    let parts = parts.get(..count).unwrap_or_default();
+    let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return Ok(0) };
     let len = usize::try_from(last.end - first.start).unwrap_or(usize::MAX);
-    let mut bytes = Vec::new();
+    let (mut bytes, mut items) = match loaded.take() {
+        Some(Loaded { chunk, items, .. }) => (Arc::into_inner(chunk).map_or_else(Vec::new, |chunk| chunk.bytes), items),
+        None => (Vec::new(), Vec::new()),
+    };
     bytes
-        .try_reserve_exact(len)
+        .try_reserve_exact(len.saturating_sub(bytes.len()))
         .map_err(|_| Error::io("read", &segment.path, std::io::Error::from(std::io::ErrorKind::OutOfMemory)))?;
     bytes.resize(len, 0);
     segment.read_at(first.start, &mut bytes)?;
+    items.clear();
     let chunk = Chunk { bytes, shapes: segment.shapes() };
-    let mut decoder =
-        Decoder { opened, chunk: &chunk, start: first.start, next_ordinal, items: Vec::with_capacity(len / 64) };
-    for part in &parts {
-        decoder.part(part);
+    let next_ordinal = view.tail.next_ordinal;
+    let mut decoder = Decoder { opened, chunk: &chunk, start: first.start, next_ordinal, items };
+    let mut end = 0;
+    for part in parts {
+        end = decoder.part(part);
     }
     let items = decoder.items;
-    Ok(Some((Loaded { chunk: Arc::new(chunk), items }, parts.len())))
+    let all_live = view.are_live(first.ordinal..end);
+    *loaded = Some(Loaded { chunk: Arc::new(chunk), items, all_live });
+    Ok(count)
 }
 
 struct Decoder<'a> {
@@ -328,7 +417,8 @@ struct Decoder<'a> {
 }
 
 impl Decoder<'_> {
-    fn part(&mut self, part: &Part) {
+    /// Decodes a block; returns the ordinal after its last entry.
+    fn part(&mut self, part: &Part) -> u64 {
         let (from, to) = ((part.start - self.start) as usize, (part.end - self.start) as usize);
         let bytes = self.chunk.bytes.get(from..to).unwrap_or_default();
         let verified = part.crc.is_some_and(|crc| crc == crc32fast::hash(bytes));
@@ -344,13 +434,14 @@ impl Decoder<'_> {
                 }
                 Err(what) => {
                     if sound {
-                        self.items.push(Item::Damage { offset: self.start + at as u64, what });
+                        self.items.push(Item::Damage(Box::new(Damage { offset: self.start + at as u64, what })));
                     }
                     sound = false;
                     at = self.next_frame(at + 1, to);
                 }
             }
         }
+        ordinal
     }
 
     /// Decodes the frame at a place of the chunk; returns its length and the ordinal after it.
@@ -408,10 +499,6 @@ impl Decoder<'_> {
 }
 
 impl View {
-    fn is_visible(&self, ordinal: u64) -> bool {
-        self.is_live(ordinal)
-    }
-
     /// The ordinal of the live entry with this ID.
     pub fn find(&self, id: StreamId) -> Result<Option<u64>> {
         Cursor::new(self.clone(), id, id)

@@ -11,6 +11,7 @@ pub mod segment;
 pub mod tombstones;
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -261,6 +262,11 @@ impl View {
     /// Whether an entry is neither trimmed nor deleted.
     pub fn is_live(&self, ordinal: u64) -> bool {
         ordinal >= self.tail.floor && !self.log.tombstones.read().contains(ordinal)
+    }
+
+    /// Whether no entry in a range of ordinals is trimmed or deleted.
+    pub fn are_live(&self, ordinals: Range<u64>) -> bool {
+        ordinals.start >= self.tail.floor && self.log.tombstones.read().count(ordinals) == 0
     }
 
     /// For messages and statistics: the first segment that may hold live entries.

@@ -1,5 +1,6 @@
 //! One file of the log: its header, its index, and its bytes.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::format::entries::Shapes;
 use crate::format::file_name::File as FileName;
 use crate::format::header::{BadHeader, HEADER_LEN, Header, Kind};
-use crate::format::index::Index;
+use crate::format::index::{Block, Index};
 use crate::format::record::Salt;
 use crate::io::place::Place;
 use crate::io::{Access, File};
@@ -44,7 +45,7 @@ pub struct Table {
 }
 
 /// The frames from the beginning of a block to the next.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Part {
     pub start: u64,
     pub end: u64,
@@ -84,10 +85,14 @@ impl Segment {
         self.table.read().blocks.list.partition_point(|block| block.first_id <= id).saturating_sub(1)
     }
 
-    /// The block at a place in the table, as far as it lies before `end`; `None` if there is none.
-    pub fn part(&self, at: usize, end: u64) -> Option<Part> {
+    /// The blocks at these places in the table, as far as they lie before `end`; returns how many there are.
+    pub fn parts(&self, places: Range<usize>, end: u64, out: &mut [Part]) -> usize {
         let table = self.table.read();
-        let list = &table.blocks.list;
+        let mut parts = places.map_while(|at| self.part(&table.blocks.list, at, end));
+        out.iter_mut().zip(&mut parts).map(|(out, part)| *out = part).count()
+    }
+
+    fn part(&self, list: &[Block], at: usize, end: u64) -> Option<Part> {
         let block = list.get(at)?;
         let next = list.get(at + 1).map(|next| u64::from(next.offset));
         let full_end = next.unwrap_or_else(|| self.sealed_end.load(Ordering::Acquire));

@@ -317,11 +317,12 @@ impl Shared {
     fn build(&self, name: &[u8], fill: impl FnOnce(&Inner) -> Result<()>, base_ms: u64) -> Result<Arc<Inner>> {
         let directory = hex(&new_identity());
         self.tmp.create_dir(&directory)?;
-        let built = open::create(&self.env, self.tmp.within(&directory), name, &NewEntries::default(), base_ms).and_then(|inner| {
-            fill(&inner)?;
-            open::finish_creation(&inner)?;
-            Ok(inner)
-        });
+        let built = open::create(&self.env, self.tmp.within(&directory), name, &NewEntries::default(), base_ms)
+            .and_then(|inner| {
+                fill(&inner)?;
+                open::finish_creation(&inner)?;
+                Ok(inner)
+            });
         if built.is_err() {
             // What cannot be removed now is removed when the store is opened.
             let _ = self.tmp.within(&directory).remove_all();

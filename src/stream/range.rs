@@ -50,8 +50,8 @@ impl Iterator for Range {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        match self.error.take() {
-            Some(error) => Some(Err(error)),
+        match &self.error {
+            Some(_) => self.error.take().map(Err),
             None => self.cursor.as_mut()?.next_entry(),
         }
     }
@@ -60,8 +60,8 @@ impl Iterator for Range {
 impl DoubleEndedIterator for Range {
     #[inline]
     fn next_back(&mut self) -> Option<Self::Item> {
-        match self.error.take() {
-            Some(error) => Some(Err(error)),
+        match &self.error {
+            Some(_) => self.error.take().map(Err),
             None => self.cursor.as_mut()?.next_entry_back(),
         }
     }
