@@ -5,6 +5,7 @@
 
 pub mod append;
 pub mod cursor;
+pub mod lookup;
 pub mod recovery;
 pub mod scan;
 pub mod segment;

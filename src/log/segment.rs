@@ -92,6 +92,14 @@ impl Segment {
         out.iter_mut().zip(&mut parts).map(|(out, part)| *out = part).count()
     }
 
+    /// The only block that can hold the entry with this ID, as far as it lies before `end`, and the shapes.
+    pub fn part_of(&self, id: StreamId, end: u64) -> Option<(Part, Shapes)> {
+        let table = self.table.read();
+        let list = &table.blocks.list;
+        let at = list.partition_point(|block| block.first_id <= id).checked_sub(1)?;
+        Some((self.part(list, at, end)?, table.shapes.clone()))
+    }
+
     fn part(&self, list: &[Block], at: usize, end: u64) -> Option<Part> {
         let block = list.get(at)?;
         let next = list.get(at + 1).map(|next| u64::from(next.offset));

@@ -245,7 +245,7 @@ impl Stream {
     ///
     /// As [`len`](Self::len); [`Error::Corrupt`] also if the entry, or one that may be it, is damaged.
     pub fn get(&self, id: StreamId) -> Result<Option<Entry>> {
-        self.range(id..=id).next().transpose()
+        self.inner()?.map_or(Ok(None), |inner| inner.view().get(id))
     }
 
     /// The entries between two IDs, as they are at the time of the call; from either end.
