@@ -132,10 +132,8 @@ pub fn encode(out: &mut Vec<u8>, salt: Salt, offset: u64, head: &Head, parts: &[
     out.extend_from_slice(&[0, 0, 0, 0, head.kind | head.flags()]);
     put_varint(out, body_len as u64);
     out.extend_from_slice(&head.position.to_le_bytes());
-    for number in [head.synced, head.peer, head.floor] {
-        if let Some(number) = number {
-            put_varint(out, number);
-        }
+    for number in [head.synced, head.peer, head.floor].into_iter().flatten() {
+        put_varint(out, number);
     }
     for part in parts {
         out.extend_from_slice(part);

@@ -123,11 +123,26 @@ impl Log {
 
     fn without(&self, slots: &Slots, bases: &[u64]) -> Vec<Arc<Slot>> {
         let (removed, kept) = slots.iter().map(Arc::clone).partition::<Vec<_>, _>(|slot| bases.contains(&slot.base));
+        let mut opened = self.opened.lock();
         for slot in removed {
             // Readers with an older list bisect by this also when the file is gone. If it cannot be read, they tell.
             let _ = slot.previous_id(&self.place);
+            // As long as it is open, its room on the disk is not free.
+            slot.close();
+            opened.retain(|open| !Arc::ptr_eq(open, &slot));
         }
         kept
+    }
+
+    /// The lowest ordinal that is neither trimmed nor deleted.
+    pub fn first_live(&self, tail: &Tail) -> u64 {
+        self.tombstones.read().first_live(tail.floor, tail.next_ordinal)
+    }
+
+    /// Forgets which of the trimmed entries were deleted before.
+    pub fn forget_trimmed(&self) {
+        let floor = self.tail().floor;
+        self.tombstones.write().forget_below(floor);
     }
 
     /// The number of entries that are neither trimmed nor deleted.
@@ -150,6 +165,9 @@ impl Log {
         if !was_open {
             next_base.map_or(Ok(()), |next_base| self.check_gap(&segment, next_base))?;
             let mut opened = self.opened.lock();
+            if opened.iter().any(|open| Arc::ptr_eq(open, slot)) {
+                return Ok(Some(segment));
+            }
             opened.push_back(Arc::clone(slot));
             if opened.len() > OPEN_MAX
                 && let Some(oldest) = opened.pop_front()

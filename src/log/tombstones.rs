@@ -43,6 +43,20 @@ impl Tombstones {
         up_to(range.end) - up_to(range.start)
     }
 
+    /// The lowest ordinal from `from` on that is not in the set; at most `end`.
+    pub fn first_live(&self, mut from: u64, end: u64) -> u64 {
+        while from < end && self.contains(from) {
+            // Bisects for where the count of deleted entries stops being full.
+            let (mut dead, mut beyond) = (from, end);
+            while beyond - dead > 1 {
+                let middle = dead + (beyond - dead) / 2;
+                if self.count(from..middle + 1) == middle + 1 - from { dead = middle } else { beyond = middle }
+            }
+            from = dead + 1;
+        }
+        from
+    }
+
     pub fn set(&self) -> &RoaringTreemap {
         &self.ordinals
     }
@@ -60,6 +74,10 @@ mod tests {
         assert_eq!(dead.count(4..6), 2);
         assert_eq!(dead.count(7..9), 0);
         assert_eq!(dead.count(0..0), 0);
+        assert_eq!(dead.first_live(1, 20), 1);
+        assert_eq!(dead.first_live(3, 20), 7);
+        assert_eq!(dead.first_live(9, 20), 10);
+        assert_eq!(dead.first_live(3, 5), 5);
         dead.insert_runs(&[Run { first: 9, last: 10 }]);
         dead.forget_below(5);
         assert_eq!(dead.count(0..100), 4);

@@ -198,31 +198,33 @@ impl Shared {
         Some(Arc::clone(inner))
     }
 
-    fn insert(&self, inner: &Arc<Inner>) -> Result<()> {
+    fn insert(&self, inner: &Arc<Inner>) {
         {
             let mut open = self.open.lock();
             open.lookups += 1;
             let lookups = open.lookups;
             open.by_name.insert(inner.name.to_vec(), (Arc::clone(inner), lookups));
         }
-        self.evict()
+        self.evict();
     }
 
     /// Closes the streams that were not used for longest, as long as there are too many and nobody is using them.
-    fn evict(&self) -> Result<()> {
-        loop {
-            let idle = {
-                let open = self.open.lock();
-                if open.by_name.len() <= self.env.open_streams_max {
-                    return Ok(());
-                }
-                let idle = open.by_name.values().filter(|(inner, _)| Arc::strong_count(inner) == 1);
-                idle.min_by_key(|(_, used)| *used).map(|(inner, _)| Arc::clone(inner))
-            };
-            let Some(idle) = idle else { return Ok(()) };
-            idle.retire()?;
+    fn evict(&self) {
+        while let Some(idle) = self.idle() {
+            // A failure poisons the store, and is told to whoever writes next: it is not this call that failed.
+            let _ = idle.retire();
             self.open.lock().by_name.remove(&*idle.name);
         }
+    }
+
+    /// The stream to close next, if there are too many.
+    fn idle(&self) -> Option<Arc<Inner>> {
+        let open = self.open.lock();
+        if open.by_name.len() <= self.env.open_streams_max {
+            return None;
+        }
+        let idle = open.by_name.values().filter(|(inner, _)| Arc::strong_count(inner) == 1);
+        idle.min_by_key(|(_, used)| *used).map(|(inner, _)| Arc::clone(inner))
     }
 
     /// The stream of this name, opened if need be; `None` if there is none.
@@ -244,7 +246,7 @@ impl Shared {
             return Ok(None);
         }
         let inner = open::open(&self.env, self.streams.within(file_name::escape(name)), name)?;
-        self.insert(&inner)?;
+        self.insert(&inner);
         Ok(Some(inner))
     }
 
@@ -308,7 +310,7 @@ impl Shared {
         };
         let inner = self.build(name, fill, base_ms)?;
         self.env.poisoning(self.reveal(&inner, name))?;
-        self.insert(&inner)?;
+        self.insert(&inner);
         self.env.waiters.published(name, inner.log.tail().last_id);
         Ok(true)
     }
@@ -415,7 +417,7 @@ impl Shared {
         let intent = Intent { remove, rename: Some(rename) };
         self.env.poisoning(self.carry_out(&intent))?;
         inner.place.moved_to(self.streams.at(&directory));
-        self.insert(&inner)?;
+        self.insert(&inner);
         self.env.waiters.appeared(to);
         Ok(true)
     }

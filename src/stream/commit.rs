@@ -57,11 +57,12 @@ impl Committer {
             }
             state.leading = true;
             drop(state);
-            let lead = Lead { committer: self };
+            let mut lead = Lead { committer: self, synced: Progress::default() };
             let synced = sync();
+            lead.synced = *synced.as_ref().unwrap_or(&Progress::default());
             drop(lead);
+            synced?;
             state = self.state.lock();
-            state.durable.advance(&synced?);
         }
         Ok(())
     }
@@ -76,11 +77,16 @@ impl Committer {
 /// Hands over when the leader is done, also if it panicked.
 struct Lead<'a> {
     committer: &'a Committer,
+    synced: Progress,
 }
 
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
-        self.committer.state.lock().leading = false;
+        {
+            let mut state = self.committer.state.lock();
+            state.leading = false;
+            state.durable.advance(&self.synced);
+        }
         self.committer.done.notify_all();
     }
 }

@@ -107,8 +107,9 @@ impl Inner {
     /// Adds entries, whose IDs it fills in, and trims, as one change.
     pub fn add(&self, entries: &mut NewEntries, trim: Option<&Trim>) -> Result<Outcome<()>> {
         loop {
-            self.env.check_writable()?;
             let mut append = self.append.lock();
+            // With the lock: whoever held it before may have failed.
+            self.env.check_writable()?;
             let _guard = self.env.latch.guard();
             if self.is_retired() {
                 return Ok(Outcome::Gone);
@@ -341,9 +342,9 @@ impl Inner {
     /// Makes a change that is not an entry. `plan` decides on it with both locks held, and may find nothing to do.
     fn change(&self, plan: impl Fn(&Appending, &Journaling) -> Result<Option<(Change, u64)>>) -> Result<Made> {
         let (progress, count) = loop {
-            self.env.check_writable()?;
             let mut append = self.append.lock();
             let mut journaling = self.journal.lock();
+            self.env.check_writable()?;
             let _guard = self.env.latch.guard();
             if self.is_retired() {
                 return Ok(Made::Gone);
@@ -399,11 +400,15 @@ impl Inner {
         // The log first: the checkpoint speaks of entries (rule 6 of the design).
         self.sync()?;
         let (birth, aside) = {
-            let append = self.append.lock();
+            let mut append = self.append.lock();
             let mut journaling = self.journal.lock();
             journaling.frozen = true;
-            let state = State { floor: append.appender.floor, ..journaling.state.clone() };
-            let aside = Aside { state, tombstones: self.log.tombstones.read().clone() };
+            self.pass_deleted(&mut append.appender);
+            let floor = append.appender.floor;
+            let state = State { floor, ..journaling.state.clone() };
+            let mut tombstones = self.log.tombstones.read().clone();
+            tombstones.forget_below(floor);
+            let aside = Aside { state, tombstones };
             let birth = Birth {
                 store: self.env.store,
                 incarnation: self.log.incarnation,
@@ -434,6 +439,15 @@ impl Inner {
         }
     }
 
+    /// Counts entries that were deleted from the front as trimmed: it is the same, and takes no memory.
+    fn pass_deleted(&self, appender: &mut Appender) {
+        let first_live = self.log.first_live(&appender.tail());
+        if first_live > appender.floor {
+            appender.trim(first_live);
+        }
+        self.log.forget_trimmed();
+    }
+
     /// Goes on in a new segment, in which `entries` fit.
     pub fn rotate(&self, entries: &NewEntries) -> Result<()> {
         let _turn = self.turn.lock();
@@ -450,6 +464,7 @@ impl Inner {
                 return Ok(());
             }
             append.appender.stopped = true;
+            self.pass_deleted(&mut append.appender);
             let base_ms = entries.list.first().map_or_else(|| self.env.now_ms(), |entry| entry.id.ms());
             append.appender.successor(new_identity(), base_ms, self.changes.load(Ordering::SeqCst))
         };

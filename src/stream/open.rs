@@ -169,6 +169,8 @@ pub fn open(env: &Arc<Env>, place: Place, name: &[u8]) -> Result<Arc<Inner>> {
     }
     check_first(&inner, &files)?;
     let inner = Arc::new(inner);
+    // What an earlier life left in the page cache is synced when this one ends, if not before.
+    inner.append.lock().touched = !clean;
     if !clean {
         // Whoever gave the files their names may have been killed before it could sync that.
         env.poisoning(inner.place.sync())?;

@@ -327,7 +327,9 @@ impl Model {
                 let last_id = StreamId::new(state.as_ref().map_or(0, |state| state.last_id.ms()) + 50, 1);
                 let added = state.as_ref().map_or(0, |state| state.entries_added + 5);
                 let there = state.is_some();
-                state.map(|state| self.put(A, State { last_id, entries_added: added, ..state }));
+                if let Some(state) = state {
+                    self.put(A, State { last_id, entries_added: added, ..state });
+                }
                 Call::SetId { set: SetId::new(last_id).entries_added(added), there }
             }
             Op::SetIdBack => {
@@ -351,7 +353,9 @@ impl Model {
             Op::Copy => {
                 let state = self.now(A).cloned();
                 let there = state.is_some();
-                state.map(|state| self.begin(B, state));
+                if let Some(state) = state {
+                    self.begin(B, state);
+                }
                 Call::Copy { there }
             }
             Op::Sync => Call::Sync,
