@@ -195,7 +195,7 @@ impl Case<'_> {
             Err(why) => return Err(why),
         };
         allowed.check(&found)?;
-        if number % self.look.again == 0 && !self.look.older {
+        if number.is_multiple_of(self.look.again) && !self.look.older {
             Counts::add(&counts.recoveries);
             let twice =
                 contents(&reopen(&disk.kill_image(disk.steps()).mount(), self.level).map_err(|e| e.to_string())?)?;
