@@ -57,7 +57,10 @@
 //! After any other failed write or sync it is not known what the disk holds: the store is poisoned, and everything that
 //! writes fails with [`Error::Poisoned`] until it is opened again. Bytes that were synced once and are not there any
 //! more, or not as they were, are [`Error::Corrupt`], with the file and the offset; a record that a crash cut short is
-//! dropped when the stream is opened. One stream's damage does not keep another from opening.
+//! dropped when the stream is opened. In a sealed segment damage costs the entries it hit: reading yields an error in their
+//! place and goes on behind them. In the segment a stream was being written to, or in its journal, it keeps that stream
+//! from opening, but no other. There is one blind spot: damage to the very last record of a file that was not closed looks
+//! like a record that was cut short.
 //!
 //! # Differences from Redis
 //!
