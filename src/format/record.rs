@@ -132,9 +132,10 @@ pub fn encode(out: &mut Vec<u8>, salt: Salt, offset: u64, head: &Head, parts: &[
     out.extend_from_slice(&[0, 0, 0, 0, head.kind | head.flags()]);
     put_varint(out, body_len as u64);
     out.extend_from_slice(&head.position.to_le_bytes());
-    for number in [head.synced, head.peer, head.floor].into_iter().flatten() {
-        put_varint(out, number);
-    }
+    let mut put = |number: Option<u64>| number.map_or((), |number| put_varint(out, number));
+    put(head.synced);
+    put(head.peer);
+    put(head.floor);
     for part in parts {
         out.extend_from_slice(part);
     }
