@@ -2,13 +2,15 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::entry::Chunk;
 use crate::format::entries::{Entries, SHAPE};
+use crate::format::file_name::File as FileName;
 use crate::format::record;
 use crate::log::scan::find_frame;
 use crate::log::segment::Part;
-use crate::log::{Found, Opened, View};
+use crate::log::{Direction, Found, Opened, View};
 use crate::{Corruption, Entry, Error, Result, StreamId};
 
 /// The most blocks that are read at once: 64 KiB.
@@ -28,6 +30,8 @@ pub struct Position {
 enum Item {
     Entry(Position),
     Damage(Box<Damage>),
+    /// The segment with this first ordinal is not there.
+    Missing(u64),
 }
 
 #[derive(Debug)]
@@ -109,6 +113,7 @@ impl Cursor {
                         return Some(Err(self.front.corrupt(offset, what)));
                     }
                 }
+                Some(&Item::Missing(base)) => return Some(Err(self.missing(base))),
                 None => match self.load_front() {
                     Ok(true) => {}
                     Ok(false) => break,
@@ -141,6 +146,11 @@ impl Cursor {
                     let (offset, what) = (damage.offset, damage.what.clone());
                     if !self.back_is_beyond() {
                         return Some(Err(self.back.corrupt(offset, what)));
+                    }
+                }
+                Some(&Item::Missing(base)) => {
+                    if !self.back_is_beyond() {
+                        return Some(Err(self.missing(base)));
                     }
                 }
                 None => match self.load_back() {
@@ -204,6 +214,10 @@ impl Cursor {
         Some(position.and_then(|position| self.back.entry(position)))
     }
 
+    fn missing(&self, base: u64) -> Error {
+        Error::corrupt(&self.view.log.place.full(FileName::Segment(base).name()), 0, Corruption::Missing)
+    }
+
     /// Whether the entry behind the damage that was just taken shows that all it hit is below the range.
     fn front_is_beyond(&self) -> bool {
         let next = self.front.loaded.as_ref().and_then(|loaded| loaded.items.get(self.front.taken));
@@ -242,7 +256,7 @@ impl Cursor {
 
     fn load_front(&mut self) -> Result<bool> {
         if !self.front.started {
-            self.front.segment = self.view.segment_of(self.lower)?.max(self.view.first_segment());
+            self.front.segment = self.view.segment_of(self.lower, Direction::Forward)?.max(self.view.first_segment());
             self.front.started = true;
             self.front.span = 1;
             if let Found::Segment(opened) = self.view.open(self.front.segment)? {
@@ -263,7 +277,7 @@ impl Cursor {
             }
             let Some(opened) = &self.front.opened else { return Ok(false) };
             let blocks = self.front.block..self.front.block.saturating_add(self.front.span);
-            match load(&self.view, opened, blocks, &mut self.front.loaded)? {
+            match load(&self.view, self.front.segment, opened, blocks, &mut self.front.loaded)? {
                 count if count > 0 => {
                     self.front.block += count;
                     self.front.span = (self.front.span * 2).min(BLOCKS_MAX);
@@ -281,7 +295,7 @@ impl Cursor {
 
     fn load_back(&mut self) -> Result<bool> {
         if !self.back.started {
-            self.back.segment = self.view.segment_of(self.upper)?;
+            self.back.segment = self.view.segment_of(self.upper, Direction::Backward)?;
             self.back.started = true;
             self.back.span = 1;
             self.back.block = usize::MAX;
@@ -305,7 +319,7 @@ impl Cursor {
             let end = self.back.block.min(opened.segment.block_count(opened.end));
             let blocks = end.saturating_sub(self.back.span)..end;
             self.back.block = blocks.start;
-            match load(&self.view, opened, blocks, &mut self.back.loaded)? {
+            match load(&self.view, self.back.segment, opened, blocks, &mut self.back.loaded)? {
                 count if count > 0 => {
                     self.back.span = (self.back.span * 2).min(BLOCKS_MAX);
                     self.back.taken = 0;
@@ -337,7 +351,7 @@ impl Side {
         let loaded = self.loaded.as_ref().filter(|loaded| loaded.all_live)?;
         match loaded.items.get(at)? {
             Item::Entry(position) => Some((loaded, position)),
-            Item::Damage(_) => None,
+            Item::Damage(_) | Item::Missing(_) => None,
         }
     }
 
@@ -377,10 +391,17 @@ impl Side {
 
 /// Reads and decodes blocks; returns how many there were. What was loaded before gives its memory for them, unless
 /// somebody still holds an entry of it.
-fn load(view: &View, opened: &Opened, blocks: Range<usize>, loaded: &mut Option<Loaded>) -> Result<usize> {
-    let Opened { segment, end } = opened;
+fn load(
+    view: &View,
+    place: usize,
+    opened: &Opened,
+    blocks: Range<usize>,
+    loaded: &mut Option<Loaded>,
+) -> Result<usize> {
+    let Opened { segment, end: segment_end } = opened;
+    let first_block = blocks.start;
     let mut parts = [Part::default(); BLOCKS_MAX];
-    let count = segment.parts(blocks, *end, &mut parts);
+    let count = segment.parts(blocks, *segment_end, &mut parts);
     let parts = parts.get(..count).unwrap_or_default();
     let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return Ok(0) };
     let len = usize::try_from(last.end - first.start).unwrap_or(usize::MAX);
@@ -392,16 +413,26 @@ fn load(view: &View, opened: &Opened, blocks: Range<usize>, loaded: &mut Option<
         .try_reserve_exact(len.saturating_sub(bytes.len()))
         .map_err(|_| Error::io("read", &segment.path, std::io::Error::from(std::io::ErrorKind::OutOfMemory)))?;
     bytes.resize(len, 0);
-    segment.read_at(first.start, &mut bytes)?;
+    segment.read_there(first.start, &mut bytes)?;
     items.clear();
     let chunk = Chunk { bytes, shapes: segment.shapes() };
     let next_ordinal = view.tail.next_ordinal;
     let mut decoder = Decoder { opened, chunk: &chunk, start: first.start, next_ordinal, items };
-    let mut end = 0;
+    let (mut end, mut sound) = (0, true);
     for part in parts {
-        end = decoder.part(part);
+        (end, sound) = decoder.part(part);
     }
-    let items = decoder.items;
+    let mut items = decoder.items;
+    // At its end, if it was sealed already when the view was taken.
+    let is_whole = *segment_end == segment.sealed_end.load(Ordering::Acquire);
+    if is_whole && first_block + count == segment.block_count(*segment_end) {
+        let entries_end = segment.header.base + segment.sealed_entries.load(Ordering::Acquire);
+        if sound && end < entries_end {
+            let what = Corruption::Truncated { expected: last.end + 1 };
+            items.push(Item::Damage(Box::new(Damage { offset: last.end, what })));
+        }
+        items.extend(view.gap_after(place, segment).map(Item::Missing));
+    }
     let all_live = view.are_live(first.ordinal..end);
     *loaded = Some(Loaded { chunk: Arc::new(chunk), items, all_live });
     Ok(count)
@@ -417,8 +448,8 @@ struct Decoder<'a> {
 }
 
 impl Decoder<'_> {
-    /// Decodes a block; returns the ordinal after its last entry.
-    fn part(&mut self, part: &Part) -> u64 {
+    /// Decodes a block; returns the ordinal after its last entry, and whether the end of the block is sound.
+    fn part(&mut self, part: &Part) -> (u64, bool) {
         let (from, to) = ((part.start - self.start) as usize, (part.end - self.start) as usize);
         let bytes = self.chunk.bytes.get(from..to).unwrap_or_default();
         let verified = part.crc.is_some_and(|crc| crc == crc32fast::hash(bytes));
@@ -441,7 +472,7 @@ impl Decoder<'_> {
                 }
             }
         }
-        ordinal
+        (ordinal, sound)
     }
 
     /// Decodes the frame at a place of the chunk; returns its length and the ordinal after it.

@@ -11,7 +11,7 @@ use crate::format::entries::{ENTRY, Entries, EntryAt, SHAPE, Shapes, peek_id};
 use crate::format::record::{self, Frame};
 use crate::log::cursor::Cursor;
 use crate::log::segment::{Part, Segment};
-use crate::log::{self, Opened, View};
+use crate::log::{self, Direction, Opened, View};
 use crate::{Entry, Result, StreamId};
 
 /// A block that is longer than this is not kept for the next one on the same thread, in bytes.
@@ -28,7 +28,7 @@ enum Found {
 impl View {
     /// The live entry with this ID.
     pub fn get(&self, id: StreamId) -> Result<Option<Entry>> {
-        let at = self.segment_of(id)?.max(self.first_segment());
+        let at = self.segment_of(id, Direction::Forward)?.max(self.first_segment());
         let found = match self.open(at) {
             Ok(log::Found::Segment(opened)) => self.look(&opened, id),
             _ => Found::Unclear,

@@ -163,7 +163,6 @@ impl Log {
             opened => opened?,
         };
         if !was_open {
-            next_base.map_or(Ok(()), |next_base| self.check_gap(&segment, next_base))?;
             let mut opened = self.opened.lock();
             if opened.iter().any(|open| Arc::ptr_eq(open, slot)) {
                 return Ok(Some(segment));
@@ -201,24 +200,19 @@ impl Log {
     }
 }
 
-impl Log {
-    /// Entries between a segment and the next must be dead, or a segment is missing.
-    fn check_gap(&self, segment: &Segment, next_base: u64) -> Result<()> {
-        let end = segment.header.base + segment.sealed_entries.load(Ordering::Acquire);
-        if self.live(end.max(self.tail().floor), next_base) > 0 {
-            let path = self.place.full(crate::format::file_name::File::Segment(end).name());
-            return Err(Error::corrupt(&path, 0, Corruption::Missing));
-        }
-        Ok(())
-    }
-}
-
 /// The log as it was at one moment, but for deletions since.
 #[derive(Clone, Debug)]
 pub struct View {
     pub log: Arc<Log>,
     slots: Slots,
     pub tail: Tail,
+}
+
+/// From which end entries are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    Forward,
+    Backward,
 }
 
 /// What is at a place in the list of a [`View`].
@@ -256,18 +250,44 @@ impl View {
         Ok(Found::Segment(Opened { segment, end }))
     }
 
-    /// The place of the segment in which the first entry at or above `id` is, if there is one.
-    pub fn segment_of(&self, id: StreamId) -> Result<usize> {
+    /// The first ordinal of a segment that must be there behind the one at this place of the list, but is not: entries
+    /// between a segment and the next are dead otherwise.
+    pub fn gap_after(&self, at: usize, segment: &Segment) -> Option<u64> {
+        let next_base = self.slots.get(at + 1).filter(|slot| slot.base <= self.tail.segment)?.base;
+        let entries = segment.sealed_entries.load(Ordering::Acquire);
+        let end = segment.header.base.saturating_add(entries);
+        // What was trimmed since may be gone from a list that is newer than the tail.
+        let floor = self.tail.floor.max(self.log.tail().floor);
+        (entries > 0 && self.log.live(end.max(floor), next_base) > 0).then_some(end)
+    }
+
+    /// The place of the segment in which the first entry at or above `id` is, if there is one. Where that is not known
+    /// because headers are damaged, it is the first (`Direction::Forward`) or last one in which it may be.
+    pub fn segment_of(&self, id: StreamId, direction: Direction) -> Result<usize> {
         // Bisects for the last segment whose IDs may reach down to `id`.
         let (mut low, mut high) = (0, self.segments());
         while high - low > 1 {
             let middle = low + (high - low) / 2;
-            match self.slots.get(middle) {
-                Some(slot) if self.log.previous_id(slot)?.is_some_and(|previous| previous < id) => low = middle,
+            let (at, begins_below) = self.first_that_tells(middle..high, id)?;
+            match (begins_below, direction) {
+                (Some(true), _) => low = at,
+                (_, Direction::Backward) if at > middle => (low, high) = (at - 1, at),
                 _ => high = middle,
             }
         }
         Ok(low)
+    }
+
+    /// The first of these segments that tells whether IDs below `id` may be in it, and what it tells; the end if none does.
+    fn first_that_tells(&self, places: std::ops::Range<usize>, id: StreamId) -> Result<(usize, Option<bool>)> {
+        for at in places.clone() {
+            match self.begins_below(at, id) {
+                Ok(begins_below) => return Ok((at, Some(begins_below))),
+                Err(Error::Corrupt { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((places.end, None))
     }
 
     /// Whether there is a segment at this place of the list, and IDs below `id` may be in it.

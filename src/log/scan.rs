@@ -61,9 +61,13 @@ impl Blocks {
 
 /// The checksum of the bytes of a block.
 fn block_crc(file: &dyn File, block: &Block, end: u64, scratch: &mut Vec<u8>) -> std::io::Result<u32> {
-    let len = usize::try_from(end - u64::from(block.offset)).unwrap_or(usize::MAX);
-    scratch.resize(len, 0);
-    file.read_at(u64::from(block.offset), scratch)?;
+    let start = u64::from(block.offset);
+    let len = |end: u64| usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
+    scratch.clear();
+    scratch.resize(len(end), 0);
+    // Of a file that was cut, zeros for the rest.
+    let there = len(file.len()?).min(scratch.len());
+    file.read_at(start, scratch.get_mut(..there).unwrap_or_default())?;
     Ok(crc32fast::hash(scratch))
 }
 
@@ -349,6 +353,9 @@ fn salvage(header: &Header, file: &dyn File, path: &Path, next_base: Option<u64>
     read_chunk(file, 0, len, usize::try_from(len).unwrap_or(usize::MAX), &mut bytes).map_err(wrap)?;
     let salt = Salt::of(&header.file);
     let mut scanner = Scanner::new(header, file, u64::MAX);
+    // From the start, so that damage before the first good entry is in a block, too, and is found by those who read it.
+    let first_id = header.previous_id.next().unwrap_or(StreamId::MAX);
+    scanner.found.blocks.list.push(Block { first_id, offset: HEADER_LEN as u32, ordinal: 0, crc: 0 });
     let seal = last_seal(&bytes, salt);
     let sealed_end = seal.as_ref().map(|seal| header.base.saturating_add(seal.entries));
     let next_base = [sealed_end, next_base].into_iter().flatten().min();
@@ -379,7 +386,8 @@ fn salvage(header: &Header, file: &dyn File, path: &Path, next_base: Option<u64>
     if let Some(next_base) = next_base.filter(|&next_base| next_base != found.next_ordinal) {
         found.blocks.damaged = true;
         found.next_ordinal = next_base;
-        found.tail = len;
+        // So far that those who read there find that something is missing, also if nothing is left.
+        found.tail = len.max((HEADER_LEN + FRAME_LEN_MIN) as u64);
     }
     Ok(found)
 }

@@ -80,6 +80,19 @@ impl Segment {
         })
     }
 
+    /// As [`read_at`](Self::read_at), with zeros for what is not there because the file was cut.
+    pub fn read_there(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
+        match self.read_at(offset, buf) {
+            Err(Error::Corrupt { .. }) => {}
+            result => return result,
+        }
+        let len = self.file.len().map_err(|error| Error::io("look at", &self.path, error))?;
+        let there = usize::try_from(len.saturating_sub(offset)).unwrap_or(usize::MAX).min(buf.len());
+        let (there, gone) = buf.split_at_mut(there);
+        gone.fill(0);
+        self.read_at(offset, there)
+    }
+
     /// The place in the table of the last block that begins at or below `id`, or of the first one.
     pub fn block_of(&self, id: StreamId) -> usize {
         self.table.read().blocks.list.partition_point(|block| block.first_id <= id).saturating_sub(1)
