@@ -33,9 +33,10 @@ pub const SLOT_LEN: usize = 4096;
 pub const META_LEN: usize = 2 * SLOT_LEN;
 
 const MAGIC: [u8; 8] = *b"\x89SLMT\r\n\x1a";
-const NAME_AT: usize = 144;
+/// Where the name begins in a slot.
+pub const NAME_AT: u64 = 144;
 const CRC_AT: usize = SLOT_LEN - 4;
-const _: () = assert!(NAME_AT + NAME_LEN_MAX <= CRC_AT);
+const _: () = assert!(NAME_AT as usize + NAME_LEN_MAX <= CRC_AT);
 
 /// How far a file was known to be synced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 
 use crate::env::{Env, new_identity};
 use crate::format::file_name::{self, Directory, INTENT, INTENT_NEW, LOCK, STREAMS, TMP};
+use crate::format::meta::NAME_AT;
 use crate::format::new_entries::NewEntries;
 use crate::format::store::{Intent, LOCK_LEN, Rename, decode_lock, encode_lock};
 use crate::io::place::Place;
@@ -288,7 +289,14 @@ impl Shared {
 
     fn long_name(&self, directory: &str) -> Result<Option<Vec<u8>>> {
         match Superblock::open(&self.streams.within(directory)) {
-            Ok(superblock) => Ok(Some(superblock.current().name)),
+            Ok(superblock) => {
+                let name = superblock.current().name;
+                if file_name::escape(&name) != directory {
+                    let path = self.streams.full(directory).join(file_name::META);
+                    return Err(Error::corrupt(&path, NAME_AT, Corruption::Foreign("the stream has another name")));
+                }
+                Ok(Some(name))
+            }
             Err(_) if self.streams.kind(directory)?.is_none() => Ok(None),
             Err(error) => Err(error),
         }
@@ -455,7 +463,10 @@ impl Shared {
         }
         if let Some((source, rename)) = rename.filter(|_| !renamed) {
             let place = source.within(&rename.from);
-            Superblock::open(&place)?.update(&place, |meta| meta.name.clone_from(&rename.name))?;
+            // A copy has it from the start, and is open already: nobody else may write its superblock.
+            if !rename.is_new {
+                Superblock::open(&place)?.update_both(&place, |meta| meta.name.clone_from(&rename.name))?;
+            }
             place.move_to(self.streams.at(&rename.to))?;
         }
         self.streams.sync()?;

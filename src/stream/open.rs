@@ -9,7 +9,7 @@ use crate::env::{Env, new_identity};
 use crate::format::file_name::{self, File as FileName};
 use crate::format::header::{HEADER_LEN, Header, Kind};
 use crate::format::journal::IdSet;
-use crate::format::meta::{Mark, Meta};
+use crate::format::meta::{Mark, Meta, NAME_AT};
 use crate::format::new_entries::NewEntries;
 use crate::group::journal::{Aside, Replay, replay};
 use crate::io::place::Place;
@@ -144,6 +144,10 @@ pub fn open(env: &Arc<Env>, place: Place, name: &[u8]) -> Result<Arc<Inner>> {
         let path = place.full(file_name::META);
         return Err(Error::corrupt(&path, 24, Corruption::Foreign("the stream belongs to another store")));
     }
+    if meta.name != name {
+        let path = place.full(file_name::META);
+        return Err(Error::corrupt(&path, NAME_AT, Corruption::Foreign("the stream has another name")));
+    }
     let files = list(&place)?;
     let mut replay = open_journal(&place, &files, &meta)?;
     let active = open_active(&place, &files, &meta, &mut replay)?;
@@ -185,6 +189,9 @@ pub fn open(env: &Arc<Env>, place: Place, name: &[u8]) -> Result<Arc<Inner>> {
         inner.sync()?;
     }
     clean_up(&inner, &files)?;
+    // Whether or not anything is added: the end that was found here is to be noted when the stream is closed.
+    let noted = clean && inner.superblock.is_doubled();
+    inner.append.lock().touched |= !noted;
     Ok(inner)
 }
 

@@ -25,6 +25,8 @@ struct Current {
     meta: Meta,
     /// It is known to be synced. What an earlier process wrote may be in the page cache only.
     proven: bool,
+    /// The other slot says the same, so that damage to one of them loses nothing.
+    doubled: bool,
 }
 
 impl Superblock {
@@ -32,7 +34,7 @@ impl Superblock {
     pub fn create(place: &Place, meta: Meta) -> Result<Self> {
         let file = place.create(file_name::META, META_LEN as u64)?;
         put(place, &*file, &meta)?;
-        Ok(Self { current: Mutex::new(Current { meta, proven: true }) })
+        Ok(Self { current: Mutex::new(Current { meta, proven: true, doubled: false }) })
     }
 
     /// Reads the valid slot with the higher generation.
@@ -42,6 +44,10 @@ impl Superblock {
             let start = (slot * SLOT_LEN).min(bytes.len());
             Meta::decode(bytes.get(start..(start + SLOT_LEN).min(bytes.len())).unwrap_or_default(), slot)
         });
+        let doubled = match &slots {
+            [Ok(a), Ok(b)] => *a == Meta { generation: a.generation, ..b.clone() },
+            _ => false,
+        };
         let meta = match slots {
             // One slot that a newer version wrote is enough to keep away.
             [Err(bad @ BadHeader::Unsupported(_)), _] | [_, Err(bad @ BadHeader::Unsupported(_))] => Err(bad),
@@ -50,7 +56,7 @@ impl Superblock {
             [slot, Err(_)] => slot,
         };
         let meta = meta.map_err(|bad| bad_header(&place.full(file_name::META), bad))?;
-        Ok(Self { current: Mutex::new(Current { meta, proven: false }) })
+        Ok(Self { current: Mutex::new(Current { meta, proven: false, doubled }) })
     }
 
     pub fn current(&self) -> Meta {
@@ -72,20 +78,34 @@ impl Superblock {
         write(place, &mut self.current.lock(), change)
     }
 
-    /// Notes the state at a clean end, in both slots, so that damage to one of them loses nothing.
-    pub fn note_end(&self, place: &Place, log: Mark, journal: Mark, last_id: StreamId) -> Result<()> {
+    /// As [`update`](Self::update), in both slots.
+    pub fn update_both(&self, place: &Place, change: impl Fn(&mut Meta)) -> Result<()> {
         let mut current = self.current.lock();
-        if (current.meta.log, current.meta.journal, current.meta.ceiling) == (log, journal, last_id) {
+        write(place, &mut current, &change)?;
+        write(place, &mut current, &change)?;
+        current.doubled = true;
+        Ok(())
+    }
+
+    /// Whether both slots say the same, so that damage to one of them loses nothing.
+    pub fn is_doubled(&self) -> bool {
+        self.current.lock().doubled
+    }
+
+    /// Notes the state at a clean end, in both slots.
+    pub fn note_end(&self, place: &Place, log: Mark, journal: Mark, last_id: StreamId) -> Result<()> {
+        let noted = {
+            let current = self.current.lock();
+            current.doubled && (current.meta.log, current.meta.journal, current.meta.ceiling) == (log, journal, last_id)
+        };
+        if noted {
             return Ok(());
         }
-        for _ in 0..2 {
-            write(place, &mut current, |meta| {
-                meta.log = log;
-                meta.journal = journal;
-                meta.ceiling = last_id;
-            })?;
-        }
-        Ok(())
+        self.update_both(place, |meta| {
+            meta.log = log;
+            meta.journal = journal;
+            meta.ceiling = last_id;
+        })
     }
 }
 
@@ -101,6 +121,7 @@ fn write(place: &Place, current: &mut Current, change: impl FnOnce(&mut Meta)) -
     next.generation += 1;
     put(place, &*file, &next)?;
     current.meta = next;
+    current.doubled = false;
     Ok(())
 }
 
