@@ -2,7 +2,9 @@
 //!
 //! | module | asks |
 //! |---|---|
+//! | [`bit_flips`] | is damage noticed, and kept to what it hit? |
 //! | [`power_loss`] | is the state after a crash one that was, and nothing acknowledged missing? |
 
+mod bit_flips;
 mod harness;
 mod power_loss;
