@@ -1,7 +1,6 @@
 //! Promise: the files are what `streamlog::format` says they are, and what is not of that form is refused unchanged.
 
 mod bad_input;
-mod bit_flips;
 mod damage;
 mod harness;
 mod rules;
