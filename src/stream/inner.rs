@@ -341,6 +341,8 @@ impl Inner {
 
     /// Makes a change that is not an entry. `plan` decides on it with both locks held, and may find nothing to do.
     fn change(&self, plan: impl Fn(&Appending, &Journaling) -> Result<Option<(Change, u64)>>) -> Result<Made> {
+        // On a full disk the journal goes on as it is, as long as it has room.
+        let mut checkpoint = true;
         let (progress, count) = loop {
             let mut append = self.append.lock();
             let mut journaling = self.journal.lock();
@@ -351,11 +353,15 @@ impl Inner {
             }
             let Some((change, count)) = plan(&append, &journaling)? else { return Ok(Made::Nothing) };
             let frozen = journaling.frozen;
-            let ready = journaling.journal.as_mut().filter(|journal| !frozen && !journal.wants_checkpoint());
-            let Some(journal) = ready else {
+            let exists = journaling.journal.is_some();
+            let sound = |journal: &&mut Journal| !frozen && !(checkpoint && journal.wants_checkpoint());
+            let Some(journal) = journaling.journal.as_mut().filter(sound) else {
                 drop((append, journaling));
                 let _turn = self.turn.lock();
-                self.begin_generation_in_turn()?;
+                match self.begin_generation_in_turn() {
+                    Err(Error::NoSpace { .. }) if exists => checkpoint = false,
+                    begun => begun?,
+                }
                 continue;
             };
             let next_ordinal = append.appender.next_ordinal;

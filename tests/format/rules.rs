@@ -338,6 +338,32 @@ fn rule_11_on_a_full_disk_deletes_and_trims_succeed_adds_fail_and_resume_when_th
 }
 
 #[test]
+fn rule_11_on_a_full_disk_a_journal_that_should_be_compacted_goes_on_as_it_is() {
+    let disk = SimDisk::new();
+    let store = mount(&disk, Durability::Os);
+    let stream = store.stream("s").unwrap();
+    for ms in 1..=12_000 {
+        let options = streamlog::AddOptions::new().id(StreamId::new(ms, 0));
+        stream.add_with(options, [("n", "v")]).unwrap();
+    }
+    // Every second one, so that they cannot be forgotten. The journal is worth a new generation from 64 KiB on.
+    let delete = |n: u64| stream.delete([StreamId::new(2 * n, 0)]);
+    let journal_len = || {
+        let image = image(&disk);
+        let bytes = image.file(file_of(&image, "s", ".journal")).unwrap().to_vec();
+        bytes.iter().rposition(|&byte| byte != 0).unwrap_or(0)
+    };
+    let before =
+        (1..6_000).take_while(|&n| delete(n).unwrap() == 1 && (n % 100 != 0 || journal_len() < 60_000)).count();
+    // So full that giving up the reserve does not help.
+    disk.set_space(Some(disk.used() / 2));
+    let after = (before as u64 + 2..=6_000).take_while(|&n| delete(n).is_ok()).count();
+    assert!(before > 1_000 && after > 300, "{before} deletions, and {after} on a full disk");
+    assert!(journal_len() > 64 << 10, "{} bytes of journal", journal_len());
+    assert_eq!(stream.len().unwrap(), 12_000 - (before + 1 + after) as u64);
+}
+
+#[test]
 fn rule_12_what_a_newer_version_wrote_is_refused_and_not_touched() {
     let disk = closed(5);
     let store = mount(&disk, Durability::Os);

@@ -110,7 +110,7 @@ fn directories(image: &Image, contents: &Contents) -> BTreeMap<PathBuf, Vec<u8>>
         image.files().filter(|path| path.starts_with("streams")).filter_map(|path| path.parent()).collect();
     let name_of = |directory: &Path| {
         let directory = directory.file_name().unwrap().to_str().unwrap();
-        let starts = |name: &&Vec<u8>| name[..3].eq_ignore_ascii_case(directory[..3].as_bytes());
+        let starts = |name: &&Vec<u8>| name[..3].eq_ignore_ascii_case(&directory.as_bytes()[..3]);
         let long = |name: &&Vec<u8>| name.len() > 200 && directory.contains("%~");
         contents.keys().find(|name| starts(name) || long(name)).unwrap().clone()
     };
