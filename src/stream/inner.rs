@@ -354,8 +354,8 @@ impl Inner {
             let Some((change, count)) = plan(&append, &journaling)? else { return Ok(Made::Nothing) };
             let frozen = journaling.frozen;
             let exists = journaling.journal.is_some();
-            let sound = |journal: &&mut Journal| !frozen && !(checkpoint && journal.wants_checkpoint());
-            let Some(journal) = journaling.journal.as_mut().filter(sound) else {
+            let waits = |journal: &Journal| frozen || (checkpoint && journal.wants_checkpoint());
+            let Some(journal) = journaling.journal.as_mut().filter(|journal| !waits(journal)) else {
                 drop((append, journaling));
                 let _turn = self.turn.lock();
                 match self.begin_generation_in_turn() {

@@ -341,6 +341,8 @@ impl Stream {
 
     /// Sets the last ID, and what else is asked for.
     ///
+    /// Where a crash interrupts setting it back, the rest may have been set while the last ID is where it was.
+    ///
     /// # Errors
     ///
     /// [`Error::StreamNotFound`]; [`Error::SetId`] if it contradicts what the stream holds; and as [`trim`](Self::trim).
