@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::format::Identity;
 use crate::io::latch::Latch;
 use crate::options::Clock;
 use crate::store::reserve::Reserve;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::waiters::Waiters;
 use crate::{Durability, Error, Options, Result};
 

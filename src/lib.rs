@@ -88,6 +88,7 @@ mod log;
 mod options;
 mod store;
 mod stream;
+mod sync;
 mod waiters;
 
 pub use entry::{Entry, Fields};

@@ -16,12 +16,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 
 use crate::format::Identity;
 use crate::io::place::Place;
 use crate::log::segment::{Segment, Slot};
 use crate::log::tombstones::Tombstones;
+use crate::sync::Mutex;
 use crate::{Corruption, Error, Result, StreamId};
 
 /// How many sealed segments are kept open. Each takes up to 8 bytes of memory for a KiB of log, for its index.

@@ -1,8 +1,7 @@
 //! Group commit: whoever needs a sync first does it for all who wait.
 
-use parking_lot::{Condvar, Mutex};
-
 use crate::Result;
+use crate::sync::{Condvar, Mutex};
 
 /// How far log and journal have come: the ordinal after the last entry, and the number of changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
