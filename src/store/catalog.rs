@@ -361,6 +361,7 @@ impl Shared {
         }
         let remove: Vec<_> = there.iter().map(|name| file_name::escape(name).into()).collect();
         self.env.poisoning(self.carry_out(&Intent { remove, rename: None }))?;
+        there.iter().for_each(|name| self.env.waiters.gone(name));
         Ok(there.len() as u64)
     }
 
@@ -389,11 +390,12 @@ impl Shared {
         }
         self.let_go(from)?;
         self.let_go(to)?;
-        let (from, directory) = (file_name::escape(from), file_name::escape(to));
+        let (source, directory) = (file_name::escape(from), file_name::escape(to));
         let remove = if taken { vec![directory.clone().into()] } else { Vec::new() };
-        let rename = Rename { is_new: false, from: from.into(), to: directory.into(), name: to.to_vec() };
+        let rename = Rename { is_new: false, from: source.into(), to: directory.into(), name: to.to_vec() };
         let intent = Intent { remove, rename: Some(rename) };
         self.env.poisoning(self.carry_out(&intent))?;
+        self.env.waiters.gone(from);
         self.env.waiters.appeared(to);
         Ok(true)
     }

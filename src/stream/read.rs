@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::store::Shared;
 use crate::stream::options::{Block, ReadFrom};
+use crate::waiters::Interest;
 use crate::{Entry, Result, Stream, StreamId};
 
 /// A read of one or several streams; see [`Stream::read`](crate::Stream::read) and [`Store::read`](crate::Store::read).
@@ -104,11 +105,11 @@ impl Read {
     fn wait(&self, from: &[From], deadline: Option<Instant>) -> Result<Vec<(usize, Vec<Entry>)>> {
         let env = self.shared.env();
         let names = self.streams.iter().map(|(stream, _)| stream.name());
-        let after = from.iter().map(|from| match from {
-            From::After(id) => *id,
-            From::Last => StreamId::MIN,
+        let interests = from.iter().map(|from| match from {
+            From::After(id) => Interest::Entries { after: *id },
+            From::Last => Interest::Entries { after: StreamId::MIN },
         });
-        let registration = env.waiters.register(names.zip(after));
+        let registration = env.waiters.register(names.zip(interests));
         loop {
             // Between the first look and the registration something may have come.
             env.check_open()?;
