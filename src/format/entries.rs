@@ -6,6 +6,7 @@
 //! | 2    | BATCH | varint count, at least 1; then for each entry its ID and body                                     |
 //! | 3    | SHAPE | varint number, then names                                                                        |
 //! | 4    | SEAL  | varint entries in the segment; last ID as two `u64`; varint count of shapes; then names for each |
+//! | 5    | MADE  | producer's ID and idempotent ID, two strings, not empty; then as ENTRY                            |
 //!
 //! *ID*: a varint, the zigzag of its milliseconds less the header's `base ms` (wrapping); then a varint, its sequence.
 //! From the second entry of a batch on: a varint, its milliseconds less those of the entry before; then a varint, its
@@ -26,6 +27,7 @@ pub const ENTRY: u8 = 1;
 pub const BATCH: u8 = 2;
 pub const SHAPE: u8 = 3;
 pub const SEAL: u8 = 4;
+pub const MADE: u8 = 5;
 
 /// The lists of names that entries of a segment refer to. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -135,6 +137,10 @@ impl<'a> Entries<'a> {
         let left = match kind {
             ENTRY => 1,
             BATCH => reader.varint().filter(|&count| count > 0)?,
+            MADE => {
+                take_production(&mut reader)?;
+                1
+            }
             _ => return None,
         };
         Some(Self { payload_len: payload.len(), reader, left, base_ms, previous: None })
@@ -165,6 +171,27 @@ impl<'a> Entries<'a> {
         let shape = u32::try_from(shape).ok()?;
         Some(Some(EntryAt { id, shape, start, end: self.payload_len - self.reader.len() }))
     }
+}
+
+#[inline]
+fn take_production<'a>(reader: &mut Reader<'a>) -> Option<(&'a [u8], &'a [u8])> {
+    let mut name = || reader.string().filter(|name| !name.is_empty());
+    Some((name()?, name()?))
+}
+
+/// An idempotent production, as the frame of its entry names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Production {
+    pub ordinal: u64,
+    pub producer: Box<[u8]>,
+    /// The idempotent ID, which tells it from others of the producer.
+    pub key: Box<[u8]>,
+    pub id: StreamId,
+}
+
+/// The producer's ID and the idempotent ID of a MADE payload.
+pub fn decode_production(payload: &[u8]) -> Option<(&[u8], &[u8])> {
+    take_production(&mut Reader::new(payload))
 }
 
 /// The ID of the first entry of a frame, without looking at the rest.

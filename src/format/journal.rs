@@ -5,6 +5,8 @@
 //! | 1    | DELETE     | ID, the highest of those deleted (0-0 if they were trimmed); ordinals                        |
 //! | 2    | TRIM       | varint floor: the lowest ordinal that is not trimmed                                         |
 //! | 3    | SET ID     | last ID, varint entries added, maximum deleted ID                                            |
+//! | 4    | SEVERAL    | changes that are one: for each a byte, its kind, and its payload as a string                   |
+//! | 5–27 |            | changes to groups: see [`groups`](super::groups)                                               |
 //! | 30   | STATE      | the effect of all changes before, without the deleted entries: see below                     |
 //! | 29   | DEAD       | ordinals, as a part of those deleted before                                                  |
 //! | 31   | CHECKPOINT | nothing: the STATE and DEAD frames before it are complete                                    |
@@ -21,11 +23,13 @@
 use roaring::RoaringTreemap;
 
 use crate::StreamId;
-use crate::format::codec::{Reader, put_id, put_varint};
+use crate::format::codec::{Reader, put_id, put_string, put_varint};
+use crate::format::groups::{CREATE_GROUP, DUPLICATES, GROUP, GroupChange, MEMORY};
 
 const DELETE: u8 = 1;
 const TRIM: u8 = 2;
 const SET_ID: u8 = 3;
+const SEVERAL: u8 = 4;
 const DEAD: u8 = 29;
 const STATE: u8 = 30;
 const CHECKPOINT: u8 = 31;
@@ -36,10 +40,24 @@ pub const DEAD_RUNS_MAX: usize = 64 << 10;
 /// What a frame of the journal says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    Delete { max_deleted_id: StreamId, ordinals: Vec<Run> },
-    Trim { floor: u64 },
-    SetId { last_id: StreamId, entries_added: u64, max_deleted_id: StreamId },
-    Dead { ordinals: Vec<Run> },
+    Delete {
+        max_deleted_id: StreamId,
+        ordinals: Vec<Run>,
+    },
+    Trim {
+        floor: u64,
+    },
+    SetId {
+        last_id: StreamId,
+        entries_added: u64,
+        max_deleted_id: StreamId,
+    },
+    Group(GroupChange),
+    /// Not within itself, and without parts of checkpoints.
+    Several(Vec<Change>),
+    Dead {
+        ordinals: Vec<Run>,
+    },
     State(State),
     Checkpoint,
 }
@@ -72,7 +90,11 @@ pub struct Run {
 impl Change {
     /// Whether it is part of a checkpoint, and so not counted.
     pub fn is_checkpoint_part(&self) -> bool {
-        matches!(self, Self::State(_) | Self::Dead { .. } | Self::Checkpoint)
+        match self {
+            Self::State(_) | Self::Dead { .. } | Self::Checkpoint => true,
+            Self::Group(change) => change.is_checkpoint_part(),
+            _ => false,
+        }
     }
 
     pub fn kind(&self) -> u8 {
@@ -80,6 +102,8 @@ impl Change {
             Self::Delete { .. } => DELETE,
             Self::Trim { .. } => TRIM,
             Self::SetId { .. } => SET_ID,
+            Self::Group(change) => change.kind(),
+            Self::Several(_) => SEVERAL,
             Self::Dead { .. } => DEAD,
             Self::State(_) => STATE,
             Self::Checkpoint => CHECKPOINT,
@@ -98,6 +122,15 @@ impl Change {
                 put_varint(out, *entries_added);
                 put_id(out, *max_deleted_id);
             }
+            Self::Group(change) => change.put(out),
+            Self::Several(changes) => {
+                for change in changes {
+                    let mut payload = Vec::new();
+                    change.put(&mut payload);
+                    out.push(change.kind());
+                    put_string(out, &payload);
+                }
+            }
             Self::Dead { ordinals } => put_runs(out, ordinals),
             Self::State(state) => state.put(out),
             Self::Checkpoint => {}
@@ -115,6 +148,8 @@ impl Change {
                 entries_added: reader.varint()?,
                 max_deleted_id: reader.short_id()?,
             },
+            SEVERAL => Self::Several(take_several(&mut reader)?),
+            CREATE_GROUP..=DUPLICATES | GROUP..=MEMORY => return GroupChange::decode(kind, payload).map(Self::Group),
             DEAD => Self::Dead { ordinals: take_runs(&mut reader)? },
             STATE => Self::State(State::take(&mut reader)?),
             CHECKPOINT => Self::Checkpoint,
@@ -122,6 +157,33 @@ impl Change {
         };
         reader.is_empty().then_some(change)
     }
+
+    /// This change, or the ones it consists of.
+    pub fn parts(&self) -> &[Change] {
+        match self {
+            Self::Several(changes) => changes,
+            single => std::slice::from_ref(single),
+        }
+    }
+
+    /// The highest ID it says there is or was.
+    pub fn highest_id(&self) -> StreamId {
+        let highest = self.parts().iter().map(|part| match part {
+            Self::Delete { max_deleted_id, .. } => *max_deleted_id,
+            Self::Group(change) => change.highest_id(),
+            _ => StreamId::MIN,
+        });
+        highest.max().unwrap_or(StreamId::MIN)
+    }
+}
+
+fn take_several(reader: &mut Reader<'_>) -> Option<Vec<Change>> {
+    let mut changes = Vec::new();
+    while !reader.is_empty() {
+        let kind = reader.u8().filter(|&kind| kind != SEVERAL)?;
+        changes.push(Change::decode(kind, reader.string()?).filter(|change| !change.is_checkpoint_part())?);
+    }
+    Some(changes)
 }
 
 impl State {
@@ -140,7 +202,8 @@ impl State {
                 self.id_set = Some(IdSet { next_ordinal, last_id: *last_id, entries_added: *entries_added });
             }
             Change::State(state) => *self = state.clone(),
-            Change::Dead { .. } | Change::Checkpoint => {}
+            Change::Several(changes) => changes.iter().for_each(|change| self.apply(change, next_ordinal)),
+            Change::Group(_) | Change::Dead { .. } | Change::Checkpoint => {}
         }
     }
 
@@ -226,6 +289,13 @@ mod tests {
                 Change::SetId { last_id: StreamId::new(1, 2), entries_added: 3, max_deleted_id: StreamId::new(0, 4) },
                 vec![1, 2, 3, 0, 4],
             ),
+            (
+                Change::Several(vec![
+                    Change::Trim { floor: 128 },
+                    Change::Group(GroupChange::DestroyGroup { group: 7 }),
+                ]),
+                vec![2, 2, 0x80, 1, 7, 1, 7],
+            ),
             (Change::Dead { ordinals: runs }, vec![2, 3, 2, 3, 0]),
             (Change::State(state), vec![1, 2, 3, 4, 5, 1, 7, 8, 9, 10]),
             (Change::State(State::default()), vec![0, 0, 0, 0, 0, 0]),
@@ -247,12 +317,15 @@ mod tests {
     fn truncated_and_surplus_bytes_are_malformed() {
         for (change, mut bytes) in samples() {
             for len in 0..bytes.len() {
-                assert_eq!(Change::decode(change.kind(), &bytes[..len]), None, "{change:?} cut to {len} bytes");
+                let cut = Change::decode(change.kind(), &bytes[..len]);
+                assert_ne!(cut.as_ref(), Some(&change), "{change:?} cut to {len} bytes");
             }
             bytes.push(0);
             assert_eq!(Change::decode(change.kind(), &bytes), None, "{change:?} with a byte too many");
         }
         assert_eq!(Change::decode(28, &[]), None);
+        assert_eq!(Change::decode(SEVERAL, &[SEVERAL, 0]), None, "within itself");
+        assert_eq!(Change::decode(SEVERAL, &[CHECKPOINT, 0]), None, "a part of a checkpoint");
     }
 
     #[test]

@@ -57,6 +57,7 @@
 pub mod codec;
 pub mod entries;
 pub mod file_name;
+pub mod groups;
 pub mod header;
 pub mod index;
 pub mod journal;

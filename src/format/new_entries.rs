@@ -2,13 +2,15 @@
 
 use std::ops::Range;
 
-use crate::format::codec::{put_string, put_varint};
+use crate::format::codec::{Reader, put_string, put_varint};
 use crate::{NewId, StreamId};
 
 /// Entries to append as one change. Clearing keeps the buffers for the next ones.
 #[derive(Debug, Default)]
 pub struct NewEntries {
     pub list: Vec<NewEntry>,
+    /// Of which production the only entry comes.
+    pub production: Option<NewProduction>,
     /// For each list of names a count, then the names; entries in a row with the same names share it.
     shapes: Vec<u8>,
     /// The values as strings.
@@ -16,6 +18,13 @@ pub struct NewEntries {
     /// Of the entry that is being put together.
     count: u64,
     len: u64,
+}
+
+/// The producer's ID and the idempotent ID of a production, neither of them empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewProduction {
+    pub producer: Box<[u8]>,
+    pub key: Box<[u8]>,
 }
 
 /// One entry to append.
@@ -35,6 +44,7 @@ pub struct NewEntry {
 impl NewEntries {
     pub fn clear(&mut self) {
         self.list.clear();
+        self.production = None;
         self.shapes.clear();
         self.values.clear();
         (self.count, self.len) = (0, 0);
@@ -104,12 +114,20 @@ impl NewEntries {
         self.values.get(entry.values.clone()).unwrap_or_default()
     }
 
+    /// The names and values of an entry of this list.
+    pub fn fields(&self, entry: &NewEntry) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let (mut names, mut values) = (Reader::new(self.shape(entry)), Reader::new(self.values(entry)));
+        let _ = names.varint();
+        std::iter::from_fn(move || Some((names.string()?, values.string()?)))
+    }
+
     /// The most bytes that names and values can take in a segment: the names of each entry once in its body or in a
     /// frame of their own, and once more in the seal.
     #[inline]
     pub fn room(&self) -> u64 {
         let shapes: usize = self.list.iter().map(|entry| entry.shape.len()).sum();
-        (self.values.len() + 2 * shapes) as u64
+        let production = self.production.as_ref().map_or(0, |made| made.producer.len() + made.key.len() + 20);
+        (self.values.len() + 2 * shapes + production) as u64
     }
 }
 
