@@ -139,6 +139,58 @@ pub enum Error {
         name: String,
     },
 
+    /// The stream has no such consumer group, or there is no such stream.
+    #[error("the stream {stream:?} has no consumer group {group:?}")]
+    GroupNotFound {
+        /// The name of the stream, with bytes that are not UTF-8 replaced.
+        stream: String,
+        /// The name of the group, likewise.
+        group: String,
+    },
+
+    /// The stream has a consumer group of that name already. Nothing was changed.
+    #[error("the stream {stream:?} already has a consumer group {group:?}")]
+    GroupExists {
+        /// The name of the stream, with bytes that are not UTF-8 replaced.
+        stream: String,
+        /// The name of the group, likewise.
+        group: String,
+    },
+
+    /// There is no entry with this ID. Nothing was changed.
+    #[error("there is no entry {id}")]
+    EntryNotFound {
+        /// The ID that was asked for.
+        id: StreamId,
+    },
+
+    /// The production is remembered as that of another entry. Nothing was changed.
+    #[error("the production is remembered as that of the entry {id}")]
+    ProductionExists {
+        /// The entry that came of it.
+        id: StreamId,
+    },
+
+    /// A producer's ID or an idempotent ID is empty, or goes with an ID that is not automatic. Nothing was changed.
+    #[error("{reason}")]
+    InvalidProduction {
+        /// What is wrong.
+        reason: &'static str,
+    },
+
+    /// A setting is outside of its limits. Nothing was changed.
+    #[error("{setting} must be from {min} to {max}, not {value}")]
+    OutOfRange {
+        /// What was set.
+        setting: &'static str,
+        /// The value it was to have.
+        value: u64,
+        /// The lowest it can have.
+        min: u64,
+        /// The highest it can have.
+        max: u64,
+    },
+
     /// [`Stream::set_id`](crate::Stream::set_id) would contradict what the stream holds. Nothing was changed.
     #[error("the stream cannot take the last ID {id}: {reason}")]
     SetId {

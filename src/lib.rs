@@ -99,7 +99,9 @@ pub use io::sim;
 pub use options::{Clock, Durability, Options, WriteMode};
 pub use store::{NAME_LEN_MAX, Store};
 pub use stream::{
-    AddOptions, Block, ENTRY_LEN_MAX, Range, Read, ReadFrom, References, SetId, Stream, StreamInfo, Trim,
+    AddOptions, AutoClaim, AutoClaimed, Block, Claim, Consumer, ConsumerInfo, Deletion, ENTRY_LEN_MAX, Group,
+    GroupDetail, GroupEntry, GroupInfo, GroupRead, GroupReadFrom, Pending, PendingEntry, PendingSummary, Position,
+    ProducersInfo, Production, Range, Read, ReadFrom, References, Release, SetId, Stream, StreamInfo, Trim,
 };
 
 /// The README's examples compile.

@@ -37,7 +37,6 @@ pub enum Interest<'a> {
     /// Entries above this ID.
     Entries { after: StreamId },
     /// Entries that are new to a group; with `claims` also pending ones that were released.
-    #[cfg_attr(not(test), expect(dead_code, reason = "groups are not there yet"))]
     Group { group: &'a [u8], claims: bool },
 }
 
@@ -138,13 +137,11 @@ impl Waiters {
     }
 
     /// To be called after pending entries of a group became nobody's.
-    #[cfg_attr(not(test), expect(dead_code, reason = "groups are not there yet"))]
     pub fn released(&self, name: &[u8], group: &[u8]) {
         self.tell_group(name, group, Queue::call_first_that_claims);
     }
 
     /// To be called after a group was destroyed: its readers are to find out.
-    #[cfg_attr(not(test), expect(dead_code, reason = "groups are not there yet"))]
     pub fn group_gone(&self, name: &[u8], group: &[u8]) {
         self.tell_group(name, group, Queue::call_all);
     }
@@ -360,14 +357,12 @@ impl Registration<'_> {
     ///
     /// If not, somebody who came earlier is being served, and this reader is woken when it may: it needs no timer of its
     /// own. The last look, when time is up, needs no permission, and is owed to who has not looked before.
-    #[cfg_attr(not(test), expect(dead_code, reason = "groups are not there yet"))]
     pub fn try_turn(&self, position: usize) -> bool {
         let (name, interest) = self.interests[position];
         self.waiters.queues.lock().queue(name, interest).is_none_or(|queue| queue.try_turn(self.ticket))
     }
 
     /// The last look took everything there was at this position: nobody else need be woken for it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "groups are not there yet"))]
     pub fn exhausted(&self, position: usize) {
         let (name, interest) = self.interests[position];
         if let Some(queue) = self.waiters.queues.lock().queue(name, interest) {

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::format::NUMBER_MAX;
+use crate::format::entries::Production;
 use crate::format::file_name::File as FileName;
+use crate::format::groups::GroupChange;
 use crate::format::header::{HEADER_LEN, Header, Kind};
 use crate::format::journal::{Change, DEAD_RUNS_MAX, State, runs_of};
 use crate::format::record::{self, Flaw, Head, Salt};
+use crate::group::Groups;
+use crate::group::producers::Producers;
 use crate::io::place::Place;
 use crate::io::{Access, File};
 use crate::log::segment::read_header;
@@ -22,7 +26,7 @@ const CAPACITY_FIRST: u64 = 4096;
 const GROWTH_MAX: u64 = 1 << 20;
 /// A new generation pays when the old one has this many times the bytes of its checkpoint, and at least so many.
 const CHECKPOINT_FACTOR: u64 = 4;
-const CHECKPOINT_BYTES_MIN: u64 = 64 << 10;
+const CHECKPOINT_BYTES_MIN: u64 = 1 << 20;
 /// The most entries that may be deleted without their segments being trimmed: runs of them are small on disk, but a set
 /// of so many takes 16 MiB of memory.
 const DEAD_MAX: u64 = 1 << 36;
@@ -34,16 +38,48 @@ const JOURNAL_LEN_MAX: u64 = 4 << 30;
 pub struct Aside {
     pub state: State,
     pub tombstones: Tombstones,
+    pub groups: Groups,
+    pub producers: Producers,
 }
 
 impl Aside {
     /// Takes in a change that was made when the next entry had the ordinal `next_ordinal`.
     pub fn apply(&mut self, change: &Change, next_ordinal: u64) {
-        self.state.apply(change, next_ordinal);
-        if let Change::Delete { ordinals, .. } | Change::Dead { ordinals } = change {
-            self.tombstones.insert_runs(ordinals);
+        for part in change.parts() {
+            self.state.apply(part, next_ordinal);
+            match part {
+                Change::Delete { ordinals, .. } | Change::Dead { ordinals } => self.tombstones.insert_runs(ordinals),
+                Change::Group(change) => {
+                    self.groups.apply(change);
+                    self.producers.apply(change);
+                }
+                _ => {}
+            }
         }
     }
+
+    /// Takes in a production that was found in the log, unless the journal has it.
+    pub fn take_in(&mut self, production: Production) {
+        if production.ordinal >= self.producers.journaled {
+            self.producers.produced(production);
+        }
+    }
+}
+
+/// What a checkpoint is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Content<'a> {
+    pub state: &'a State,
+    pub tombstones: &'a Tombstones,
+    pub groups: &'a Groups,
+    pub producers: &'a Producers,
+}
+
+/// A new generation, ready to be written.
+#[derive(Debug)]
+pub struct Checkpoint {
+    header: Header,
+    bytes: Vec<u8>,
 }
 
 /// The journal of a stream, open for appending.
@@ -81,9 +117,9 @@ pub struct Birth {
     pub next_ordinal: u64,
 }
 
-impl Journal {
-    /// Writes a generation that begins with `aside`, syncs it and gives it its name. The one before is left alone.
-    pub fn create(place: &Place, birth: Birth, aside: &Aside) -> Result<Self> {
+impl Checkpoint {
+    /// Encodes what a generation begins with.
+    pub fn encode(birth: Birth, content: Content<'_>) -> Self {
         let header = Header {
             kind: Kind::Journal,
             store: birth.store,
@@ -97,12 +133,38 @@ impl Journal {
             base_ms: birth.generation,
             predecessor: birth.predecessor,
         };
-        let content = checkpoint(&header, aside);
-        let name = FileName::Journal(birth.generation);
+        let mut bytes = Vec::from(header.encode());
+        let mut payload = Vec::new();
+        let mut put = |change: Change| {
+            payload.clear();
+            change.put(&mut payload);
+            let head = Head { kind: change.kind(), position: header.base as u16, ..Head::default() };
+            let offset = bytes.len() as u64;
+            record::encode(&mut bytes, Salt::of(&header.file), offset, &head, &[&payload]);
+        };
+        put(Change::State(content.state.clone()));
+        for ordinals in runs_of(content.tombstones.set()).chunks(DEAD_RUNS_MAX) {
+            put(Change::Dead { ordinals: ordinals.to_vec() });
+        }
+        content.groups.checkpoint(|change| put(Change::Group(change)));
+        if !content.producers.is_default() {
+            put(Change::Group(GroupChange::Memory(content.producers.memory(birth.next_ordinal))));
+        }
+        put(Change::Checkpoint);
+        Self { header, bytes }
+    }
+}
+
+impl Journal {
+    /// Writes a generation that begins with this checkpoint, syncs it and gives it its name. The one before is left alone.
+    pub fn create(place: &Place, checkpoint: &Checkpoint) -> Result<Self> {
+        let Checkpoint { header, bytes: content } = checkpoint;
+        let header = header.clone();
+        let name = FileName::Journal(header.base_ms);
         let path = place.full(name.name());
         let capacity = (content.len() as u64 + RESERVE).next_multiple_of(CAPACITY_FIRST);
         let file = place.create(name.new_name(), capacity)?;
-        file.write_at(0, &content).map_err(|error| Error::io("write to", &path, error))?;
+        file.write_at(0, content).map_err(|error| Error::io("write to", &path, error))?;
         file.sync().map_err(|error| Error::io("sync", &path, error))?;
         place.publish(&name.new_name(), &name.name())?;
         let end = content.len() as u64;
@@ -159,6 +221,15 @@ impl Journal {
         self.offset += self.frame.len() as u64;
         self.changes += 1;
         Ok(())
+    }
+
+    /// Makes sure that a change can be appended, if not even the room set aside for it is used up.
+    pub fn reserve(&mut self, change: &Change) -> Result<()> {
+        /// The most bytes a frame takes around its payload.
+        const OVERHEAD: u64 = 64;
+        self.payload.clear();
+        change.put(&mut self.payload);
+        self.make_room(self.payload.len() as u64 + OVERHEAD)
     }
 
     /// Sees to room for `len` bytes, and tries to keep a reserve beyond.
@@ -218,24 +289,6 @@ impl Unsynced {
         }
         Ok(())
     }
-}
-
-/// The header and the frames that a generation begins with.
-fn checkpoint(header: &Header, aside: &Aside) -> Vec<u8> {
-    let mut out = Vec::from(header.encode());
-    let mut put = |change: &Change| {
-        let mut payload = Vec::new();
-        change.put(&mut payload);
-        let head = Head { kind: change.kind(), position: header.base as u16, ..Head::default() };
-        let offset = out.len() as u64;
-        record::encode(&mut out, Salt::of(&header.file), offset, &head, &[&payload]);
-    };
-    put(&Change::State(aside.state.clone()));
-    for ordinals in runs_of(aside.tombstones.set()).chunks(DEAD_RUNS_MAX) {
-        put(&Change::Dead { ordinals: ordinals.to_vec() });
-    }
-    put(&Change::Checkpoint);
-    out
 }
 
 /// A change that was found in a journal.
@@ -382,7 +435,7 @@ impl Reading<'_> {
 impl Reading<'_> {
     /// Whether the numbers in a change are such as a stream can have.
     fn is_possible(&mut self, change: &Change) -> bool {
-        match change {
+        change.parts().iter().all(|part| match part {
             Change::Delete { ordinals, .. } | Change::Dead { ordinals } => {
                 let count = ordinals.iter().map(|run| run.last - run.first + 1);
                 self.dead = count.fold(self.dead, u64::saturating_add);
@@ -392,8 +445,20 @@ impl Reading<'_> {
             Change::State(state) => {
                 state.floor < NUMBER_MAX && state.id_set.is_none_or(|set| set.next_ordinal < NUMBER_MAX)
             }
-            Change::SetId { .. } | Change::Checkpoint => true,
+            Change::Group(change) => is_possible_in_groups(change),
+            Change::SetId { .. } | Change::Several(_) | Change::Checkpoint => true,
+        })
+    }
+}
+
+fn is_possible_in_groups(change: &GroupChange) -> bool {
+    match change {
+        GroupChange::CreateGroup(group) | GroupChange::Group(group) => group.group < NUMBER_MAX,
+        GroupChange::Pending { runs, .. } => {
+            runs.iter().all(|run| run.order < NUMBER_MAX && (run.ids.len() as u64) < NUMBER_MAX)
         }
+        GroupChange::Producers(memory) | GroupChange::Memory(memory) => memory.next_ordinal < NUMBER_MAX,
+        _ => true,
     }
 }
 
@@ -403,8 +468,8 @@ fn look_beyond(reading: &mut Reading<'_>, synced: &mut u64, highest_id: &mut Str
     while let Some(found) = crate::log::scan::find_frame(reading.bytes, at, reading.salt, 0, &mut budget) {
         let Ok(frame) = record::parse(reading.bytes.get(found..).unwrap_or_default()) else { break };
         *synced = (*synced).max(frame.head.synced.map_or(0, |before| (found as u64).saturating_sub(before)));
-        if let Some(Change::Delete { max_deleted_id, .. }) = Change::decode(frame.head.kind, frame.payload) {
-            *highest_id = (*highest_id).max(max_deleted_id);
+        if let Some(change) = Change::decode(frame.head.kind, frame.payload) {
+            *highest_id = (*highest_id).max(change.highest_id());
         }
         at = found + frame.len;
     }
@@ -423,19 +488,22 @@ impl Replay {
         let Some(first) = self.changes.get(keep) else { return false };
         self.end = first.offset;
         for found in self.changes.drain(keep..) {
-            if let Change::Delete { max_deleted_id, .. } = found.change {
-                self.highest_id = self.highest_id.max(max_deleted_id);
-            }
+            self.highest_id = self.highest_id.max(found.change.highest_id());
         }
         true
     }
 
-    /// The state after all changes.
-    pub fn aside(&self) -> Aside {
-        let mut aside = self.checkpoint.clone();
+    /// The state after all changes, and after the productions that are in the log; taken out of the replay.
+    pub fn take_aside(&mut self, productions: Vec<Production>) -> Aside {
+        let mut aside = std::mem::take(&mut self.checkpoint);
+        let mut productions = productions.into_iter().peekable();
         for found in &self.changes {
+            while let Some(production) = productions.next_if(|production| production.ordinal < found.next_ordinal) {
+                aside.take_in(production);
+            }
             aside.apply(&found.change, found.next_ordinal);
         }
+        productions.for_each(|production| aside.take_in(production));
         aside
     }
 

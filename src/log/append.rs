@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::format::Identity;
-use crate::format::codec::put_varint;
+use crate::format::codec::{put_string, put_varint};
 use crate::format::entries::{self, Seal, put_first_id, put_next_id, put_shape};
 use crate::format::header::{HEADER_LEN, Header, Kind};
 use crate::format::index::{BLOCK_LEN, Index};
@@ -208,10 +208,18 @@ impl Appender {
     /// Puts the SHAPE frames that are needed, then the frame of the entries, into `frames`.
     fn encode(&mut self, entries: &NewEntries, floor: Option<u64>, peer: u64, shapes_before: usize) -> Result<()> {
         self.payload.clear();
-        let kind = if entries.list.len() == 1 { entries::ENTRY } else { entries::BATCH };
-        if kind == entries::BATCH {
-            put_varint(&mut self.payload, entries.list.len() as u64);
-        }
+        let kind = match (&*entries.list, &entries.production) {
+            ([_], None) => entries::ENTRY,
+            ([_], Some(made)) => {
+                put_string(&mut self.payload, &made.producer);
+                put_string(&mut self.payload, &made.key);
+                entries::MADE
+            }
+            _ => {
+                put_varint(&mut self.payload, entries.list.len() as u64);
+                entries::BATCH
+            }
+        };
         let mut previous = None;
         // The values of a single entry go into the frame from where they are.
         let values = match &*entries.list {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::format::codec::Reader;
-use crate::format::entries::{self, Entries, Seal, Shapes, decode_shape};
+use crate::format::entries::{self, Entries, Production, Seal, Shapes, decode_production, decode_shape};
 use crate::format::header::{HEADER_LEN, Header};
 use crate::format::index::{BLOCK_LEN, Block, Index};
 use crate::format::record::{self, FRAME_LEN_MIN, Flaw, Frame, Head, Salt};
@@ -101,6 +101,8 @@ pub struct Scan {
     pub synced: u64,
     /// The change up to which the entries depend on the journal.
     pub peer: u64,
+    /// Which entries come of idempotent productions.
+    pub productions: Vec<Production>,
     pub ending: Ending,
 }
 
@@ -137,6 +139,7 @@ impl<'a> Scanner<'a> {
             floor: header.floor,
             synced: HEADER_LEN as u64,
             peer: header.peer,
+            productions: Vec::new(),
             ending: Ending::Blank,
         };
         Self { header, file, peer_max, known_shapes: None, scratch: Vec::new(), found }
@@ -189,7 +192,7 @@ impl<'a> Scanner<'a> {
             return Ok(Some(Ending::Flawed(Corruption::Malformed("a record out of sequence"))));
         }
         let ending = match frame.head.kind {
-            entries::ENTRY | entries::BATCH => self.entries(frame)?,
+            entries::ENTRY | entries::BATCH | entries::MADE => self.entries(frame)?,
             entries::SHAPE if self.known_shapes.is_some() => None,
             entries::SHAPE => decode_shape(frame.payload)
                 .and_then(|(number, names)| self.found.shapes.define(number, names))
@@ -212,6 +215,10 @@ impl<'a> Scanner<'a> {
         };
         let ordinal = self.found.next_ordinal - self.header.base;
         self.found.blocks.frame(self.file, self.found.tail, checked.first_id, ordinal, &mut self.scratch)?;
+        if let Some((producer, key)) = decode_production(frame.payload).filter(|_| frame.head.kind == entries::MADE) {
+            let (ordinal, id) = (self.found.next_ordinal, checked.first_id);
+            self.found.productions.push(Production { ordinal, producer: producer.into(), key: key.into(), id });
+        }
         self.found.next_ordinal += checked.count;
         self.found.last_id = checked.last_id;
         if let Some(before) = frame.head.floor {

@@ -313,7 +313,7 @@ impl Shared {
         }
         let base_ms = base_ms(entries, &self.env);
         let fill = |inner: &Inner| match inner.add(entries, trim)? {
-            Outcome::Done(()) => Ok(()),
+            Outcome::Done(_) => Ok(()),
             Outcome::Gone => Err(Error::Closed),
         };
         let inner = self.build(name, fill, base_ms)?;
@@ -600,7 +600,7 @@ impl Inner {
     fn copy_into(&self, copy: &Inner) -> Result<()> {
         /// So many bytes go into one frame, about.
         const BATCH_LEN: u64 = 64 << 10;
-        let (tail, state) = self.state();
+        let (tail, max_deleted_id) = self.at_once(|tail, journaling| (tail, journaling.state.max_deleted_id));
         let mut batch = NewEntries::default();
         let mut len = 0;
         let mut cursor = crate::log::cursor::Cursor::new(self.log.view_to(tail), StreamId::MIN, StreamId::MAX);
@@ -617,8 +617,8 @@ impl Inner {
             entry.fields().for_each(|(name, value)| batch.put_field(name, value));
             len += batch.complete(NewId::Exact(entry.id())).len;
         }
-        let set =
-            crate::SetId::new(tail.last_id).entries_added(tail.entries_added).max_deleted_id(state.max_deleted_id);
-        copy.set_id(&set).map(|_| ())
+        let set = crate::SetId::new(tail.last_id).entries_added(tail.entries_added).max_deleted_id(max_deleted_id);
+        copy.set_id(&set)?;
+        self.copy_groups_into(copy)
     }
 }

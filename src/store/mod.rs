@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::{Error, Options, Read, Result, Stream};
+use crate::{Error, GroupRead, Options, Read, Result, Stream};
 
 pub(crate) use catalog::Shared;
 
@@ -169,6 +169,12 @@ impl Store {
     /// Starts a read of several streams; see [`Read`].
     pub fn read(&self) -> Read {
         Read::new(Arc::clone(&self.shared))
+    }
+
+    /// Starts a read of several streams as a consumer of a group that has this name in all of them; see
+    /// [`GroupRead`](crate::GroupRead).
+    pub fn read_group(&self, group: impl AsRef<[u8]>, consumer: impl AsRef<[u8]>) -> GroupRead {
+        GroupRead::new(Arc::clone(&self.shared), group.as_ref(), consumer.as_ref())
     }
 
     /// The time by the store's clock, in milliseconds since the Unix epoch.

@@ -1,11 +1,25 @@
 //! Streams as users hold them.
 
+mod add;
+mod change;
+mod claim;
 mod commit;
+mod deliver;
+mod fetch;
+mod group;
+mod group_options;
+mod group_read;
+mod groups;
 pub(crate) mod inner;
 pub(crate) mod open;
 pub(crate) mod options;
+mod pending;
+mod produce;
 mod range;
 mod read;
+mod remove;
+mod rotate;
+mod set_id;
 pub(crate) mod superblock;
 mod trim;
 
@@ -18,10 +32,19 @@ use parking_lot::Mutex;
 use crate::format::new_entries::NewEntries;
 use crate::log::cursor::Cursor;
 use crate::store::Shared;
+use crate::stream::add::Added;
 use crate::stream::inner::{Inner, Outcome};
 use crate::{Entry, Error, NewId, Result, StreamId};
 
-pub use options::{AddOptions, Block, ReadFrom, References, SetId, StreamInfo, Trim};
+pub use claim::{AutoClaim, Claim};
+pub use group::{Consumer, Group};
+pub use group_options::{
+    AutoClaimed, ConsumerInfo, GroupDetail, GroupEntry, GroupInfo, GroupReadFrom, PendingEntry, PendingSummary,
+    Position, ProducersInfo, Release,
+};
+pub use group_read::GroupRead;
+pub use options::{AddOptions, Block, Deletion, Production, ReadFrom, References, SetId, StreamInfo, Trim};
+pub use pending::Pending;
 pub use range::Range;
 pub use read::Read;
 
@@ -77,6 +100,39 @@ impl Stream {
         Ok(found)
     }
 
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    /// Creates the stream if it is missing.
+    pub(crate) fn create_empty(&self) -> Result<()> {
+        self.shared.create_with(&self.name, &mut NewEntries::default(), None).map(|_| ())
+    }
+
+    /// A handle to one of the stream's consumer groups, which need not exist yet; see [`Group`].
+    #[must_use]
+    pub fn group(&self, name: impl AsRef<[u8]>) -> Group {
+        Group::new(self.clone(), name.as_ref())
+    }
+
+    /// The consumer groups, in ascending order of their names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StreamNotFound`], and as [`info`](Self::info).
+    pub fn groups(&self) -> Result<Vec<GroupInfo>> {
+        self.existing()?.group_infos()
+    }
+
+    /// The consumer groups with their consumers and, in each list, at most `count` pending entries.
+    ///
+    /// # Errors
+    ///
+    /// As [`groups`](Self::groups).
+    pub fn group_details(&self, count: usize) -> Result<Vec<GroupDetail>> {
+        self.existing()?.group_details(count)
+    }
+
     fn existing(&self) -> Result<Arc<Inner>> {
         self.inner()?.ok_or_else(|| self.not_found())
     }
@@ -86,7 +142,7 @@ impl Stream {
     }
 
     /// Does it to the stream that has the name, as often as that changes meanwhile; `None` if there is none.
-    fn on_current<T>(&self, operation: impl Fn(&Inner) -> Result<Outcome<T>>) -> Result<Option<T>> {
+    pub(crate) fn on_current<T>(&self, operation: impl Fn(&Inner) -> Result<Outcome<T>>) -> Result<Option<T>> {
         while let Some(inner) = self.inner()? {
             if let Outcome::Done(result) = operation(&inner)? {
                 return Ok(Some(result));
@@ -151,8 +207,13 @@ impl Stream {
     ) -> Result<Option<StreamId>> {
         with_scratch(|scratch| {
             put(scratch, options.id, fields)?;
+            scratch.production = options.new_production(scratch)?;
             let added = self.add_entries(scratch, options.trim.as_ref(), !options.no_create)?;
-            Ok(scratch.list.first().filter(|_| added).map(|entry| entry.id))
+            Ok(match added {
+                Some(Added::New) => scratch.list.first().map(|entry| entry.id),
+                Some(Added::Duplicate(id)) => Some(id),
+                None => None,
+            })
         })
     }
 
@@ -197,22 +258,27 @@ impl Stream {
         })
     }
 
-    /// Returns whether they were added: they are unless the stream does not exist and is not to be created.
-    fn add_entries(&self, entries: &mut NewEntries, trim: Option<&options::Trim>, create: bool) -> Result<bool> {
+    /// `None` if the stream does not exist and is not to be created.
+    fn add_entries(
+        &self,
+        entries: &mut NewEntries,
+        trim: Option<&options::Trim>,
+        create: bool,
+    ) -> Result<Option<Added>> {
         if entries.list.iter().any(|entry| entry.wanted == NewId::Exact(StreamId::MIN)) {
             return Err(Error::IdZero);
         }
         loop {
             match self.inner()? {
                 Some(inner) => {
-                    if let Outcome::Done(()) = inner.add(entries, trim)? {
-                        return Ok(true);
+                    if let Outcome::Done(added) = inner.add(entries, trim)? {
+                        return Ok(Some(added));
                     }
                 }
-                None if !create => return Ok(false),
+                None if !create => return Ok(None),
                 None => {
                     if self.shared.create_with(&self.name, entries, trim)? {
-                        return Ok(true);
+                        return Ok(Some(Added::New));
                     }
                 }
             }
@@ -339,6 +405,38 @@ impl Stream {
         Ok(self.on_current(|inner| inner.delete(&ids))?.unwrap_or(0))
     }
 
+    /// Deletes the entries with these IDs with regard to the groups, all at once; returns for each what became of it
+    /// (`XDELEX`). If the stream does not exist, none of them was found.
+    ///
+    /// Costs as [`delete`](Self::delete), and a look into the pending entries of each group.
+    ///
+    /// # Errors
+    ///
+    /// As [`trim`](Self::trim).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Deletion, Position, References, Store};
+    ///
+    /// let store = Store::in_memory();
+    /// let orders = store.stream("orders")?;
+    /// let id = orders.add([("order", "o1")])?;
+    /// orders.group("workers").create(Position::Start)?;
+    /// assert_eq!(orders.delete_with([id], References::Acknowledged)?, [Deletion::Referenced]);
+    /// assert_eq!(orders.delete_with([id], References::Delete)?, [Deletion::Deleted]);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
+    pub fn delete_with(
+        &self,
+        ids: impl IntoIterator<Item = StreamId>,
+        references: References,
+    ) -> Result<Vec<Deletion>> {
+        let ids: Vec<StreamId> = ids.into_iter().collect();
+        let deleted = self.on_current(|inner| inner.delete_with(&ids, references))?;
+        Ok(deleted.unwrap_or_else(|| vec![Deletion::NotFound; ids.len()]))
+    }
+
     /// Sets the last ID, and what else is asked for.
     ///
     /// Where a crash interrupts setting it back, the rest may have been set while the last ID is where it was.
@@ -357,7 +455,10 @@ impl Stream {
     /// [`Error::StreamNotFound`], and as [`get`](Self::get) for the first and last entry.
     pub fn info(&self) -> Result<StreamInfo> {
         let inner = self.existing()?;
-        let (tail, state) = inner.state();
+        let (tail, max_deleted_entry_id, groups, producers) = inner.at_once(|tail, journaling| {
+            let max_deleted_id = journaling.state.max_deleted_id;
+            (tail, max_deleted_id, journaling.groups.len(), inner.producers_info(journaling))
+        });
         let view = inner.log.view_to(tail);
         let segments = view.segments();
         let end = |back: bool| {
@@ -368,12 +469,14 @@ impl Stream {
         Ok(StreamInfo {
             len: inner.log.len(&tail),
             last_generated_id: tail.last_id,
-            max_deleted_entry_id: state.max_deleted_id,
+            max_deleted_entry_id,
             entries_added: tail.entries_added,
             recorded_first_entry_id: first_entry.as_ref().map_or(StreamId::MIN, Entry::id),
             first_entry,
             last_entry,
             segments,
+            groups,
+            producers,
         })
     }
 }

@@ -1,11 +1,12 @@
 //! From a directory to a stream, and the other way round for a new one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
 use crate::env::{Env, new_identity};
+use crate::format::entries::Production;
 use crate::format::file_name::{self, File as FileName};
 use crate::format::header::{HEADER_LEN, Header, Kind};
 use crate::format::journal::IdSet;
@@ -69,7 +70,7 @@ pub fn create(env: &Arc<Env>, place: Place, name: &[u8], entries: &NewEntries, b
     let slots = vec![Arc::new(Slot::opened(segment))];
     let opening = Opening { superblock, appender, slots, aside: Aside::default(), generation: 0, changes: 0 };
     let inner = opening.into_inner(env, place, name, incarnation);
-    inner.append.lock().touched = true;
+    inner.touched.store(true, Ordering::Relaxed);
     Ok(Arc::new(inner))
 }
 
@@ -96,10 +97,14 @@ impl Opening {
             log: Arc::new(log),
             superblock: self.superblock,
             next_ordinal: AtomicU64::new(tail.next_ordinal),
-            append: Mutex::new(Appending { appender: self.appender, ceiling, touched: false }),
+            append: Mutex::new(Appending { appender: self.appender, ceiling }),
+            touched: AtomicBool::new(false),
             journal: Mutex::new(Journaling {
                 journal: None,
                 state: self.aside.state,
+                groups: self.aside.groups,
+                producers: self.aside.producers,
+                first: None,
                 generation: self.generation,
                 frozen: false,
             }),
@@ -150,8 +155,8 @@ pub fn open(env: &Arc<Env>, place: Place, name: &[u8]) -> Result<Arc<Inner>> {
     }
     let files = list(&place)?;
     let mut replay = open_journal(&place, &files, &meta)?;
-    let active = open_active(&place, &files, &meta, &mut replay)?;
-    let aside = replay.as_ref().map_or_else(Aside::default, Replay::aside);
+    let mut active = open_active(&place, &files, &meta, &mut replay)?;
+    let aside = take_aside(replay.as_mut(), std::mem::take(&mut active.found.productions));
     let torn_journal = replay.as_ref().is_some_and(|replay| replay.flaw.is_some()) || active.journal_cut;
     let changes = replay.as_ref().map_or(0, Replay::count);
     let clean = active.is_clean(&meta, replay.as_ref());
@@ -174,7 +179,7 @@ pub fn open(env: &Arc<Env>, place: Place, name: &[u8]) -> Result<Arc<Inner>> {
     check_first(&inner, &files)?;
     let inner = Arc::new(inner);
     // What an earlier life left in the page cache is synced when this one ends, if not before.
-    inner.append.lock().touched = !clean;
+    inner.touched.store(!clean, Ordering::Relaxed);
     if !clean {
         // Whoever gave the files their names may have been killed before it could sync that.
         env.poisoning(inner.place.sync())?;
@@ -191,8 +196,20 @@ pub fn open(env: &Arc<Env>, place: Place, name: &[u8]) -> Result<Arc<Inner>> {
     clean_up(&inner, &files)?;
     // Whether or not anything is added: the end that was found here is to be noted when the stream is closed.
     let noted = clean && inner.superblock.is_doubled();
-    inner.append.lock().touched |= !noted;
+    inner.touched.fetch_or(!noted, Ordering::Relaxed);
     Ok(inner)
+}
+
+/// The state that is not in the log, but for what the log says of productions.
+fn take_aside(replay: Option<&mut Replay>, productions: Vec<Production>) -> Aside {
+    match replay {
+        Some(replay) => replay.take_aside(productions),
+        None => {
+            let mut aside = Aside::default();
+            productions.into_iter().for_each(|production| aside.take_in(production));
+            aside
+        }
+    }
 }
 
 fn open_journal(place: &Place, files: &Files, meta: &Meta) -> Result<Option<Replay>> {

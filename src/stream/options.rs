@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Entry, NewId, StreamId};
+use crate::{Entry, NewId, ProducersInfo, StreamId};
 
 /// How far to trim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,18 @@ pub enum References {
     Acknowledged,
 }
 
+/// What became of an entry that was to be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Deletion {
+    /// It was deleted; or it was acknowledged, and had been deleted before.
+    Deleted,
+    /// There was no such entry; or it was not pending where it was to be acknowledged.
+    NotFound,
+    /// It stays, as some group has yet to read or acknowledge it ([`References::Acknowledged`]).
+    Referenced,
+}
+
 impl Trim {
     /// Remove the oldest entries until at most `len` are left.
     pub fn to_len(len: u64) -> Self {
@@ -61,16 +73,35 @@ impl Trim {
     }
 }
 
+/// What tells a production from every other, so that it can be repeated without adding a second entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Production<'a> {
+    /// By a producer's ID and an ID that the producer gives it, neither of them empty (`IDMP`).
+    Named {
+        /// Who produces.
+        producer: &'a [u8],
+        /// What: the same when the same is produced again.
+        id: &'a [u8],
+    },
+    /// By a producer's ID and the fields, whose order does not count (`IDMPAUTO`).
+    ByContent {
+        /// Who produces.
+        producer: &'a [u8],
+    },
+}
+
 /// How to add an entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use]
-pub struct AddOptions {
+pub struct AddOptions<'a> {
     pub(crate) id: NewId,
     pub(crate) no_create: bool,
     pub(crate) trim: Option<Trim>,
+    pub(crate) production: Option<Production<'a>>,
 }
 
-impl AddOptions {
+impl<'a> AddOptions<'a> {
     /// An automatic ID, creating the stream if it is missing, without trimming.
     pub fn new() -> Self {
         Self::default()
@@ -89,6 +120,37 @@ impl AddOptions {
     pub fn trim(mut self, trim: Trim) -> Self {
         self.trim = Some(trim);
         self
+    }
+    /// Add nothing if the same production has been added before, and return the ID of the entry that came of it, whether or
+    /// not that still exists. The payload is not compared, and nothing is trimmed then.
+    ///
+    /// Productions are remembered for a time, and a number of each producer: see
+    /// [`Stream::configure_producers`](crate::Stream::configure_producers). The producer's ID and the production's are
+    /// stored with the entry. The ID has to be automatic.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{AddOptions, Production, Store};
+    ///
+    /// let store = Store::in_memory();
+    /// let orders = store.stream("orders")?;
+    /// let once = AddOptions::new().production(Production::Named { producer: b"shop", id: b"o1" });
+    /// let id = orders.add_with(once, [("order", "o1")])?;
+    /// assert_eq!(orders.add_with(once, [("order", "o1")])?, id);
+    /// assert_eq!(orders.len()?, 1);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
+    pub fn production(mut self, production: Production<'a>) -> Self {
+        self.production = Some(production);
+        self
+    }
+}
+
+impl From<Duration> for Block {
+    /// At most this long.
+    fn from(timeout: Duration) -> Self {
+        Self::For(timeout)
     }
 }
 
@@ -138,6 +200,10 @@ pub struct StreamInfo {
     pub last_entry: Option<Entry>,
     /// The number of files that hold the entries.
     pub segments: usize,
+    /// The number of consumer groups.
+    pub groups: usize,
+    /// What is remembered of idempotent productions.
+    pub producers: ProducersInfo,
 }
 
 /// Where a read begins.

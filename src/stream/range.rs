@@ -31,7 +31,7 @@ impl Range {
 }
 
 /// The lowest and the highest ID of a range; `None` if there is none in it.
-fn bounds(ids: &impl RangeBounds<StreamId>) -> Option<(StreamId, StreamId)> {
+pub fn bounds(ids: &impl RangeBounds<StreamId>) -> Option<(StreamId, StreamId)> {
     let lower = match ids.start_bound() {
         Bound::Included(id) => *id,
         Bound::Excluded(id) => id.next()?,

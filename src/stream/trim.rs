@@ -31,6 +31,32 @@ pub fn floor(trim: &Trim, floor: u64, exact: u64, live: impl Fn(u64, u64) -> u64
     reached
 }
 
+/// How much an approximate trim that goes entry by entry may remove: it stops before a block of which the living entries,
+/// with what was removed already, are above the limit.
+pub struct Quota<F> {
+    limit: u64,
+    /// The ordinal after the block that was let through last.
+    next: u64,
+    live: F,
+}
+
+impl<F: Fn(u64, u64) -> u64> Quota<F> {
+    pub fn new(trim: &Trim, live: F) -> Self {
+        let limit = trim.limit.filter(|&limit| trim.approximate && limit > 0).unwrap_or(u64::MAX);
+        Self { limit, next: 0, live }
+    }
+
+    /// Whether the entry with this ordinal may be removed after `removed` others.
+    pub fn allows(&mut self, ordinal: u64, removed: u64) -> bool {
+        if self.limit == u64::MAX || ordinal < self.next {
+            return true;
+        }
+        let start = ordinal.saturating_sub(1) / BLOCK * BLOCK + 1;
+        self.next = start + BLOCK;
+        removed.saturating_add((self.live)(ordinal, self.next)) <= self.limit
+    }
+}
+
 /// The lowest ordinal from `floor` on from which at most `len` of the entries before `end` are alive.
 pub fn exact_by_len(floor: u64, end: u64, len: u64, live: impl Fn(u64, u64) -> u64) -> u64 {
     let Some(excess) = live(floor, end).checked_sub(len).filter(|&excess| excess > 0) else { return floor };
@@ -89,6 +115,18 @@ mod tests {
         assert_eq!(floor(&Trim::to_len(0).approximately(), 1, 2, live), 101);
         assert_eq!(floor(&Trim::to_len(0).approximately().limit(1), 1, 2, live), 101);
         assert_eq!(floor(&Trim::to_len(0).approximately(), 1, 102, live), 101);
+    }
+
+    #[test]
+    fn a_quota_lets_through_whole_blocks() {
+        let trim = Trim::to_len(0).approximately().limit(150);
+        let mut quota = Quota::new(&trim, all);
+        assert!(quota.allows(1, 0) && quota.allows(100, 99));
+        assert!(!quota.allows(101, 100), "200 of 150");
+        let mut sparing = Quota::new(&trim, all);
+        assert!(sparing.allows(1, 0) && sparing.allows(101, 20) && !sparing.allows(201, 120));
+        let mut exact = Quota::new(&Trim::to_len(0).limit(1), all);
+        assert!(exact.allows(1, 0) && exact.allows(101, 100));
     }
 
     #[test]

@@ -1,0 +1,250 @@
+//! Adding entries.
+
+use std::sync::atomic::Ordering;
+
+use parking_lot::MutexGuard;
+
+use crate::format::entries::Production;
+use crate::format::groups::GroupChange;
+use crate::format::journal::Change;
+use crate::format::new_entries::NewEntries;
+use crate::log::append::Appender;
+use crate::stream::change::Planned;
+use crate::stream::commit::Progress;
+use crate::stream::inner::{Appending, Inner, Journaling, Outcome};
+use crate::stream::options::{References, Trim, TrimTo};
+use crate::stream::trim;
+use crate::{Error, NewId, Result, StreamId};
+
+/// What became of entries that were to be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    New,
+    /// The production is remembered: this is the entry that came of it.
+    Duplicate(StreamId),
+}
+
+/// What to do before an add can go on.
+enum Obstacle {
+    Ceiling(StreamId),
+    Segment,
+    Journal,
+}
+
+impl Inner {
+    /// Adds entries, whose IDs it fills in, and trims, as one change.
+    pub fn add(&self, entries: &mut NewEntries, trim: Option<&Trim>) -> Result<Outcome<Added>> {
+        let references = trim.filter(|trim| trim.references != References::Keep);
+        let needs_journal = entries.production.is_some() || references.is_some();
+        // On a full disk the journal goes on as it is, as long as it has room.
+        let mut may_begin = true;
+        loop {
+            let mut append = self.append.lock();
+            // With the lock: whoever held it before may have failed.
+            self.env.check_writable()?;
+            let _guard = self.env.latch.guard();
+            if self.is_retired() {
+                return Ok(Outcome::Gone);
+            }
+            let mut journaling = needs_journal.then(|| self.journal.lock());
+            if let Some(id) = journaling.as_mut().and_then(|journaling| self.find_production(journaling, entries)) {
+                drop((append, journaling));
+                return self.duplicate(entries, id);
+            }
+            let removal = match (&mut journaling, references) {
+                (Some(journaling), Some(trim)) if !journaling.groups.is_empty() => {
+                    self.plan_trim_of_references(&append, journaling, trim, entries)?
+                }
+                _ => None,
+            };
+            let obstacle = match self.resolve(&append, entries)? {
+                None if removal.is_some() && !journaling.as_ref().is_some_and(|it| it.is_ready(may_begin)) => {
+                    Some(Obstacle::Journal)
+                }
+                obstacle => obstacle,
+            };
+            if let Some(obstacle) = obstacle {
+                drop((append, journaling));
+                match obstacle {
+                    Obstacle::Ceiling(id) => self.raise_ceiling(id)?,
+                    Obstacle::Segment => self.rotate(entries)?,
+                    Obstacle::Journal => may_begin = self.make_ready()?,
+                }
+                continue;
+            }
+            let floor_moves = trim.filter(|_| removal.is_none() && !self.spares_referenced(&journaling, references));
+            let change = removal.map(|(change, _)| change);
+            let (progress, last_id) =
+                self.append_with(&mut append, journaling.as_deref_mut(), entries, floor_moves, change.as_ref())?;
+            drop((append, journaling));
+            self.settle(progress, last_id)?;
+            if change.is_some() {
+                self.reclaim_unless_full()?;
+            }
+            return Ok(Outcome::Done(Added::New));
+        }
+    }
+
+    /// Whether a trim looks at references, so that it is not just a move of the floor.
+    fn spares_referenced(&self, journaling: &Option<MutexGuard<'_, Journaling>>, trim: Option<&Trim>) -> bool {
+        trim.is_some() && journaling.as_ref().is_some_and(|journaling| !journaling.groups.is_empty())
+    }
+
+    /// The entry that came of the same production before.
+    fn find_production(&self, journaling: &mut Journaling, entries: &NewEntries) -> Option<StreamId> {
+        let made = entries.production.as_ref()?;
+        journaling.producers.sweep(self.env.now_ms());
+        journaling.producers.find(&made.producer, &made.key)
+    }
+
+    /// Notes a duplicate, and sees to it that what it repeats is durable.
+    fn duplicate(&self, entries: &NewEntries, id: StreamId) -> Result<Outcome<Added>> {
+        let counted = self.change_aside(|journaling| {
+            // It may have been forgotten since.
+            let found = self.find_production(journaling, entries);
+            let change = Change::Group(GroupChange::Duplicates { count: 1 });
+            Ok(Planned::note(found.map(|_| change), found.unwrap_or(id)))
+        })?;
+        if self.env.is_durable_first() {
+            self.sync()?;
+        }
+        Ok(counted.map(Added::Duplicate))
+    }
+
+    /// Appends entries with what else belongs to them: the productions they come of, and a change of the journal.
+    fn append_with(
+        &self,
+        append: &mut Appending,
+        mut journaling: Option<&mut Journaling>,
+        entries: &NewEntries,
+        trim: Option<&Trim>,
+        change: Option<&Change>,
+    ) -> Result<(Progress, StreamId)> {
+        if let (Some(journaling), Some(change)) = (&mut journaling, change) {
+            // So that nothing is added if there is no room to trim.
+            journaling.reserve(change)?;
+        }
+        let ordinal = append.appender.next_ordinal;
+        let (mut progress, last_id) = self.append_resolved(append, entries, trim, change.is_none())?;
+        let Some(journaling) = journaling else { return Ok((progress, last_id)) };
+        if let (Some(made), Some(entry)) = (&entries.production, entries.list.first()) {
+            let (producer, key) = (made.producer.clone(), made.key.clone());
+            journaling.producers.produced(Production { ordinal, producer, key, id: entry.id });
+        }
+        if let Some(change) = change {
+            progress.changes = self.write(journaling, change)?;
+            self.take_in(append, change);
+            self.publish_unless_durable_first(append);
+        }
+        Ok((progress, last_id))
+    }
+
+    /// Sees to a ceiling at or above `id`, unless the stream has been retired: its directory may be another stream's then,
+    /// or gone.
+    fn raise_ceiling(&self, id: StreamId) -> Result<()> {
+        let _turn = self.turn.lock();
+        if !self.is_retired() {
+            let ceiling = self.env.poisoning(self.superblock.raise_ceiling(&self.place, id))?;
+            self.append.lock().ceiling = ceiling;
+        }
+        Ok(())
+    }
+
+    /// Lowers the ceiling to the last ID, after that was set back.
+    pub fn lower_ceiling(&self) -> Result<()> {
+        let _turn = self.turn.lock();
+        let lowered = {
+            let mut append = self.append.lock();
+            // Nobody gets an ID above it while it is being written: who wants one waits for the turn.
+            append.ceiling = append.ceiling.min(append.appender.last_id);
+            append.appender.last_id
+        };
+        if self.is_retired() || self.superblock.current().ceiling <= lowered {
+            return Ok(());
+        }
+        self.env.poisoning(self.superblock.update(&self.place, |meta| meta.ceiling = lowered))
+    }
+
+    /// Fills in the IDs; says what has to be done first if they cannot be appended now.
+    #[inline]
+    fn resolve(&self, append: &Appending, entries: &mut NewEntries) -> Result<Option<Obstacle>> {
+        let exact = entries.list.iter().all(|entry| matches!(entry.wanted, NewId::Exact(_)));
+        let now_ms = if exact { 0 } else { self.env.now_ms() };
+        let mut last = append.appender.last_id;
+        let mut highest_automatic = None;
+        for entry in &mut entries.list {
+            last = next_id(last, entry.wanted, now_ms)?;
+            entry.id = last;
+            if entry.wanted == NewId::Auto {
+                highest_automatic = Some(last);
+            }
+        }
+        // What is acknowledged only when it is durable needs no ceiling: IDs that were lost were never seen.
+        match highest_automatic {
+            Some(id) if id > append.ceiling && !self.env.is_durable_first() => return Ok(Some(Obstacle::Ceiling(id))),
+            _ => {}
+        }
+        Ok((!append.appender.has_room(entries)).then_some(Obstacle::Segment))
+    }
+
+    /// Appends entries with their IDs, and publishes them unless that has to wait for a sync. Returns how far that came.
+    #[inline]
+    fn append_resolved(
+        &self,
+        append: &mut Appending,
+        entries: &NewEntries,
+        trim: Option<&Trim>,
+        publish: bool,
+    ) -> Result<(Progress, StreamId)> {
+        let floor = match trim {
+            Some(trim) => self.trim_floor(&append.appender, trim, entries)?,
+            None => None,
+        };
+        let changes = self.changes.load(Ordering::SeqCst);
+        self.env.poisoning(append.appender.append(entries, floor, changes))?;
+        self.touched.store(true, Ordering::Relaxed);
+        let tail = append.appender.tail();
+        self.next_ordinal.store(tail.next_ordinal, Ordering::SeqCst);
+        if publish && !self.env.is_durable_first() {
+            self.log.publish(tail);
+        }
+        Ok((Progress { next_ordinal: tail.next_ordinal, changes }, tail.last_id))
+    }
+
+    /// The floor that a trim leads to, with `entries` appended; `None` if it removes nothing.
+    pub fn trim_floor(&self, appender: &Appender, trim: &Trim, entries: &NewEntries) -> Result<Option<u64>> {
+        let (floor, end) = (appender.floor, appender.next_ordinal + entries.list.len() as u64);
+        let live = |from, to| self.log.live(from, to);
+        let exact = match trim.to {
+            TrimTo::Len(len) => trim::exact_by_len(floor, end, len, live),
+            TrimTo::Before(id) => {
+                let found = self.log.view_to(appender.tail()).first_at_or_above(id)?;
+                let below = entries.list.iter().take_while(|entry| entry.id < id).count() as u64;
+                if found == appender.next_ordinal { found + below } else { found }
+            }
+        };
+        let floor = trim::floor(trim, floor, exact, live);
+        Ok((floor > appender.floor).then_some(floor))
+    }
+}
+
+/// The ID of an entry after `last`.
+fn next_id(last: StreamId, wanted: NewId, now_ms: u64) -> Result<StreamId> {
+    if wanted == NewId::Exact(StreamId::MIN) {
+        return Err(Error::IdZero);
+    }
+    if last == StreamId::MAX {
+        return Err(Error::IdsExhausted);
+    }
+    let id = match wanted {
+        NewId::Auto if now_ms > last.ms() => StreamId::new(now_ms, 0),
+        NewId::Auto => last.next().ok_or(Error::IdsExhausted)?,
+        NewId::AutoSequence(ms) if ms == last.ms() => match last.seq().checked_add(1) {
+            Some(seq) => StreamId::new(ms, seq),
+            None => return Err(Error::IdTooSmall { id: last, last }),
+        },
+        NewId::AutoSequence(ms) => StreamId::new(ms, 0),
+        NewId::Exact(id) => id,
+    };
+    if id > last { Ok(id) } else { Err(Error::IdTooSmall { id, last }) }
+}

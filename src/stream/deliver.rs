@@ -1,0 +1,248 @@
+//! Giving entries to consumers: new ones, idle ones, and those they have.
+
+use std::time::Duration;
+
+use crate::format::groups::{Counting, GroupChange};
+use crate::format::journal::Change;
+use crate::group::Group;
+use crate::group::pending::{ConsumerNumber, Pending};
+use crate::log::cursor::Cursor;
+use crate::stream::change::{Made, Planned};
+use crate::stream::fetch::Fetcher;
+use crate::stream::group_options::{GroupEntry, GroupReadFrom};
+use crate::stream::groups::{Entering, InGroup};
+use crate::stream::inner::{Inner, Journaling, Outcome};
+use crate::{Entry, Result, StreamId};
+
+/// How much a read may return, of one stream and in all.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// How many entries of the stream.
+    pub count: u64,
+    /// How many entries of all streams together, and how many bytes.
+    pub max_count: u64,
+    pub max_size: u64,
+    /// What an entry takes of the bytes.
+    pub measure: fn(&Entry) -> u64,
+    /// Nothing was taken of any stream yet: the first entry is returned whatever its size.
+    pub is_first: bool,
+}
+
+impl Budget {
+    fn is_used_up(&self) -> bool {
+        self.count == 0 || self.max_count == 0
+    }
+
+    /// Takes an entry, if there is room for it.
+    fn admit(&mut self, entry: Option<&Entry>) -> bool {
+        if self.is_used_up() {
+            return false;
+        }
+        let size = entry.map_or(0, self.measure);
+        match self.max_size.checked_sub(size) {
+            Some(left) => self.max_size = left,
+            None if self.is_first => self.max_size = 0,
+            None => {
+                // What comes after it does not overtake it.
+                self.max_count = 0;
+                return false;
+            }
+        }
+        self.is_first = false;
+        self.count -= 1;
+        self.max_count -= 1;
+        true
+    }
+}
+
+/// A read of one stream by a consumer.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    pub group: &'a [u8],
+    pub consumer: &'a [u8],
+    pub from: GroupReadFrom,
+    pub no_ack: bool,
+}
+
+/// What a read came to.
+#[derive(Debug)]
+pub struct Delivered {
+    pub entries: Vec<GroupEntry>,
+    pub budget: Budget,
+    /// There may be more that is new to the group.
+    pub more: bool,
+}
+
+impl Inner {
+    /// Reads for a consumer, which is created if it is new; `None` if there is no such group. What is read may be handed
+    /// over when the change is durable.
+    pub fn deliver(&self, request: &Request<'_>, budget: Budget) -> Result<Outcome<Made<InGroup<Delivered>>>> {
+        self.make_aside(|journaling| {
+            let now = self.env.now_ms();
+            let Some(group) = journaling.groups.get_mut(request.group) else { return Ok(Planned::nothing(None)) };
+            let consumer = Entering::new(group, request.consumer, now);
+            let delivered = Delivered { entries: Vec::new(), budget, more: false };
+            let mut reading = Reading { inner: self, now, consumer: consumer.number, delivered, changes: Vec::new() };
+            let number = group.number;
+            match request.from {
+                GroupReadFrom::History(after) => reading.take_history(group, after)?,
+                GroupReadFrom::New => reading.take_new(journaling, request)?,
+                GroupReadFrom::NewOrIdle(min_idle) => {
+                    reading.take_idle(group, min_idle)?;
+                    reading.take_new(journaling, request)?;
+                }
+            }
+            let Reading { delivered, changes, .. } = reading;
+            Ok(consumer.plan(number, now, changes, Some(delivered)))
+        })
+    }
+
+    /// How long it takes until a pending entry of which there is a message has been idle for so long, in milliseconds;
+    /// all of that if none is pending. `None` if there is no such group.
+    pub fn idle_in(&self, group: &[u8], min_idle: u64) -> Result<Option<u64>> {
+        let now = self.env.now_ms();
+        let mut journaling = self.journal.lock();
+        let Some(group) = journaling.groups.get_mut(group) else { return Ok(None) };
+        let mut fetcher = Fetcher::new(self.view());
+        for entry in group.pending.by_time() {
+            if fetcher.exists(entry.id)? {
+                return Ok(Some(min_idle.saturating_sub(idle_ms(&entry, now))));
+            }
+        }
+        Ok(Some(min_idle))
+    }
+}
+
+/// For how long an entry has been pending with its owner; of a released one, the time since 1970.
+fn idle_ms(entry: &Pending, now: u64) -> u64 {
+    now.saturating_sub(entry.delivery_time)
+}
+
+/// Whether an entry has been idle for long enough. A released one always has.
+pub fn is_idle(entry: &Pending, now: u64, min_idle: u64) -> bool {
+    entry.owner.is_none() || idle_ms(entry, now) >= min_idle
+}
+
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A read that is being put together.
+struct Reading<'a> {
+    inner: &'a Inner,
+    now: u64,
+    consumer: ConsumerNumber,
+    delivered: Delivered,
+    changes: Vec<Change>,
+}
+
+impl Reading<'_> {
+    fn take_history(&mut self, group: &Group, after: StreamId) -> Result<()> {
+        let Some(from) = after.next() else { return Ok(()) };
+        let mut fetcher = Fetcher::new(self.inner.view());
+        let mut ids = Vec::new();
+        for pending in group.pending.iter_owner_from(self.consumer, from) {
+            if self.delivered.budget.is_used_up() {
+                break;
+            }
+            let entry = fetcher.get(pending.id)?;
+            if !self.delivered.budget.admit(entry.as_ref()) {
+                break;
+            }
+            if entry.is_some() {
+                ids.push(pending.id);
+            }
+            self.delivered.entries.push(GroupEntry { id: pending.id, entry, idle: Duration::ZERO, delivery_count: 0 });
+        }
+        self.claim(group, ids, false);
+        Ok(())
+    }
+
+    /// Takes pending entries over that were delivered long ago.
+    fn take_idle(&mut self, group: &mut Group, min_idle: Duration) -> Result<()> {
+        let min_idle = millis(min_idle);
+        let mut fetcher = Fetcher::new(self.inner.view());
+        let mut ids = Vec::new();
+        for pending in group.pending.by_time() {
+            if self.delivered.budget.is_used_up() || !is_idle(&pending, self.now, min_idle) {
+                break;
+            }
+            // One whose message is gone stays as it is (CLM-4).
+            let Some(entry) = fetcher.get(pending.id)? else { continue };
+            if !self.delivered.budget.admit(Some(&entry)) {
+                break;
+            }
+            ids.push(pending.id);
+            self.delivered.entries.push(GroupEntry {
+                id: pending.id,
+                entry: Some(entry),
+                idle: Duration::from_millis(idle_ms(&pending, self.now)),
+                delivery_count: pending.delivery_count,
+            });
+        }
+        self.claim(group, ids, true);
+        Ok(())
+    }
+
+    fn claim(&mut self, group: &Group, ids: Vec<StreamId>, active: bool) {
+        if ids.is_empty() {
+            return;
+        }
+        self.changes.push(Change::Group(GroupChange::Claim {
+            group: group.number,
+            consumer: self.consumer,
+            time: self.now,
+            delivery_time: self.now,
+            active,
+            counting: Counting::Increment,
+            ids,
+        }));
+    }
+
+    fn take_new(&mut self, journaling: &mut Journaling, request: &Request<'_>) -> Result<()> {
+        let Some(group) = journaling.groups.get(request.group) else { return Ok(()) };
+        let (number, position, entries_read) = (group.number, group.position, group.entries_read);
+        let Some(from) = position.next() else { return Ok(()) };
+        let view = self.inner.view();
+        if from > view.tail.last_id {
+            return Ok(());
+        }
+        let last_id = view.tail.last_id;
+        let mut ids = Vec::new();
+        let mut cursor = Cursor::new(view, from, StreamId::MAX);
+        while !self.delivered.budget.is_used_up() {
+            let entry = match cursor.next_entry() {
+                None => break,
+                // What is before the damage is given out first.
+                Some(Err(_)) if !ids.is_empty() => break,
+                Some(entry) => entry?,
+            };
+            if !self.delivered.budget.admit(Some(&entry)) {
+                break;
+            }
+            ids.push(entry.id());
+            self.delivered.entries.push(GroupEntry {
+                id: entry.id(),
+                entry: Some(entry),
+                idle: Duration::ZERO,
+                delivery_count: 0,
+            });
+        }
+        let Some(&last) = ids.last() else { return Ok(()) };
+        self.delivered.more = last < last_id;
+        let facts = self.inner.facts(journaling)?;
+        let entries_read = facts.advance(position, entries_read, &ids);
+        if request.no_ack {
+            ids.clear();
+        }
+        self.changes.push(Change::Group(GroupChange::Deliver {
+            group: number,
+            consumer: self.consumer,
+            time: self.now,
+            position: last,
+            entries_read,
+            ids,
+        }));
+        Ok(())
+    }
+}

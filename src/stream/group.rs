@@ -1,0 +1,451 @@
+//! Consumer groups as users hold them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::stream::claim::{AutoClaim, Claim};
+use crate::stream::deliver::is_idle;
+use crate::stream::group_options::{
+    ConsumerInfo, GroupDetail, GroupInfo, PendingEntry, PendingSummary, Position, Release,
+};
+use crate::stream::group_read::GroupRead;
+use crate::stream::groups::{InGroup, lossy};
+use crate::stream::inner::{Inner, Outcome};
+use crate::stream::options::{Deletion, References};
+use crate::stream::pending::Pending;
+use crate::{Error, Result, Stream, StreamId};
+
+/// A handle to the consumer group of a name, whether or not there is such a group yet.
+///
+/// The consumers of a group share the entries of a stream: each entry is delivered to one of them, and is pending until it
+/// is acknowledged. Groups know nothing of each other. What a group knows is as durable as entries are, and a crash cuts
+/// both at the same point.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Position, Store};
+///
+/// let store = Store::in_memory();
+/// let orders = store.stream("orders")?;
+/// orders.add([("order", "o1")])?;
+///
+/// let workers = orders.group("workers");
+/// workers.create(Position::Start)?;
+/// let alice = workers.consumer("alice");
+/// for entry in alice.read().count(10).new_entries()? {
+///     println!("{:?}", entry.get("order"));
+///     alice.ack([entry.id()])?;
+/// }
+/// assert_eq!(workers.pending()?.count, 0);
+/// # Ok::<(), streamlog::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Group {
+    stream: Stream,
+    name: Arc<[u8]>,
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Group({:?} of {:?})", lossy(&self.name), self.stream)
+    }
+}
+
+impl Group {
+    pub(crate) fn new(stream: Stream, name: &[u8]) -> Self {
+        Self { stream, name: Arc::from(name) }
+    }
+
+    /// The name of the group.
+    #[must_use]
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// The stream whose entries it reads.
+    #[must_use]
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// A handle to a consumer of the group. The consumer is created by its first read or claim.
+    #[must_use]
+    pub fn consumer(&self, name: impl AsRef<[u8]>) -> Consumer {
+        Consumer { group: self.clone(), name: Arc::from(name.as_ref()) }
+    }
+
+    fn not_found(&self) -> Error {
+        Error::GroupNotFound { stream: lossy(self.stream.name()), group: lossy(&self.name) }
+    }
+
+    pub(crate) fn on_group<T>(&self, operation: impl Fn(&Inner, &[u8]) -> Result<Outcome<InGroup<T>>>) -> Result<T> {
+        let done = self.stream.on_current(|inner| operation(inner, &self.name))?;
+        done.flatten().ok_or_else(|| self.not_found())
+    }
+
+    /// Looks at the group, without changing anything.
+    fn look<T>(&self, look: impl FnOnce(&Inner, &mut crate::group::Group, u64) -> T) -> Result<T> {
+        let inner = self.stream.inner()?.ok_or_else(|| self.not_found())?;
+        let now = inner.env.now_ms();
+        let found =
+            inner.with_groups(|journaling| journaling.groups.get_mut(&self.name).map(|group| look(&inner, group, now)));
+        found.ok_or_else(|| self.not_found())
+    }
+
+    /// Creates the group, which begins to read there.
+    ///
+    /// Costs a record in the journal; the journal itself, if it is the first group of the stream.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::GroupExists`]; [`Error::StreamNotFound`]; and as [`acknowledge`](Self::acknowledge).
+    pub fn create(&self, position: Position) -> Result<()> {
+        self.create_with(position, None, false)
+    }
+
+    /// Creates the group, with how many entries of the stream were read up to there, if that is known; and also the stream,
+    /// empty, if it is missing and `create_stream` is set.
+    ///
+    /// The count is what [`GroupInfo::lag`] is computed from; one above the number of entries ever added counts as that.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    pub fn create_with(&self, position: Position, entries_read: Option<u64>, create_stream: bool) -> Result<()> {
+        loop {
+            let created = self.stream.on_current(|inner| inner.create_group(&self.name, position, entries_read))?;
+            match created {
+                Some(()) => return Ok(()),
+                None if create_stream => self.stream.create_empty()?,
+                None => return Err(Error::StreamNotFound { name: lossy(self.stream.name()) }),
+            }
+        }
+    }
+
+    /// Whether there is such a group.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::len`].
+    pub fn exists(&self) -> Result<bool> {
+        Ok(self.stream.inner()?.is_some_and(|inner| inner.has_group(&self.name)))
+    }
+
+    /// Lets the group go on reading there, forwards or backwards; what is pending stays so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::GroupNotFound`], and as [`acknowledge`](Self::acknowledge).
+    pub fn set_position(&self, position: Position, entries_read: Option<u64>) -> Result<()> {
+        self.on_group(|inner, group| inner.set_position(group, position, entries_read))
+    }
+
+    /// Removes the group with its consumers and pending entries; returns whether there was one. Reads of it that are
+    /// blocked fail with [`Error::GroupNotFound`].
+    ///
+    /// # Errors
+    ///
+    /// As [`acknowledge`](Self::acknowledge).
+    pub fn destroy(&self) -> Result<bool> {
+        Ok(self.stream.on_current(|inner| inner.destroy_group(&self.name))?.unwrap_or(false))
+    }
+
+    /// Acknowledges entries: they are not pending any more, whoever owns them. Returns how many were.
+    ///
+    /// Costs a step for each, and one record of a few bytes for each in the journal.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::GroupNotFound`]; those of opening the stream. [`Error::NoSpace`] if the journal has no room left: nothing was
+    /// changed. [`Error::Io`]: it is not known whether it was, and the store is poisoned.
+    pub fn acknowledge(&self, ids: impl IntoIterator<Item = StreamId>) -> Result<u64> {
+        let ids: Vec<StreamId> = ids.into_iter().collect();
+        self.on_group(|inner, group| inner.acknowledge(group, &ids))
+    }
+
+    /// Acknowledges entries and deletes them from the stream, as one change; returns for each what became of it
+    /// (`XACKDEL`). Entries that are not pending in this group stay.
+    ///
+    /// # Errors
+    ///
+    /// As [`acknowledge`](Self::acknowledge); [`Error::Corrupt`] if what is to be deleted cannot be looked up for damage.
+    pub fn acknowledge_and_delete(
+        &self,
+        ids: impl IntoIterator<Item = StreamId>,
+        references: References,
+    ) -> Result<Vec<Deletion>> {
+        let ids: Vec<StreamId> = ids.into_iter().collect();
+        self.on_group(|inner, group| inner.acknowledge_and_delete(group, &ids, references))
+    }
+
+    /// Gives pending entries back, so that the next claim gets them, however short it is after their delivery; returns how
+    /// many there were (`XNACK`).
+    ///
+    /// # Errors
+    ///
+    /// As [`acknowledge`](Self::acknowledge).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::{Position, Release, Store};
+    ///
+    /// let store = Store::in_memory();
+    /// let orders = store.stream("orders")?;
+    /// let id = orders.add([("order", "o1")])?;
+    /// let workers = orders.group("workers");
+    /// workers.create(Position::Start)?;
+    /// workers.consumer("alice").read().new_entries()?;
+    /// workers.release([id], Release::Failed)?;
+    /// let taken = workers.consumer("bob").auto_claim(Duration::from_secs(60)).run()?;
+    /// assert_eq!(taken.ids, [id]);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
+    pub fn release(&self, ids: impl IntoIterator<Item = StreamId>, release: Release) -> Result<u64> {
+        self.release_with(ids, release, None, false)
+    }
+
+    /// As [`release`](Self::release), and sets the delivery count, if one is given; with `force`, entries that are not
+    /// pending become so.
+    ///
+    /// # Errors
+    ///
+    /// As [`acknowledge`](Self::acknowledge).
+    pub fn release_with(
+        &self,
+        ids: impl IntoIterator<Item = StreamId>,
+        release: Release,
+        delivery_count: Option<u64>,
+        force: bool,
+    ) -> Result<u64> {
+        let ids: Vec<StreamId> = ids.into_iter().collect();
+        self.on_group(|inner, group| inner.release(group, &ids, release, delivery_count, force))
+    }
+
+    /// What is pending, in short.
+    ///
+    /// Costs a step for each consumer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::GroupNotFound`], and those of opening the stream.
+    pub fn pending(&self) -> Result<PendingSummary> {
+        self.look(|_, group, _| {
+            let count = |consumer: &crate::group::Consumer| {
+                let count = group.pending.count_of(consumer.number) as u64;
+                (count > 0).then(|| (consumer.name.to_vec(), count))
+            };
+            PendingSummary {
+                count: group.pending.len() as u64,
+                first_id: group.pending.first().map(|entry| entry.id),
+                last_id: group.pending.last().map(|entry| entry.id),
+                consumers: group.consumers().filter_map(count).collect(),
+            }
+        })
+    }
+
+    /// Starts a look at the pending entries one by one; see [`Pending`].
+    pub fn pending_entries(&self) -> Pending {
+        Pending::new(self.clone())
+    }
+
+    pub(crate) fn list_pending(
+        &self,
+        ids: (StreamId, StreamId),
+        count: usize,
+        consumer: Option<&[u8]>,
+        min_idle: u64,
+    ) -> Result<Vec<PendingEntry>> {
+        self.look(|_, group, now| {
+            let (from, to) = ids;
+            let describe = |entry| describe(group, &entry, now);
+            let wanted = |entry: &crate::group::pending::Pending| is_idle(entry, now, min_idle);
+            match consumer {
+                None => {
+                    let entries = group.pending.iter_from(from).take_while(|entry| entry.id <= to);
+                    entries.filter(wanted).take(count).map(describe).collect()
+                }
+                Some(name) => {
+                    let Some(consumer) = group.consumer(name) else { return Vec::new() };
+                    let entries = group.pending.iter_owner_from(consumer.number, from);
+                    let entries = entries.take_while(|entry| entry.id <= to);
+                    entries.filter(wanted).take(count).map(describe).collect()
+                }
+            }
+        })
+    }
+
+    /// The state of the group.
+    ///
+    /// # Errors
+    ///
+    /// As [`pending`](Self::pending); [`Error::Corrupt`] if the first entry of the stream is damaged.
+    pub fn info(&self) -> Result<GroupInfo> {
+        let infos = self.stream.groups().map_err(|error| match error {
+            Error::StreamNotFound { .. } => self.not_found(),
+            error => error,
+        })?;
+        infos.into_iter().find(|info| *info.name == *self.name).ok_or_else(|| self.not_found())
+    }
+
+    /// The consumers, in ascending order of their names.
+    ///
+    /// # Errors
+    ///
+    /// As [`pending`](Self::pending).
+    pub fn consumers(&self) -> Result<Vec<ConsumerInfo>> {
+        self.look(|_, group, now| group.consumers().map(|consumer| consumer_info(group, consumer, now)).collect())
+    }
+}
+
+fn describe(group: &crate::group::Group, entry: &crate::group::pending::Pending, now: u64) -> PendingEntry {
+    PendingEntry {
+        id: entry.id,
+        consumer: group.owner_name(entry).map(<[u8]>::to_vec),
+        delivery_time_ms: entry.delivery_time,
+        idle: Duration::from_millis(now.saturating_sub(entry.delivery_time)),
+        delivery_count: entry.delivery_count,
+    }
+}
+
+fn consumer_info(group: &crate::group::Group, consumer: &crate::group::Consumer, now: u64) -> ConsumerInfo {
+    let since = |time: u64| Duration::from_millis(now.saturating_sub(time));
+    ConsumerInfo {
+        name: consumer.name.to_vec(),
+        pending: group.pending.count_of(consumer.number) as u64,
+        seen_time_ms: consumer.seen_time,
+        idle: since(consumer.seen_time),
+        active_time_ms: consumer.active_time,
+        inactive: consumer.active_time.map(since),
+    }
+}
+
+fn group_info(group: &crate::group::Group, facts: &crate::group::lag::Facts) -> GroupInfo {
+    GroupInfo {
+        name: group.name.to_vec(),
+        consumers: group.consumer_count() as u64,
+        pending: group.pending.len() as u64,
+        released: group.pending.released() as u64,
+        pending_bytes: group.pending.memory() as u64,
+        last_delivered_id: group.position,
+        entries_read: group.entries_read,
+        lag: facts.lag(group.position, group.entries_read),
+    }
+}
+
+impl Inner {
+    pub fn group_infos(&self) -> Result<Vec<GroupInfo>> {
+        self.with_groups(|journaling| {
+            if journaling.groups.is_empty() {
+                return Ok(Vec::new());
+            }
+            let facts = self.facts(journaling)?;
+            Ok(journaling.groups.iter().map(|group| group_info(group, &facts)).collect())
+        })
+    }
+
+    /// All groups, with at most `count` pending entries in each list.
+    pub fn group_details(&self, count: usize) -> Result<Vec<GroupDetail>> {
+        let now = self.env.now_ms();
+        self.with_groups(|journaling| {
+            if journaling.groups.is_empty() {
+                return Ok(Vec::new());
+            }
+            let facts = self.facts(journaling)?;
+            let detail = |group: &crate::group::Group| {
+                let pending = group.pending.iter_from(StreamId::MIN).take(count);
+                let owned = |consumer: &crate::group::Consumer| {
+                    let entries = group.pending.iter_owner_from(consumer.number, StreamId::MIN).take(count);
+                    let entries = entries.map(|entry| describe(group, &entry, now)).collect();
+                    (consumer_info(group, consumer, now), entries)
+                };
+                GroupDetail {
+                    info: group_info(group, &facts),
+                    pending: pending.map(|entry| describe(group, &entry, now)).collect(),
+                    consumers: group.consumers().map(owned).collect(),
+                }
+            };
+            Ok(journaling.groups.iter().map(detail).collect())
+        })
+    }
+}
+
+/// A handle to a consumer of a group, which is created by its first read or claim.
+#[derive(Clone)]
+pub struct Consumer {
+    group: Group,
+    name: Arc<[u8]>,
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Consumer({:?} of {:?})", lossy(&self.name), self.group)
+    }
+}
+
+impl Consumer {
+    /// The name of the consumer.
+    #[must_use]
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// The group it belongs to.
+    #[must_use]
+    pub fn group(&self) -> &Group {
+        &self.group
+    }
+
+    pub(crate) fn in_group<T>(
+        &self,
+        operation: impl Fn(&Inner, &[u8], &[u8]) -> Result<Outcome<InGroup<T>>>,
+    ) -> Result<T> {
+        self.group.on_group(|inner, group| operation(inner, group, &self.name))
+    }
+
+    /// Creates the consumer; returns whether it is new.
+    ///
+    /// # Errors
+    ///
+    /// As [`Group::acknowledge`].
+    pub fn create(&self) -> Result<bool> {
+        self.in_group(Inner::create_consumer)
+    }
+
+    /// Removes the consumer; returns how many entries were pending for it. They are not delivered again: claim them
+    /// before, if they matter.
+    ///
+    /// # Errors
+    ///
+    /// As [`Group::acknowledge`].
+    pub fn delete(&self) -> Result<u64> {
+        self.in_group(Inner::delete_consumer)
+    }
+
+    /// Starts a read; see [`GroupRead`].
+    pub fn read(&self) -> GroupRead {
+        GroupRead::of(self)
+    }
+
+    /// Acknowledges entries; the same as [`Group::acknowledge`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Group::acknowledge`].
+    pub fn ack(&self, ids: impl IntoIterator<Item = StreamId>) -> Result<u64> {
+        self.group.acknowledge(ids)
+    }
+
+    /// Starts taking over the entries with these IDs that have been pending with their owner for so long; see [`Claim`].
+    pub fn claim(&self, min_idle: Duration, ids: impl IntoIterator<Item = StreamId>) -> Claim {
+        Claim::new(self.clone(), min_idle, ids.into_iter().collect())
+    }
+
+    /// Starts taking over whatever entries have been pending with their owner for so long; see [`AutoClaim`].
+    pub fn auto_claim(&self, min_idle: Duration) -> AutoClaim {
+        AutoClaim::new(self.clone(), min_idle)
+    }
+}

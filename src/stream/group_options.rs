@@ -1,0 +1,181 @@
+//! What calls on groups take and return.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::{Entry, StreamId};
+
+/// Where a consumer group begins to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Position {
+    /// With the first entry of the stream.
+    Start,
+    /// With the first entry that is added from now on (`$`).
+    End,
+    /// With the first entry above this ID.
+    After(StreamId),
+}
+
+/// What a group reads of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GroupReadFrom {
+    /// Entries that were not delivered to the group yet (`>`).
+    New,
+    /// First, pending entries that were delivered at least so long ago, whoever owns them, the oldest delivery first;
+    /// then new ones (`>` with `CLAIM`).
+    NewOrIdle(Duration),
+    /// The consumer's own pending entries above this ID.
+    History(StreamId),
+}
+
+/// An entry that a group was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GroupEntry {
+    /// Its ID.
+    pub id: StreamId,
+    /// The entry; `None` in a history if it was deleted meanwhile.
+    pub entry: Option<Entry>,
+    /// How long it had been pending with its last owner, if it was claimed; 0 otherwise. Of a released entry, the time
+    /// since 1970.
+    pub idle: Duration,
+    /// How often it was delivered before, if it was claimed; 0 otherwise.
+    pub delivery_count: u64,
+}
+
+/// How a consumer gives an entry back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Release {
+    /// It was not looked at: the delivery does not count.
+    Silent,
+    /// Processing it failed: the delivery counts.
+    Failed,
+    /// It cannot be processed: the delivery count goes to its maximum, by which consumers can tell.
+    Fatal,
+}
+
+/// The pending entries of a group in short.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PendingSummary {
+    /// How many there are, released ones included.
+    pub count: u64,
+    /// The lowest ID.
+    pub first_id: Option<StreamId>,
+    /// The highest ID.
+    pub last_id: Option<StreamId>,
+    /// How many each consumer has, of those that have any, in ascending order of their names.
+    pub consumers: Vec<(Vec<u8>, u64)>,
+}
+
+/// An entry that was delivered and is not acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PendingEntry {
+    /// Its ID. The entry itself may have been deleted.
+    pub id: StreamId,
+    /// The consumer it was delivered to last; `None` if it was released.
+    pub consumer: Option<Vec<u8>>,
+    /// When it was delivered last, in Unix milliseconds; 0 if it was released.
+    pub delivery_time_ms: u64,
+    /// The time since then; 0 if the clock went back.
+    pub idle: Duration,
+    /// How often it was delivered.
+    pub delivery_count: u64,
+}
+
+impl PendingEntry {
+    /// When it was delivered last; `None` if it was released.
+    #[must_use]
+    pub fn delivery_time(&self) -> Option<SystemTime> {
+        self.consumer.as_ref()?;
+        UNIX_EPOCH.checked_add(Duration::from_millis(self.delivery_time_ms))
+    }
+}
+
+/// The state of a consumer group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GroupInfo {
+    /// Its name.
+    pub name: Vec<u8>,
+    /// How many consumers it has.
+    pub consumers: u64,
+    /// How many entries are pending, released ones included.
+    pub pending: u64,
+    /// How many of them were released.
+    pub released: u64,
+    /// The memory the list of them takes, in bytes.
+    pub pending_bytes: u64,
+    /// The ID of the entry that was delivered last.
+    pub last_delivered_id: StreamId,
+    /// How many entries of the stream were read up to there; `None` if that is not known.
+    pub entries_read: Option<u64>,
+    /// How many entries are yet to be delivered; `None` if that is not known. Negative where the counts were set to what
+    /// contradicts the entries.
+    pub lag: Option<i64>,
+}
+
+/// The state of a consumer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConsumerInfo {
+    /// Its name.
+    pub name: Vec<u8>,
+    /// How many entries are pending for it.
+    pub pending: u64,
+    /// When it was last named by a read or a claim, in Unix milliseconds.
+    pub seen_time_ms: u64,
+    /// The time since then; 0 if the clock went back.
+    pub idle: Duration,
+    /// When it was last given an entry, in Unix milliseconds.
+    pub active_time_ms: Option<u64>,
+    /// The time since then; 0 if the clock went back.
+    pub inactive: Option<Duration>,
+}
+
+/// All there is to know of a group, as of one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GroupDetail {
+    /// The state of the group.
+    pub info: GroupInfo,
+    /// Its pending entries in the order of their IDs, as many as were asked for.
+    pub pending: Vec<PendingEntry>,
+    /// Its consumers in ascending order of their names, each with its pending entries, as many as were asked for.
+    pub consumers: Vec<(ConsumerInfo, Vec<PendingEntry>)>,
+}
+
+/// What an automatic claim did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AutoClaimed {
+    /// Where to go on; `None` if all pending entries were looked at.
+    pub next: Option<StreamId>,
+    /// The entries that were claimed. Empty if only their IDs were asked for.
+    pub entries: Vec<Entry>,
+    /// The IDs of the entries that were claimed.
+    pub ids: Vec<StreamId>,
+    /// Those that were pending and had been deleted: they are not pending any more.
+    pub deleted: Vec<StreamId>,
+}
+
+/// What a stream remembers of idempotent productions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProducersInfo {
+    /// How long a production is remembered.
+    pub duration: Duration,
+    /// How many of each producer are.
+    pub max_len: u64,
+    /// How many producers are known.
+    pub producers: u64,
+    /// How many productions of all of them are remembered.
+    pub productions: u64,
+    /// How many were ever remembered.
+    pub added: u64,
+    /// How many duplicates were recognised.
+    pub duplicates: u64,
+}

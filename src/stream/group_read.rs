@@ -1,0 +1,359 @@
+//! Reading as a consumer of a group.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::store::Shared;
+use crate::stream::change::Made;
+use crate::stream::commit::Progress;
+use crate::stream::deliver::{Budget, Delivered, Request, millis};
+use crate::stream::group::Consumer;
+use crate::stream::group_options::{GroupEntry, GroupReadFrom};
+use crate::stream::groups::lossy;
+use crate::stream::inner::{Inner, Outcome};
+use crate::stream::options::Block;
+use crate::waiters::Interest;
+use crate::{Entry, Error, Result, Stream, StreamId};
+
+/// A read of one or more streams as a consumer of a group (`XREADGROUP`).
+///
+/// The group has the same name in all of the streams. The consumer is created where it is new, and counts as seen, also
+/// if nothing is returned.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{GroupReadFrom, Position, Store};
+///
+/// let store = Store::in_memory();
+/// let (orders, returns) = (store.stream("orders")?, store.stream("returns")?);
+/// for stream in [&orders, &returns] {
+///     stream.group("workers").create_with(Position::Start, None, true)?;
+/// }
+/// returns.add([("order", "o1")])?;
+/// let read = store.read_group("workers", "alice");
+/// let found = read.stream(&orders, GroupReadFrom::New).stream(&returns, GroupReadFrom::New).count(10).run()?;
+/// assert_eq!(found.len(), 1);
+/// let (position, entries) = &found[0];
+/// assert_eq!((*position, entries.len()), (1, 1));
+/// # Ok::<(), streamlog::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing is read before it is run"]
+pub struct GroupRead {
+    shared: Arc<Shared>,
+    group: Vec<u8>,
+    consumer: Vec<u8>,
+    streams: Vec<(Stream, GroupReadFrom)>,
+    /// The stream of the consumer that the read was started with.
+    own: Option<Stream>,
+    claim: Option<Duration>,
+    count: u64,
+    max_count: u64,
+    max_size: u64,
+    measure: fn(&Entry) -> u64,
+    no_ack: bool,
+    block: Block,
+}
+
+/// For each stream that has something, its position among the streams, and what it has.
+type Found = Vec<(usize, Vec<GroupEntry>)>;
+
+/// The bytes of names and values.
+fn size(entry: &Entry) -> u64 {
+    entry.fields().map(|(name, value)| (name.len() + value.len()) as u64).sum()
+}
+
+impl GroupRead {
+    pub(crate) fn new(shared: Arc<Shared>, group: &[u8], consumer: &[u8]) -> Self {
+        Self {
+            shared,
+            group: group.to_vec(),
+            consumer: consumer.to_vec(),
+            streams: Vec::new(),
+            own: None,
+            claim: None,
+            count: 0,
+            max_count: 0,
+            max_size: 0,
+            measure: size,
+            no_ack: false,
+            block: Block::No,
+        }
+    }
+
+    pub(crate) fn of(consumer: &Consumer) -> Self {
+        let stream = consumer.group().stream();
+        let read = Self::new(stream.shared(), consumer.group().name(), consumer.name());
+        Self { own: Some(stream.clone()), ..read }
+    }
+
+    /// Also read this stream. A stream may be named several times: then each sees what the one before did.
+    pub fn stream(mut self, stream: &Stream, from: GroupReadFrom) -> Self {
+        self.streams.push((stream.clone(), from));
+        self
+    }
+
+    /// At most this many entries of each stream; 0 for no limit.
+    pub fn count(mut self, count: u64) -> Self {
+        self.count = count;
+        self
+    }
+
+    /// At most this many entries of all streams together; 0 for no limit.
+    pub fn max_count(mut self, count: u64) -> Self {
+        self.max_count = count;
+        self
+    }
+
+    /// Stop before the names and values of all entries exceed this many bytes; one entry is always returned. What is
+    /// left out is not delivered. 0 for no limit.
+    pub fn max_size(mut self, bytes: u64) -> Self {
+        self.max_size = bytes;
+        self
+    }
+
+    pub(crate) fn measure(mut self, measure: fn(&Entry) -> u64) -> Self {
+        self.measure = measure;
+        self
+    }
+
+    /// Deliver new entries without making them pending: they are acknowledged with that.
+    pub fn no_ack(mut self) -> Self {
+        self.no_ack = true;
+        self
+    }
+
+    /// For [`new_entries`](Self::new_entries) and [`deliveries`](Self::deliveries): first take over entries that have been
+    /// pending for so long, as [`GroupReadFrom::NewOrIdle`] says. A blocked read also ends when there is one.
+    pub fn claim(mut self, min_idle: Duration) -> Self {
+        self.claim = Some(min_idle);
+        self
+    }
+
+    /// Wait when there is nothing to return.
+    pub fn block(mut self, block: impl Into<Block>) -> Self {
+        self.block = block.into();
+        self
+    }
+
+    /// New entries of the stream with whose consumer the read was started.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn new_entries(self) -> Result<Vec<Entry>> {
+        Ok(self.deliveries()?.into_iter().filter_map(|delivery| delivery.entry).collect())
+    }
+
+    /// As [`new_entries`](Self::new_entries), with what is known of those that were claimed.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn deliveries(self) -> Result<Vec<GroupEntry>> {
+        let from = self.claim.map_or(GroupReadFrom::New, GroupReadFrom::NewOrIdle);
+        self.read_own(from)
+    }
+
+    /// The entries above `after` that are pending for the consumer, in the order of their IDs. Each counts as delivered
+    /// again, now. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    ///
+    /// # Examples
+    ///
+    /// What a consumer was at when it stopped:
+    ///
+    /// ```
+    /// use streamlog::{Position, Store, StreamId};
+    ///
+    /// let store = Store::in_memory();
+    /// let orders = store.stream("orders")?;
+    /// orders.add([("order", "o1")])?;
+    /// let workers = orders.group("workers");
+    /// workers.create(Position::Start)?;
+    /// let alice = workers.consumer("alice");
+    /// alice.read().new_entries()?;
+    /// for unfinished in alice.read().history(StreamId::MIN)? {
+    ///     assert!(unfinished.entry.is_some(), "it was not deleted");
+    ///     alice.ack([unfinished.id])?;
+    /// }
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
+    pub fn history(self, after: StreamId) -> Result<Vec<GroupEntry>> {
+        self.read_own(GroupReadFrom::History(after))
+    }
+
+    fn read_own(mut self, from: GroupReadFrom) -> Result<Vec<GroupEntry>> {
+        if let Some(own) = self.own.take() {
+            self.streams.insert(0, (own, from));
+        }
+        let found = self.run()?.into_iter().next();
+        Ok(found.map_or_else(Vec::new, |(_, entries)| entries))
+    }
+
+    /// Reads the streams that were named; for each that has something, in their order, its position in that order and what
+    /// it has. Those of which the history was asked for are always there.
+    ///
+    /// Costs what reading the entries costs, and a record in the journal of each stream. A blocked read costs nothing until
+    /// there is something for it; those of one group and stream are served in the order in which they began to wait. What
+    /// is done to several streams is one change in each.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::GroupNotFound`] if one of the streams does not have the group, also if that, or the stream, goes while the
+    /// read is blocked. [`Error::Corrupt`] if the first entry to be delivered is damaged; those before damage are delivered,
+    /// and [`Group::set_position`](crate::Group::set_position) gets the group past it. [`Error::Closed`] if the store is
+    /// closed meanwhile; and as [`Group::acknowledge`](crate::Group::acknowledge).
+    pub fn run(self) -> Result<Found> {
+        let looked = self.look()?;
+        let deadline = match self.block {
+            _ if looked.is_answer() => return looked.hand_over(),
+            Block::No => return Ok(Vec::new()),
+            // A time that cannot be represented is as good as for ever.
+            Block::For(timeout) => Instant::now().checked_add(timeout),
+            Block::Forever => None,
+        };
+        // Whoever is next in the queue does not wait until this is durable.
+        self.wait(deadline)?.hand_over()
+    }
+
+    fn wait(&self, deadline: Option<Instant>) -> Result<Looked> {
+        let env = self.shared.env();
+        let interests = self.streams.iter().map(|(stream, from)| {
+            let claims = matches!(from, GroupReadFrom::NewOrIdle(_));
+            (stream.name(), Interest::Group { group: &self.group, claims })
+        });
+        // Between the first look and this something may have come.
+        let registration = env.waiters.register(interests);
+        let mut is_last = false;
+        loop {
+            env.check_open()?;
+            let may_look = is_last || (0..self.streams.len()).all(|position| registration.try_turn(position));
+            let mut until = deadline;
+            if may_look {
+                let looked = self.look()?;
+                if looked.is_answer() || is_last {
+                    looked.exhausted.iter().for_each(|&position| registration.exhausted(position));
+                    return Ok(looked);
+                }
+                until = [deadline, self.next_idle()?].into_iter().flatten().min();
+            }
+            let woken = registration.wait(until);
+            // Whoever had to stand back is owed a look.
+            is_last = !woken && deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            if is_last && may_look {
+                return Ok(Looked::default());
+            }
+        }
+    }
+
+    /// When the next pending entry that may be claimed has been idle for long enough.
+    fn next_idle(&self) -> Result<Option<Instant>> {
+        let mut next = None;
+        for (stream, from) in &self.streams {
+            let GroupReadFrom::NewOrIdle(min_idle) = from else { continue };
+            let Some(inner) = stream.inner()? else { continue };
+            let Some(wait) = inner.idle_in(&self.group, millis(*min_idle))? else { continue };
+            // Not sooner than the clock can tell.
+            let at = Instant::now().checked_add(Duration::from_millis(wait.max(1)));
+            next = [next, at].into_iter().flatten().min();
+        }
+        Ok(next)
+    }
+
+    /// Reads what there is. Nothing is read unless all streams have the group.
+    fn look(&self) -> Result<Looked> {
+        let mut inners = Vec::with_capacity(self.streams.len());
+        for (stream, _) in &self.streams {
+            let inner = stream.inner()?.filter(|inner| inner.has_group(&self.group));
+            inners.push(inner.ok_or_else(|| self.not_found(stream))?);
+        }
+        let limit = |limit: u64| if limit == 0 { u64::MAX } else { limit };
+        let mut budget = Budget {
+            count: 0,
+            max_count: limit(self.max_count),
+            max_size: limit(self.max_size),
+            measure: self.measure,
+            is_first: true,
+        };
+        let mut looked = Looked::default();
+        for (position, ((stream, from), inner)) in self.streams.iter().zip(inners).enumerate() {
+            budget.count = limit(self.count);
+            let request = Request { group: &self.group, consumer: &self.consumer, from: *from, no_ack: self.no_ack };
+            let (delivered, unsettled) = match self.deliver(stream, inner, &request, budget) {
+                // What was delivered of others is to be handed over.
+                Err(_) if !looked.entries.is_empty() => break,
+                delivered => delivered?,
+            };
+            budget = delivered.budget;
+            looked.take(position, *from, delivered);
+            looked.unsettled.push(unsettled);
+        }
+        Ok(looked)
+    }
+
+    /// Reads one stream; if that is not the stream any more that has the name, the one that is.
+    fn deliver(
+        &self,
+        stream: &Stream,
+        mut inner: Arc<Inner>,
+        request: &Request<'_>,
+        budget: Budget,
+    ) -> Result<(Delivered, Unsettled)> {
+        loop {
+            if let Outcome::Done(Made { answer, progress }) = inner.deliver(request, budget)? {
+                let delivered = answer.ok_or_else(|| self.not_found(stream))?;
+                return Ok((delivered, Unsettled { inner, progress }));
+            }
+            inner = stream.inner()?.ok_or_else(|| self.not_found(stream))?;
+        }
+    }
+
+    fn not_found(&self, stream: &Stream) -> Error {
+        Error::GroupNotFound { stream: lossy(stream.name()), group: lossy(&self.group) }
+    }
+}
+
+/// What a look at all streams came to.
+#[derive(Debug, Default)]
+struct Looked {
+    entries: Found,
+    /// The positions of streams in which nothing is left that is new to the group.
+    exhausted: Vec<usize>,
+    unsettled: Vec<Unsettled>,
+}
+
+/// A delivery that may not be durable yet.
+#[derive(Debug)]
+struct Unsettled {
+    inner: Arc<Inner>,
+    progress: Option<Progress>,
+}
+
+impl Looked {
+    fn take(&mut self, position: usize, from: GroupReadFrom, delivered: Delivered) {
+        if !delivered.more {
+            self.exhausted.push(position);
+        }
+        let is_history = matches!(from, GroupReadFrom::History(_));
+        if is_history || !delivered.entries.is_empty() {
+            self.entries.push((position, delivered.entries));
+        }
+    }
+
+    fn is_answer(&self) -> bool {
+        !self.entries.is_empty()
+    }
+
+    /// Gives out what was delivered, when that is durable.
+    fn hand_over(self) -> Result<Found> {
+        for Unsettled { inner, progress } in &self.unsettled {
+            progress.map_or(Ok(()), |progress| inner.settle_aside(progress))?;
+        }
+        Ok(self.entries)
+    }
+}
