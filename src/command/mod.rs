@@ -1,8 +1,8 @@
 //! Redis commands: arguments in, replies out.
 //!
 //! This layer turns a command as a client would send it into calls of the typed API, and the result into what a Redis
-//! server would reply, errors word for word. It holds no state but the protocol version of a [`Session`], and nothing
-//! in it does I/O: a server, a shell or a pipe only has to move bytes, with [`Decoder`] on one side and
+//! server would reply, errors word for word. It holds no state but that of a [`Session`], which is its protocol version
+//! and an open transaction, and nothing in it does I/O: a server, a shell or a pipe only has to move bytes, with [`Decoder`] on one side and
 //! [`Reply::encode`] on the other.
 //!
 //! | family | commands |
@@ -13,8 +13,18 @@
 //! | state | `XINFO` `XSETID` |
 //! | keys | `DEL` `UNLINK` `EXISTS` `TYPE` `KEYS` `SCAN` `RENAME` `RENAMENX` `COPY` `DBSIZE` `FLUSHALL` `FLUSHDB` |
 //! | connection | `PING` `ECHO` `TIME` `HELLO` `SELECT` |
+//! | transactions | `MULTI` `EXEC` `DISCARD` `UNWATCH` |
 //!
 //! Names, fields and values are any bytes. No arguments make a command panic.
+//!
+//! # Transactions
+//!
+//! After `MULTI` a [`Session`] keeps commands, and `EXEC` runs them in a row; commands that cannot be run, for their name
+//! or the number of their arguments, make `EXEC` refuse all of them. In `EXEC` nothing blocks: the time of a blocking read
+//! is up at once. Each command is atomic by itself, and durable before the next one is run, but the transaction is not
+//! isolated: other threads may run commands between those of a transaction, and see some of them done and others not
+//! yet. After a crash a part of a transaction may be there. `WATCH` is refused for that reason: that nothing has changed
+//! a key before `EXEC` would not mean that nothing does so during it.
 //!
 //! # Failures of the store
 //!
@@ -42,6 +52,7 @@ mod range;
 mod read;
 mod reply;
 mod resp;
+mod transaction;
 mod trim;
 
 pub use reply::Reply;
@@ -49,6 +60,7 @@ use reply::{Called, Failure};
 pub use resp::{DecodeError, Decoder, Protocol, split_line};
 
 use crate::{NAME_LEN_MAX, Store, Stream};
+use transaction::{Next, Transaction};
 
 /// Runs one command, without a session: [`Session::execute`] for a client that speaks RESP2 and sends one command.
 ///
@@ -65,7 +77,8 @@ pub fn execute<A: AsRef<[u8]>>(store: &Store, args: &[A]) -> Reply {
     Session::new(store).execute(args)
 }
 
-/// What a connection to a Redis server would be: a sequence of commands, and the protocol version they agreed on.
+/// What a connection to a Redis server would be: a sequence of commands, the protocol version they agreed on, and the
+/// transaction that is open.
 ///
 /// Costs a clone of the store's handle.
 ///
@@ -87,6 +100,7 @@ pub fn execute<A: AsRef<[u8]>>(store: &Store, args: &[A]) -> Reply {
 pub struct Session {
     store: Store,
     protocol: Protocol,
+    transaction: Transaction,
 }
 
 impl Session {
@@ -99,7 +113,7 @@ impl Session {
     /// ```
     #[must_use]
     pub fn new(store: &Store) -> Self {
-        Self { store: store.clone(), protocol: Protocol::default() }
+        Self { store: store.clone(), protocol: Protocol::default(), transaction: Transaction::default() }
     }
 
     /// The protocol version in which replies are to be encoded.
@@ -135,12 +149,14 @@ impl Session {
     }
 
     fn dispatch(&mut self, args: &[&[u8]]) -> Reply {
-        let (name, args) = args.split_first().map_or((&b""[..], args), |(name, args)| (*name, args));
-        let Some(command) = find(FAMILIES.into_iter().flatten(), name) else {
-            let args = args.iter().map(|arg| arg.to_vec()).collect();
-            return Failure::UnknownCommand { args }.into_reply(Called { container: None, name: "", typed: name });
+        let (called, resolved) = resolve(args);
+        let outcome = match resolved {
+            Ok((handler, rest)) => match self.transaction.next(called, args) {
+                Next::Run => handler(self, rest),
+                Next::Queued => Ok(Reply::Simple("QUEUED".into())),
+            },
+            Err(failure) => Err(self.transaction.refused(called, failure)),
         };
-        let (called, outcome) = command.run(self, name, args);
         outcome.unwrap_or_else(|failure| failure.into_reply(called))
     }
 
@@ -186,7 +202,7 @@ enum Run {
 use Arity::{AtLeast, Exactly};
 
 /// All commands. Every family is listed in its own file.
-static FAMILIES: [&[Command]; 9] = [
+static FAMILIES: [&[Command]; 10] = [
     add::COMMANDS,
     range::COMMANDS,
     read::COMMANDS,
@@ -196,6 +212,7 @@ static FAMILIES: [&[Command]; 9] = [
     keys::COMMANDS,
     keys::STORE_COMMANDS,
     connection::COMMANDS,
+    transaction::COMMANDS,
 ];
 
 fn find<'a>(commands: impl IntoIterator<Item = &'a Command>, name: &[u8]) -> Option<&'a Command> {
@@ -210,31 +227,34 @@ impl Command {
     const fn container(name: &'static str, subcommands: &'static [Command]) -> Self {
         Self { name, arity: AtLeast(2), run: Run::Subcommands(subcommands) }
     }
+}
 
-    /// Also returns what was run, for the error.
-    fn run<'a>(
-        &self,
-        session: &mut Session,
-        typed: &'a [u8],
-        args: &[&'a [u8]],
-    ) -> (Called<'a>, Result<Reply, Failure>) {
-        let called = Called { container: None, name: self.name, typed };
-        if !self.arity.allows(args.len() + 1) {
-            return (called, Err(Failure::Arity));
-        }
-        let (subcommands, typed, args) = match (&self.run, args) {
-            (Run::Handler(handler), _) => return (called, handler(session, args)),
-            (Run::Subcommands(subcommands), [typed, args @ ..]) => (*subcommands, *typed, args),
-            (Run::Subcommands(_), []) => return (called, Err(Failure::Arity)),
-        };
-        let Some(subcommand) = find(subcommands, typed) else {
-            return (Called { container: Some(self.name), typed, ..called }, Err(Failure::UnknownSubcommand));
-        };
-        let called = Called { container: Some(self.name), name: subcommand.name, typed };
-        match subcommand.run {
-            Run::Handler(handler) if subcommand.arity.allows(args.len() + 2) => (called, handler(session, args)),
-            _ => (called, Err(Failure::Arity)),
-        }
+/// What a handler gets besides the session.
+type Arguments<'a> = &'a [&'a [u8]];
+
+/// Finds what runs a command, and what that gets; also returns what was asked for, for the error.
+fn resolve<'a>(args: Arguments<'a>) -> (Called<'a>, Result<(Handler, Arguments<'a>), Failure>) {
+    let (typed, args) = args.split_first().map_or((&b""[..], args), |(typed, args)| (*typed, args));
+    let Some(command) = find(FAMILIES.into_iter().flatten(), typed) else {
+        let args = args.iter().map(|arg| arg.to_vec()).collect();
+        return (Called { container: None, name: "", typed }, Err(Failure::UnknownCommand { args }));
+    };
+    let called = Called { container: None, name: command.name, typed };
+    if !command.arity.allows(args.len() + 1) {
+        return (called, Err(Failure::Arity));
+    }
+    let (subcommands, typed, args) = match (&command.run, args) {
+        (Run::Handler(handler), _) => return (called, Ok((*handler, args))),
+        (Run::Subcommands(subcommands), [typed, args @ ..]) => (*subcommands, *typed, args),
+        (Run::Subcommands(_), []) => return (called, Err(Failure::Arity)),
+    };
+    let Some(subcommand) = find(subcommands, typed) else {
+        return (Called { container: Some(command.name), typed, ..called }, Err(Failure::UnknownSubcommand));
+    };
+    let called = Called { container: Some(command.name), name: subcommand.name, typed };
+    match subcommand.run {
+        Run::Handler(handler) if subcommand.arity.allows(args.len() + 2) => (called, Ok((handler, args))),
+        _ => (called, Err(Failure::Arity)),
     }
 }
 

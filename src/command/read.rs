@@ -13,7 +13,7 @@ pub(super) const COMMANDS: &[Command] = &[Command::new("xread", Arity::AtLeast(4
 /// Order of checks (READ-1, READ-2): options, balance of keys and IDs, then stream by stream.
 fn xread(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
     let options = ReadOptions::parse(args, session.store.now_ms())?;
-    let mut read = session.store.read().count(options.count).block(options.block);
+    let mut read = session.store.read().count(options.count).block(session.may_block(options.block));
     if let Some(count) = options.max_count {
         read = read.max_count(count);
     }

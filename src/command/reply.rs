@@ -213,6 +213,19 @@ pub(super) enum Failure {
     /// HELLO with a client name Redis would not take.
     ClientName,
 
+    /// EXEC or DISCARD, of which this is the name, outside a transaction.
+    WithoutMulti(&'static str),
+    /// MULTI in a transaction.
+    NestedMulti,
+    /// EXEC after a command that could not be run.
+    TransactionBroken,
+    /// EXEC that cannot be run itself.
+    ExecRefused(Box<Failure>),
+    /// WATCH in a transaction.
+    WatchInMulti,
+    /// WATCH, which would promise what transactions do not keep here.
+    WatchUnsupported,
+
     /// The store failed, in a way that is none of the above.
     Store(Error),
 }
@@ -331,6 +344,17 @@ impl Failure {
             Self::HelloOption(option) => return quote("ERR Syntax error in HELLO option '", option, "'").into(),
             Self::WrongPassword => "WRONGPASS invalid username-password pair or user is disabled.",
             Self::ClientName => "ERR Client names cannot contain spaces, newlines or special characters.",
+
+            Self::WithoutMulti(command) => return format!("ERR {command} without MULTI").into_bytes().into(),
+            Self::NestedMulti => "ERR MULTI calls can not be nested",
+            Self::TransactionBroken => "EXECABORT Transaction discarded because of previous errors.",
+            Self::ExecRefused(failure) => {
+                let text = failure.text(called);
+                let reason = text.strip_prefix(b"ERR ").unwrap_or(&text);
+                return [b"EXECABORT Transaction discarded because of: ", reason].concat().into();
+            }
+            Self::WatchInMulti => "ERR WATCH inside MULTI is not allowed",
+            Self::WatchUnsupported => "ERR WATCH is not supported, because transactions are not isolated",
 
             Self::Store(error) => return store_failure(error).into_bytes().into(),
         };

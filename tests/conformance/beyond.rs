@@ -149,7 +149,7 @@ fn the_third_protocol_has_maps_and_one_null() {
 fn no_arguments_make_a_command_panic() {
     let store = Store::in_memory();
     let names = "XADD XLEN XRANGE XREVRANGE XREAD XTRIM XDEL XSETID XINFO DEL UNLINK EXISTS TYPE KEYS SCAN RENAME RENAMENX \
-                 COPY DBSIZE FLUSHALL PING ECHO TIME HELLO SELECT NOSUCH";
+                 COPY DBSIZE FLUSHALL PING ECHO TIME HELLO SELECT MULTI EXEC DISCARD WATCH UNWATCH NOSUCH";
     let words = [
         "",
         "s",

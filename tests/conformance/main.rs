@@ -6,11 +6,13 @@
 //! | [`edge_cases`] | the cases that implementations get wrong, as the behavioural reference numbers them |
 //! | [`beyond`] | what neither covers: key commands, connections, options newer than the recordings, RESP3 |
 //! | [`blocking`] | readers that wait while others write |
+//! | [`transactions`] | commands between MULTI and EXEC |
 
 mod beyond;
 mod blocking;
 mod edge_cases;
 mod notation;
 mod subject;
+mod transactions;
 mod value;
 mod vectors;

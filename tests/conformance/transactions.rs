@@ -1,0 +1,142 @@
+//! Promise: commands between MULTI and EXEC are kept, refused and answered as by Redis. The texts are those of Redis 7.0.15.
+
+use streamlog::Store;
+use streamlog::command::{Reply, Session};
+
+/// Runs commands in one session; each line is a command and, after an arrow, what it is answered.
+fn run(lines: &str) {
+    let mut session = Session::new(&Store::in_memory());
+    for line in lines.lines().map(str::trim_start).filter(|line| !line.is_empty()) {
+        let (command, expected) = line.split_once(" → ").expect("a command has its answer after an arrow");
+        let args: Vec<&str> = command.split(' ').collect();
+        assert_eq!(text(&session.execute(&args)), expected, "{command}");
+    }
+}
+
+fn text(reply: &Reply) -> String {
+    match reply {
+        Reply::Simple(text) => text.to_string(),
+        Reply::Error(text) => String::from_utf8_lossy(text).into_owned(),
+        Reply::Integer(number) => number.to_string(),
+        Reply::Bulk(bytes) => format!("{:?}", String::from_utf8_lossy(bytes)),
+        Reply::NilArray => "*nil".to_owned(),
+        Reply::Array(items) => format!("[{}]", items.iter().map(text).collect::<Vec<_>>().join(", ")),
+        reply => format!("{reply:?}"),
+    }
+}
+
+#[test]
+fn commands_are_kept_until_exec() {
+    run("
+        MULTI → OK
+        XADD s 1-1 f v → QUEUED
+        XLEN s → QUEUED
+        UNWATCH → QUEUED
+        EXEC → [\"1-1\", 1, OK]
+        XLEN s → 1
+        EXEC → ERR EXEC without MULTI
+        MULTI → OK
+        EXEC → []
+    ");
+}
+
+#[test]
+fn discarded_commands_are_not_run() {
+    run("
+        DISCARD → ERR DISCARD without MULTI
+        MULTI → OK
+        XADD s 1-1 f v → QUEUED
+        DISCARD → OK
+        EXISTS s → 0
+        EXEC → ERR EXEC without MULTI
+    ");
+}
+
+#[test]
+fn a_command_that_cannot_be_run_discards_the_transaction() {
+    for (command, error) in [
+        ("NOSUCH x", "ERR unknown command 'NOSUCH', with args beginning with: 'x' "),
+        ("XADD s", "ERR wrong number of arguments for 'xadd' command"),
+        ("XINFO FOO", "ERR unknown subcommand 'FOO'. Try XINFO HELP."),
+        ("XINFO STREAM", "ERR wrong number of arguments for 'xinfo|stream' command"),
+        ("MULTI x", "ERR wrong number of arguments for 'multi' command"),
+    ] {
+        run(&format!(
+            "
+            MULTI → OK
+            XADD s 1-1 f v → QUEUED
+            {command} → {error}
+            XLEN s → QUEUED
+            EXEC → EXECABORT Transaction discarded because of previous errors.
+            EXISTS s → 0
+            EXEC → ERR EXEC without MULTI
+            "
+        ));
+    }
+}
+
+#[test]
+fn an_exec_that_cannot_be_run_discards_the_transaction() {
+    let error = "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command";
+    run(&format!(
+        "
+        EXEC now → {error}
+        MULTI → OK
+        EXEC now → {error}
+        EXEC → ERR EXEC without MULTI
+        "
+    ));
+}
+
+#[test]
+fn what_has_no_place_in_a_transaction_does_not_harm_it() {
+    run("
+        MULTI → OK
+        XADD s 1-1 f v → QUEUED
+        MULTI → ERR MULTI calls can not be nested
+        WATCH s → ERR WATCH inside MULTI is not allowed
+        EXEC → [\"1-1\"]
+    ");
+}
+
+#[test]
+fn a_failing_command_stops_nothing() {
+    run("
+        MULTI → OK
+        XADD s x f v → QUEUED
+        XADD s 1-1 f v → QUEUED
+        EXEC → [ERR Invalid stream ID specified as stream command argument, \"1-1\"]
+    ");
+}
+
+/// BLK-14
+#[test]
+fn nothing_blocks_in_a_transaction() {
+    run("
+        MULTI → OK
+        XREAD BLOCK 0 STREAMS s $ → QUEUED
+        XREAD BLOCK x STREAMS s $ → QUEUED
+        EXEC → [*nil, ERR timeout is not an integer or out of range]
+        XREAD BLOCK 1 STREAMS s $ → *nil
+    ");
+}
+
+#[test]
+fn watching_is_refused_because_transactions_are_not_isolated() {
+    run("
+        WATCH s → ERR WATCH is not supported, because transactions are not isolated
+        UNWATCH → OK
+    ");
+}
+
+#[test]
+fn a_new_protocol_counts_from_the_next_command_on() {
+    use streamlog::command::Protocol;
+    let mut session = Session::new(&Store::in_memory());
+    for command in [&["MULTI"][..], &["HELLO", "3"]] {
+        session.execute(command);
+    }
+    assert_eq!(session.protocol(), Protocol::Resp2);
+    session.execute(&["EXEC"]);
+    assert_eq!(session.protocol(), Protocol::Resp3);
+}
