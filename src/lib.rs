@@ -73,7 +73,7 @@
 //!
 //! From the bottom up: `io` is the operating system or a simulated one; `format` the bytes on disk, specified there;
 //! `log` the entries, `group` what is not an entry; `stream` joins the two, `store` names the streams; [`command`] speaks
-//! Redis. `cargo doc --document-private-items` shows all of it.
+//! Redis, and `redis`, behind the feature of that name, is a connection for redis-rs. `cargo doc --document-private-items` shows all of it.
 #![deny(unsafe_code)]
 
 pub mod command;
@@ -86,6 +86,8 @@ mod id;
 mod io;
 mod log;
 mod options;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod store;
 mod stream;
 mod sync;
