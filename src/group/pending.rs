@@ -148,7 +148,7 @@ impl PendingList {
         self.chunks.iter_from(from).map(|record| self.pending(record))
     }
 
-    /// The entries of a consumer from `from` on, in the order of IDs. Passes over sections of some thousand entries in
+    /// The entries of a consumer from `from` on, in the order of IDs. Passes over sections of some 2000 entries in
     /// which it has none.
     pub fn iter_owner_from(&self, owner: ConsumerNumber, from: StreamId) -> impl Iterator<Item = Pending> + '_ {
         let sections = self.owners.sections_from(owner, from);

@@ -1,6 +1,6 @@
 //! Who owns how many entries, and roughly where they are.
 //!
-//! The IDs are divided into sections of some thousand pending entries. Each owner has a count for each section in which
+//! The IDs are divided into sections of some 2000 pending entries. Each owner has a count for each section in which
 //! it has entries: whoever looks for its entries passes over the other sections, and looks at all entries of these. A
 //! pointer to each of its entries would cost half as much again as the entries themselves; this costs next to nothing
 //! for a consumer that reads in batches, and a few bytes an entry for a hundred consumers that take turns.
@@ -23,7 +23,7 @@ use crate::StreamId;
 
 /// A section at the end is followed by another when it has this many entries, and two neighbours that have no more
 /// together are made one.
-const ENTRIES: usize = 1024;
+const ENTRIES: usize = 2048;
 /// A section that grows beyond this is divided.
 const ENTRIES_MAX: usize = 2 * ENTRIES;
 /// A section that shrinks to this is made one with a neighbour if they fit.
