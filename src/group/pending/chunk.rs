@@ -38,9 +38,8 @@ impl Chunk {
         self.bound = bound;
     }
 
-    /// The turn that comes first; the bound if there is no record.
-    pub fn first_turn(&self) -> Turn {
-        self.records.iter().map(Record::turn).min().unwrap_or(self.bound)
+    pub fn first_in_time(&self) -> Option<&Record> {
+        self.records.iter().min_by_key(|record| record.turn())
     }
 
     pub fn room(&self) -> usize {
@@ -94,24 +93,26 @@ impl Chunk {
     }
 
     /// Removes those of the ascending `ids` that are here, and adds them to `removed`.
-    pub fn remove_run(&mut self, ids: &[StreamId], removed: &mut Vec<Record>) {
+    pub fn remove_run(&mut self, mut ids: &[StreamId], removed: &mut Vec<Record>) {
         let Some(&first) = ids.first() else { return };
         let start = self.position(first).unwrap_or_else(|at| at);
         let (mut kept, mut seen) = (start, start);
-        let mut ids = ids.iter().peekable();
         // One pass: records that stay move down over those that went.
-        while let (Some(&&id), Some(&record)) = (ids.peek(), self.records.get(seen)) {
+        while let (Some(&id), Some(record)) = (ids.first(), self.records.get(seen)) {
             match record.id.cmp(&id) {
                 Ordering::Less => {
                     self.records.swap(kept, seen);
                     (kept, seen) = (kept + 1, seen + 1);
                 }
                 Ordering::Equal => {
-                    removed.push(record);
-                    seen += 1;
+                    let rest = self.records.get(seen..).unwrap_or_default();
+                    let named = ids.iter().zip(rest).take_while(|(id, record)| **id == record.id).count();
+                    removed.extend(rest.iter().take(named));
+                    seen += named;
+                    ids = ids.get(named..).unwrap_or_default();
                 }
                 // Not here, or named before.
-                Ordering::Greater => drop(ids.next()),
+                Ordering::Greater => ids = ids.get(1..).unwrap_or_default(),
             }
         }
         self.records.drain(kept..seen);
@@ -121,8 +122,9 @@ impl Chunk {
     pub fn split_off(&mut self) -> Option<Self> {
         let records = self.records.split_off(self.records.len() / 2);
         self.records.shrink_to_fit();
-        let bound = records.iter().map(Record::turn).min()?;
-        Some(Self { records, bound })
+        let mut upper = Self { records, bound: self.bound };
+        upper.bound = upper.first_in_time()?.turn();
+        Some(upper)
     }
 
     /// Takes in the chunk that follows. The caller sees to the bound.

@@ -7,7 +7,7 @@
 //! - **C3** `by_bound` holds the bound and the key of each chunk, and nothing else.
 //!
 //! A bound may lie before the turns of all entries: removing one leaves it as it is, or every acknowledged entry would
-//! cost a look at all its neighbours. [`open`](Chunks::open) finds such a bound when it matters and moves it.
+//! cost a look at all its neighbours. [`first_in_time`](Chunks::first_in_time) finds such a bound when it matters and moves it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -135,16 +135,22 @@ impl Chunks {
         }
     }
 
-    /// The records of the chunk with this bound, if one of them has its turn right then. If not, the bound moves on to
-    /// where the first of them has.
-    pub fn open(&mut self, (bound, key): BoundOf) -> &[Record] {
-        let Some(chunk) = self.by_id.get_mut(&key) else { return &[] };
-        let first = chunk.first_turn();
-        if first == bound {
-            return chunk.records();
+    /// The record that comes first of the chunk with this bound, if its turn is right then. If not, the bound moves on to
+    /// where it is.
+    pub fn first_in_time(&mut self, (bound, key): BoundOf) -> Option<Record> {
+        let chunk = self.by_id.get_mut(&key)?;
+        // Where times ascend with the IDs, this is the first one of the chunk.
+        if let Some(first) = chunk.records().iter().find(|record| record.turn() == bound) {
+            return Some(*first);
         }
-        rebound(&mut self.by_bound, key, chunk, first);
-        &[]
+        let later = chunk.first_in_time()?.turn();
+        rebound(&mut self.by_bound, key, chunk, later);
+        None
+    }
+
+    /// The records of the chunk with this key.
+    pub fn records_at(&self, key: StreamId) -> &[Record] {
+        self.by_id.get(&key).map_or(&[], Chunk::records)
     }
 
     pub fn memory(&self) -> usize {
@@ -228,7 +234,7 @@ impl Chunks {
             assert!(records.is_sorted_by(|a, b| a.id < b.id));
             assert!(records.first().is_some_and(|first| key <= first.id), "C1");
             assert!(records.last().is_some_and(|last| end.is_none_or(|&end| last.id < end)), "C1");
-            assert!(chunk.bound() <= chunk.first_turn(), "C2");
+            assert!(chunk.first_in_time().is_some_and(|first| chunk.bound() <= first.turn()), "C2");
             assert!(self.by_bound.contains(&(chunk.bound(), key)), "C3");
             assert!(chunk.room() <= RECORDS_MAX);
             len += records.len();
