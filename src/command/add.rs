@@ -3,7 +3,7 @@
 use super::reply::{Failure, Reply};
 use super::trim::TrimOptions;
 use super::{Arity, Command, Session, parse};
-use crate::{AddOptions, Error, NewId, Store, StreamId};
+use crate::{AddOptions, Error, NewId, Production, Store, StreamId};
 
 pub(super) const COMMANDS: &[Command] = &[Command::new("xadd", Arity::AtLeast(5), xadd)];
 
@@ -14,7 +14,7 @@ pub(super) const COMMANDS: &[Command] = &[Command::new("xadd", Arity::AtLeast(5)
 /// key, and then what the stream has to say: full, not above the last ID, too large.
 fn xadd(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
     let [key, rest @ ..] = args else { return Err(Failure::Arity) };
-    let Add { id, no_create, trim, idempotent, fields } = Add::parse(rest)?;
+    let Add { id, no_create, trim, production, fields } = Add::parse(rest)?;
     let trim = trim.into_trim()?;
     let (fields, odd) = fields.as_chunks::<2>();
     if fields.is_empty() || !odd.is_empty() {
@@ -22,9 +22,6 @@ fn xadd(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
     }
     if id == NewId::Exact(StreamId::MIN) {
         return Err(Failure::IdZero);
-    }
-    if idempotent {
-        return Err(Failure::IdempotencyUnsupported);
     }
 
     let Some(stream) = session.stream(key)? else {
@@ -36,6 +33,9 @@ fn xadd(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
     }
     if let Some(trim) = trim {
         options = options.trim(trim);
+    }
+    if let Some(production) = production {
+        options = options.production(production);
     }
     match stream.add_with(options, fields.iter().map(|[name, value]| (*name, *value))) {
         Ok(Some(id)) => Ok(Reply::id(id)),
@@ -50,37 +50,38 @@ struct Add<'a> {
     id: NewId,
     no_create: bool,
     trim: TrimOptions,
-    idempotent: bool,
+    production: Option<Production<'a>>,
     fields: &'a [&'a [u8]],
 }
 
 impl<'a> Add<'a> {
     /// Reads options until something is not one, which is the ID then (ADD-1).
     fn parse(mut args: &'a [&'a [u8]]) -> Result<Self, Failure> {
-        let (mut no_create, mut trim, mut idempotent) = (false, TrimOptions::default(), false);
+        let (mut no_create, mut trim, mut production) = (false, TrimOptions::default(), None);
         loop {
             let [first, rest @ ..] = args else { return Err(Failure::Arity) };
             if parse::is(first, "NOMKSTREAM") {
                 no_create = true;
                 args = rest;
-            } else if let Some(rest) = take_idempotency(args, idempotent)? {
-                idempotent = true;
+            } else if let Some((taken, rest)) = take_production(args, production.is_some())? {
+                production = Some(taken);
                 args = rest;
             } else if let Some(rest) = trim.take(args)? {
                 args = rest;
             } else {
                 let id = parse::new_id(first)?;
-                if idempotent && id != NewId::Auto {
+                if production.is_some() && id != NewId::Auto {
                     return Err(Failure::IdempotencyNeedsAutoId);
                 }
-                return Ok(Self { id, no_create, trim, idempotent, fields: rest });
+                return Ok(Self { id, no_create, trim, production, fields: rest });
             }
         }
     }
 }
 
 /// Reads `IDMPAUTO pid` or `IDMP pid iid` (IDM-2) and returns what follows; `None` if something else is there.
-fn take_idempotency<'a>(args: &'a [&'a [u8]], given: bool) -> Result<Option<&'a [&'a [u8]]>, Failure> {
+#[expect(clippy::type_complexity, reason = "what was read, and the rest of what it was read from")]
+fn take_production<'a>(args: &'a [&'a [u8]], given: bool) -> Result<Option<(Production<'a>, &'a [&'a [u8]])>, Failure> {
     let (option, producer, id, rest) = match args {
         [option, producer, rest @ ..] if parse::is(option, "IDMPAUTO") => ("IDMPAUTO", *producer, None, rest),
         [option, producer, id, rest @ ..] if parse::is(option, "IDMP") => ("IDMP", *producer, Some(*id), rest),
@@ -92,10 +93,12 @@ fn take_idempotency<'a>(args: &'a [&'a [u8]], given: bool) -> Result<Option<&'a 
     if producer.is_empty() {
         return Err(Failure::NoProducerId(option));
     }
-    if id.is_some_and(<[u8]>::is_empty) {
-        return Err(Failure::NoIdempotentId);
-    }
-    Ok(Some(rest))
+    let production = match id {
+        Some([]) => return Err(Failure::NoIdempotentId),
+        Some(id) => Production::Named { producer, id },
+        None => Production::ByContent { producer },
+    };
+    Ok(Some((production, rest)))
 }
 
 /// What Redis answers to an entry that is too large, which it finds out last: after it has created the stream

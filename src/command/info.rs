@@ -2,7 +2,10 @@
 
 use super::reply::{Failure, Reply};
 use super::{Arity, Command, Session, parse};
-use crate::{Entry, SetId, SetIdConflict, Stream, StreamId, StreamInfo};
+use crate::{
+    ConsumerInfo, Entry, Error, GroupDetail, GroupInfo, PendingEntry, SetId, SetIdConflict, Stream, StreamId,
+    StreamInfo,
+};
 
 pub(super) const COMMANDS: &[Command] =
     &[Command::container("xinfo", SUBCOMMANDS), Command::new("xsetid", Arity::AtLeast(3), xsetid)];
@@ -20,17 +23,17 @@ const SUBCOMMANDS: &[Command] = &[
 fn stream(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
     let [key, options @ ..] = args else { return Err(Failure::Arity) };
     let stream = session.existing(key)?.ok_or(Failure::NoSuchKey)?;
-    let Detail { entries_max } = match options {
+    let Detail { count_max } = match options {
         [] => return Ok(Reply::Map(summary(stream.info()?))),
         options => Detail::parse(options)?,
     };
-    full(&stream, entries_max).map(Reply::Map)
+    full(&stream, count_max).map(Reply::Map)
 }
 
 /// What `FULL` asks for.
 struct Detail {
-    /// `None` for all.
-    entries_max: Option<usize>,
+    /// The most entries in each list.
+    count_max: usize,
 }
 
 impl Detail {
@@ -41,10 +44,10 @@ impl Detail {
             _ => return Err(Failure::SubcommandSyntax),
         };
         Ok(Self {
-            entries_max: match count {
-                0 => None,
-                ..0 => Some(10),
-                count => usize::try_from(count).ok(),
+            count_max: match count {
+                0 => usize::MAX,
+                ..0 => 10,
+                count => usize::try_from(count).unwrap_or(usize::MAX),
             },
         })
     }
@@ -60,22 +63,56 @@ fn summary(info: StreamInfo) -> Fields {
     let edge = |entry: &Option<Entry>| entry.as_ref().map_or(Reply::Nil, Reply::entry);
     let edges = [field("first-entry", edge(&info.first_entry)), field("last-entry", edge(&info.last_entry))];
     let mut fields = common(&info);
-    fields.push(field("groups", Reply::Integer(0)));
+    fields.push(field("groups", Reply::count(info.groups)));
     fields.extend(edges);
     fields
 }
 
-fn full(stream: &Stream, entries_max: Option<usize>) -> Result<Fields, Failure> {
+fn full(stream: &Stream, count_max: usize) -> Result<Fields, Failure> {
     let info = stream.info()?;
     // Two looks at the stream: entries that were added in between are left out again.
-    let entries = stream
-        .range(..=info.last_generated_id)
-        .take(entries_max.unwrap_or(usize::MAX))
-        .collect::<crate::Result<Vec<_>>>()?;
+    let entries = stream.range(..=info.last_generated_id).take(count_max).collect::<crate::Result<Vec<_>>>()?;
     let mut fields = common(&info);
     fields.push(field("entries", Reply::entries(&entries)));
-    fields.push(field("groups", Reply::Array(Vec::new())));
+    let groups = stream.group_details(count_max)?;
+    fields.push(field("groups", Reply::Array(groups.iter().map(group_detail).collect())));
     Ok(fields)
+}
+
+fn group_detail(detail: &GroupDetail) -> Reply {
+    let GroupDetail { info, pending, consumers, .. } = detail;
+    let delivered = |entry: &PendingEntry| {
+        let owner = Reply::Bulk(entry.consumer.clone().unwrap_or_default());
+        let time = Reply::count(entry.delivery_time_ms);
+        Reply::Array(vec![Reply::id(entry.id), owner, time, Reply::count(entry.delivery_count)])
+    };
+    Reply::Map(vec![
+        field("name", Reply::bulk(info.name.clone())),
+        field("last-delivered-id", Reply::id(info.last_delivered_id)),
+        field("entries-read", optional(info.entries_read)),
+        field("lag", info.lag.map_or(Reply::Nil, Reply::Integer)),
+        field("pel-count", Reply::count(info.pending)),
+        field("pending", Reply::Array(pending.iter().map(delivered).collect())),
+        field("consumers", Reply::Array(consumers.iter().map(consumer_detail).collect())),
+    ])
+}
+
+fn consumer_detail((info, pending): &(ConsumerInfo, Vec<PendingEntry>)) -> Reply {
+    let delivered = |entry: &PendingEntry| {
+        let time = Reply::count(entry.delivery_time_ms);
+        Reply::Array(vec![Reply::id(entry.id), time, Reply::count(entry.delivery_count)])
+    };
+    Reply::Map(vec![
+        field("name", Reply::bulk(info.name.clone())),
+        field("seen-time", Reply::count(info.seen_time_ms)),
+        field("active-time", info.active_time_ms.map_or(Reply::Integer(-1), Reply::count)),
+        field("pel-count", Reply::count(info.pending)),
+        field("pending", Reply::Array(pending.iter().map(delivered).collect())),
+    ])
+}
+
+fn optional(count: Option<u64>) -> Reply {
+    count.map_or(Reply::Nil, Reply::count)
 }
 
 /// The fields of both forms, in the order in which Redis lists them.
@@ -89,27 +126,51 @@ fn common(info: &StreamInfo) -> Fields {
         field("max-deleted-entry-id", Reply::id(info.max_deleted_entry_id)),
         field("entries-added", Reply::count(info.entries_added)),
         field("recorded-first-entry-id", Reply::id(info.recorded_first_entry_id)),
-        field("idmp-duration", Reply::Integer(100)),
-        field("idmp-maxsize", Reply::Integer(100)),
-        field("pids-tracked", Reply::Integer(0)),
-        field("iids-tracked", Reply::Integer(0)),
-        field("iids-added", Reply::Integer(0)),
-        field("iids-duplicates", Reply::Integer(0)),
+        field("idmp-duration", Reply::count(info.producers.duration.as_secs())),
+        field("idmp-maxsize", Reply::count(info.producers.max_len)),
+        field("pids-tracked", Reply::count(info.producers.producers)),
+        field("iids-tracked", Reply::count(info.producers.productions)),
+        field("iids-added", Reply::count(info.producers.added)),
+        field("iids-duplicates", Reply::count(info.producers.duplicates)),
     ]
 }
 
-/// `XINFO GROUPS key`. No stream has groups yet.
+/// `XINFO GROUPS key`
 fn groups(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
     let [key] = args else { return Err(Failure::Arity) };
-    session.existing(key)?.ok_or(Failure::NoSuchKey)?;
-    Ok(Reply::Array(Vec::new()))
+    let groups = session.existing(key)?.ok_or(Failure::NoSuchKey)?.groups()?;
+    Ok(Reply::Array(groups.iter().map(group).collect()))
 }
 
-/// `XINFO CONSUMERS key group`. No stream has groups yet.
+fn group(info: &GroupInfo) -> Reply {
+    Reply::Map(vec![
+        field("name", Reply::bulk(info.name.clone())),
+        field("consumers", Reply::count(info.consumers)),
+        field("pending", Reply::count(info.pending)),
+        field("last-delivered-id", Reply::id(info.last_delivered_id)),
+        field("entries-read", optional(info.entries_read)),
+        field("lag", info.lag.map_or(Reply::Nil, Reply::Integer)),
+    ])
+}
+
+/// `XINFO CONSUMERS key group`
 fn consumers(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
-    let [key, group] = args else { return Err(Failure::Arity) };
-    session.existing(key)?.ok_or(Failure::NoSuchKey)?;
-    Err(Failure::NoSuchGroup { key: key.to_vec(), group: group.to_vec() })
+    let [key, name] = args else { return Err(Failure::Arity) };
+    let stream = session.existing(key)?.ok_or(Failure::NoSuchKey)?;
+    let consumers = stream.group(name).consumers().map_err(|error| match error {
+        Error::GroupNotFound { .. } => Failure::NoSuchGroup { key: key.to_vec(), group: name.to_vec() },
+        error => error.into(),
+    })?;
+    Ok(Reply::Array(consumers.iter().map(consumer).collect()))
+}
+
+fn consumer(info: &ConsumerInfo) -> Reply {
+    Reply::Map(vec![
+        field("name", Reply::bulk(info.name.clone())),
+        field("pending", Reply::count(info.pending)),
+        field("idle", Reply::count(info.idle.as_millis())),
+        field("inactive", info.inactive.map_or(Reply::Integer(-1), |inactive| Reply::count(inactive.as_millis()))),
+    ])
 }
 
 /// `XINFO HELP`

@@ -7,9 +7,10 @@
 //!
 //! | family | commands |
 //! |---|---|
-//! | adding | `XADD` |
+//! | adding | `XADD` `XCFGSET` `XIDMPRECORD` |
 //! | reading | `XLEN` `XRANGE` `XREVRANGE` `XREAD` |
-//! | removing | `XDEL` `XTRIM` |
+//! | removing | `XDEL` `XDELEX` `XTRIM` |
+//! | groups | `XGROUP` `XREADGROUP` `XACK` `XACKDEL` `XNACK` `XPENDING` `XCLAIM` `XAUTOCLAIM` |
 //! | state | `XINFO` `XSETID` |
 //! | keys | `DEL` `UNLINK` `EXISTS` `TYPE` `KEYS` `SCAN` `RENAME` `RENAMENX` `COPY` `DBSIZE` `FLUSHALL` `FLUSHDB` |
 //! | connection | `PING` `ECHO` `TIME` `HELLO` `SELECT` |
@@ -35,19 +36,23 @@
 //!
 //! # Differences from Redis
 //!
-//! There is one database, 0, and all its keys are streams. There are no groups yet: `XINFO GROUPS` lists none. `XADD`'s
-//! `IDMP` and `IDMPAUTO` are checked, but not served yet. `XINFO STREAM` reports files of ours as `radix-tree-keys` and
+//! There is one database, 0, and all its keys are streams. `XINFO STREAM` reports files of ours as `radix-tree-keys` and
 //! `radix-tree-nodes`, and with `FULL` looks at the stream twice, so that entries deleted meanwhile may be missing from
 //! the list. `XREAD`'s `MAXSIZE` counts keys and entries as they are encoded, without the lengths of the lists.
 //! `HELLO` calls the server `streamlog` and states the version of Redis whose stream commands these are.
 
+mod ack;
 mod add;
+mod claim;
 mod connection;
 mod delete;
 mod glob;
+mod group;
+mod idempotency;
 mod info;
 mod keys;
 mod parse;
+mod pending;
 mod range;
 mod read;
 mod reply;
@@ -202,12 +207,17 @@ enum Run {
 use Arity::{AtLeast, Exactly};
 
 /// All commands. Every family is listed in its own file.
-static FAMILIES: [&[Command]; 10] = [
+static FAMILIES: [&[Command]; 15] = [
     add::COMMANDS,
+    idempotency::COMMANDS,
     range::COMMANDS,
     read::COMMANDS,
     delete::COMMANDS,
     trim::COMMANDS,
+    group::COMMANDS,
+    ack::COMMANDS,
+    pending::COMMANDS,
+    claim::COMMANDS,
     info::COMMANDS,
     keys::COMMANDS,
     keys::STORE_COMMANDS,

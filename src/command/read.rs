@@ -1,18 +1,19 @@
-//! XREAD.
+//! XREAD and XREADGROUP.
 
 use std::time::Duration;
 
 use super::reply::{Failure, Reply};
-use super::{Arity, Command, Session, add, parse};
-use crate::{Block, Entry, ReadFrom};
+use super::{Arity, Command, Protocol, Session, add, parse};
+use crate::{Block, Entry, Error, GroupEntry, GroupReadFrom, ReadFrom, StreamId};
 
-pub(super) const COMMANDS: &[Command] = &[Command::new("xread", Arity::AtLeast(4), xread)];
+pub(super) const COMMANDS: &[Command] =
+    &[Command::new("xread", Arity::AtLeast(4), xread), Command::new("xreadgroup", Arity::AtLeast(7), xreadgroup)];
 
 /// `XREAD [COUNT n] [MAXCOUNT n] [MAXSIZE bytes] [BLOCK ms] STREAMS key [key ...] id [id ...]`
 ///
 /// Order of checks (READ-1, READ-2): options, balance of keys and IDs, then stream by stream.
 fn xread(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
-    let options = ReadOptions::parse(args, session.store.now_ms())?;
+    let options = ReadOptions::parse(args, Reader::Plain, session.store.now_ms())?;
     let mut read = session.store.read().count(options.count).block(session.may_block(options.block));
     if let Some(count) = options.max_count {
         read = read.max_count(count);
@@ -47,20 +48,116 @@ fn read_from(id: &[u8]) -> Result<ReadFrom, Failure> {
     }
 }
 
+/// `XREADGROUP GROUP group consumer [COUNT n] [MAXCOUNT n] [MAXSIZE bytes] [BLOCK ms] [CLAIM min-idle] [NOACK]
+/// STREAMS key [key ...] id [id ...]`
+///
+/// Order of checks (XRG-1): options, balance of keys and IDs, GROUP; then stream by stream: key and group, ID.
+fn xreadgroup(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
+    let options = ReadOptions::parse(args, Reader::Group, session.store.now_ms())?;
+    let (group, consumer) = options.group.ok_or(Failure::GroupMissing)?;
+    let mut read = session.store.read_group(group, consumer).count(options.count).measure(encoded_len);
+    read = read.block(session.may_block(options.block));
+    if let Some(count) = options.max_count {
+        read = read.max_count(count);
+    }
+    if let Some(bytes) = options.max_size {
+        read = read.max_size(bytes);
+    }
+    if options.no_ack {
+        read = read.no_ack();
+    }
+    let gone = |key: &[u8]| Failure::NoSuchGroupToRead { key: key.to_vec(), group: group.to_vec() };
+    // CLM-6: no longer after a stream of which the history is asked for.
+    let mut claim = options.claim;
+    let mut claims = Vec::with_capacity(options.keys.len());
+    for (key, id) in options.keys.iter().zip(options.ids) {
+        let found = session.existing_group(key, group)?.ok_or_else(|| gone(key))?;
+        let from = group_read_from(id, claim)?;
+        if matches!(from, GroupReadFrom::History(_)) {
+            claim = None;
+        }
+        claims.push(claim.is_some());
+        read = read.stream(found.stream(), from);
+    }
+    let streams = read.run().map_err(|error| match error {
+        Error::GroupNotFound { stream, .. } => {
+            // Names are bytes; the error has them as text.
+            let is_it = |key: &&&[u8]| String::from_utf8_lossy(key) == stream;
+            gone(options.keys.iter().find(is_it).copied().unwrap_or_default())
+        }
+        error => error.into(),
+    })?;
+    if streams.is_empty() {
+        return Ok(Reply::NilArray);
+    }
+    let streams = streams.iter().filter_map(|(position, entries)| {
+        let (key, claims) = (options.keys.get(*position)?, *claims.get(*position)?);
+        let entries = entries.iter().map(|entry| group_entry(entry, claims)).collect();
+        Some((Reply::bulk(*key), Reply::Array(entries)))
+    });
+    Ok(Reply::Pairs(streams.collect()))
+}
+
+fn group_read_from(id: &[u8], claim: Option<Duration>) -> Result<GroupReadFrom, Failure> {
+    let new = claim.map_or(GroupReadFrom::New, GroupReadFrom::NewOrIdle);
+    match id {
+        b"$" => Err(Failure::MeaninglessId('$')),
+        b"+" => Err(Failure::MeaninglessId('+')),
+        b">" => Ok(new),
+        // XRG-6: the highest ID is the same as `>`.
+        id => Ok(match parse::id(id)? {
+            StreamId::MAX => new,
+            id => GroupReadFrom::History(id),
+        }),
+    }
+}
+
+/// RESP-4: with four elements where entries may have been claimed.
+fn group_entry(entry: &GroupEntry, claims: bool) -> Reply {
+    let fields = match &entry.entry {
+        Some(entry) => Reply::fields(entry),
+        None => Reply::NilArray,
+    };
+    let mut parts = vec![Reply::id(entry.id), fields];
+    if claims {
+        parts.push(Reply::count(entry.idle.as_millis()));
+        parts.push(Reply::count(entry.delivery_count));
+    }
+    Reply::Array(parts)
+}
+
+/// The bytes of an entry in a reply.
+fn encoded_len(entry: &Entry) -> u64 {
+    let mut bytes = Vec::new();
+    Reply::entry(entry).encode(Protocol::Resp2, &mut bytes);
+    bytes.len() as u64
+}
+
+/// For whom options are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    Plain,
+    Group,
+}
+
 struct ReadOptions<'a> {
     /// Per stream; 0 for no limit.
     count: u64,
     max_count: Option<u64>,
     max_size: Option<u64>,
     block: Block,
+    group: Option<(&'a [u8], &'a [u8])>,
+    claim: Option<Duration>,
+    no_ack: bool,
     keys: &'a [&'a [u8]],
     ids: &'a [&'a [u8]],
 }
 
 impl<'a> ReadOptions<'a> {
     /// Reads all arguments. An option without its value is not that option (ARG-5), so a lone one is a syntax error.
-    fn parse(mut args: &'a [&'a [u8]], now_ms: u64) -> Result<Self, Failure> {
+    fn parse(mut args: &'a [&'a [u8]], reader: Reader, now_ms: u64) -> Result<Self, Failure> {
         let (mut count, mut max_count, mut max_size, mut block) = (0, None, None, Block::No);
+        let (mut group, mut claim, mut no_ack) = (None, None, false);
         let streams = loop {
             let [option, rest @ ..] = args else { return Err(Failure::Syntax) };
             args = match rest {
@@ -82,20 +179,41 @@ impl<'a> ReadOptions<'a> {
                     after
                 }
                 [_, ..] if parse::is(option, "STREAMS") => break rest,
-                [_, _, ..] if parse::is(option, "GROUP") => return Err(Failure::GroupReadOnly("GROUP")),
-                [_, ..] if parse::is(option, "CLAIM") => return Err(Failure::GroupReadOnly("CLAIM")),
-                _ if parse::is(option, "NOACK") => return Err(Failure::GroupReadOnly("NOACK")),
+                [name, consumer, after @ ..] if parse::is(option, "GROUP") => {
+                    if reader == Reader::Plain {
+                        return Err(Failure::GroupReadOnly("GROUP"));
+                    }
+                    group = Some((*name, *consumer));
+                    after
+                }
+                [value, after @ ..] if parse::is(option, "CLAIM") => {
+                    if reader == Reader::Plain {
+                        return Err(Failure::GroupReadOnly("CLAIM"));
+                    }
+                    claim = Some(min_idle(value)?);
+                    after
+                }
+                after if parse::is(option, "NOACK") => {
+                    if reader == Reader::Plain {
+                        return Err(Failure::GroupReadOnly("NOACK"));
+                    }
+                    no_ack = true;
+                    after
+                }
                 _ => return Err(Failure::Syntax),
             };
         };
         if !streams.len().is_multiple_of(2) {
-            return Err(Failure::UnbalancedStreams);
+            return Err(match reader {
+                Reader::Plain => Failure::UnbalancedStreams,
+                Reader::Group => Failure::UnbalancedGroupStreams,
+            });
         }
         if max_count.is_some_and(|max_count| max_count < count) {
             return Err(Failure::MaxCountBelowCount);
         }
         let (keys, ids) = streams.split_at_checked(streams.len() / 2).unwrap_or_default();
-        Ok(Self { count, max_count, max_size, block, keys, ids })
+        Ok(Self { count, max_count, max_size, block, group, claim, no_ack, keys, ids })
     }
 }
 
@@ -108,6 +226,12 @@ fn timeout(value: &[u8], now_ms: u64) -> Result<Block, Failure> {
         Some(deadline) if i64::try_from(deadline).is_ok() => Ok(Block::For(Duration::from_millis(ms))),
         _ => Err(Failure::TimeoutOutOfRange),
     }
+}
+
+/// A number of milliseconds.
+fn min_idle(value: &[u8]) -> Result<Duration, Failure> {
+    let ms = parse::strict_integer(value).ok_or(Failure::MinIdleNotAnInteger)?;
+    u64::try_from(ms).map(Duration::from_millis).map_err(|_| Failure::MinIdleNegative)
 }
 
 fn reply_limit(value: &[u8], option: &'static str) -> Result<u64, Failure> {

@@ -77,8 +77,11 @@ impl Reply {
 
     /// `[ID, [field, value, ...]]` (RESP-4).
     pub(super) fn entry(entry: &Entry) -> Self {
-        let fields = entry.fields().flat_map(|(name, value)| [Self::bulk(name), Self::bulk(value)]).collect();
-        Self::Array(vec![Self::id(entry.id()), Self::Array(fields)])
+        Self::Array(vec![Self::id(entry.id()), Self::fields(entry)])
+    }
+
+    pub(super) fn fields(entry: &Entry) -> Self {
+        Self::Array(entry.fields().flat_map(|(name, value)| [Self::bulk(name), Self::bulk(value)]).collect())
     }
 
     pub(super) fn entries<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
@@ -163,16 +166,24 @@ pub(super) enum Failure {
     NoIdempotentId,
     /// `E-IDMP-STAR`
     IdempotencyNeedsAutoId,
-    /// Options that are recognised, but not served yet.
-    IdempotencyUnsupported,
 
     /// `E-START`
     IntervalStart,
     /// `E-END`
     IntervalEnd,
 
-    /// `E-UNBALANCED` for XREAD.
+    /// `E-UNBALANCED`
     UnbalancedStreams,
+    /// `E-UNBALANCED` for XREADGROUP.
+    UnbalancedGroupStreams,
+    /// `E-NO-GROUP-OPT`
+    GroupMissing,
+    /// `E-DOLLAR` and `E-PLUS`, with the ID that was used.
+    MeaninglessId(char),
+    /// `E-IDLE-INT`
+    MinIdleNotAnInteger,
+    /// `E-IDLE-NEG`
+    MinIdleNegative,
     /// `E-GROUP-ONLY`, with the option that was used.
     GroupReadOnly(&'static str),
     /// `E-GT`
@@ -195,6 +206,57 @@ pub(super) enum Failure {
 
     /// `E-NOGROUP-IN`
     NoSuchGroup { key: Vec<u8>, group: Vec<u8> },
+    /// `E-NOGROUP-KEY`
+    NoSuchKeyOrGroup { key: Vec<u8>, group: Vec<u8> },
+    /// `E-NOGROUP-READ`
+    NoSuchGroupToRead { key: Vec<u8>, group: Vec<u8> },
+    /// `E-XGROUP-KEY`
+    GroupNeedsKey,
+    /// `E-BUSY`
+    GroupExists,
+    /// `E-ENTRIESREAD`
+    EntriesReadNegative,
+
+    /// `E-NUMIDS`
+    IdCount,
+    /// `E-NUMIDS-MATCH`
+    IdCountMismatch,
+    /// `E-CLAIM-IDLE`, with the command.
+    ClaimMinIdle(&'static str),
+    /// `E-CLAIM-OPT`
+    ClaimOption(Vec<u8>),
+    /// `E-CLAIM-ARG`, with the option.
+    ClaimArgument(&'static str),
+    /// `E-COUNT`
+    CountNotPositive,
+
+    /// XNACK: no such mode.
+    ReleaseMode,
+    /// XNACK: a number of IDs that is none.
+    ReleaseIdCount,
+    /// XNACK: fewer IDs than announced.
+    ReleaseIdsMismatch,
+    /// XNACK: no IDs.
+    ReleaseNeedsIds,
+    /// XNACK: an option that it does not have.
+    ReleaseOption(Vec<u8>),
+    /// XNACK: a delivery count below 0.
+    RetryCountNegative,
+
+    /// `E-CFG-NONE`
+    NoSetting,
+    /// `E-CFG-DURATION`, `E-CFG-MAXSIZE`, with the parameter.
+    SettingOutOfRange(&'static str),
+    /// `E-CFG-TWICE`, with the parameter.
+    SettingTwice(&'static str),
+    /// `E-REC-PID`
+    RecordNeedsProducer,
+    /// `E-REC-IID`
+    RecordNeedsId,
+    /// `E-REC-MSG`
+    NoSuchMessage,
+    /// `E-REC-CONFLICT`
+    RecordConflict,
 
     /// SCAN was given something that is no cursor.
     InvalidCursor,
@@ -240,6 +302,9 @@ impl From<Error> for Failure {
             Error::EntryTooLarge { .. } => Self::EntryTooLarge,
             Error::NoFields => Self::Arity,
             Error::SetId { reason, .. } => Self::SetId(reason),
+            Error::GroupExists { .. } => Self::GroupExists,
+            Error::EntryNotFound { .. } => Self::NoSuchMessage,
+            Error::ProductionExists { .. } => Self::RecordConflict,
             error => Self::Store(error),
         }
     }
@@ -293,7 +358,6 @@ impl Failure {
             }
             Self::NoIdempotentId => "ERR syntax error, IDMP requires a non-empty idempotent ID",
             Self::IdempotencyNeedsAutoId => "ERR syntax error, IDMP/IDMPAUTO can be used only with auto-generated IDs",
-            Self::IdempotencyUnsupported => "ERR IDMP and IDMPAUTO are not supported yet",
 
             Self::IntervalStart => "ERR invalid start ID for the interval",
             Self::IntervalEnd => "ERR invalid end ID for the interval",
@@ -331,10 +395,65 @@ impl Failure {
                 "ERR The entries_added specified in XSETID is smaller than the target stream length"
             }
 
-            Self::NoSuchGroup { key, group } => {
-                let start = quote("NOGROUP No such consumer group '", group, "' for key name '");
-                return [start.as_slice(), c_string(key, usize::MAX), b"'"].concat().into();
+            Self::UnbalancedGroupStreams => {
+                "ERR Unbalanced 'xreadgroup' list of streams: for each stream key an ID or '>' must be specified."
             }
+            Self::GroupMissing => "ERR Missing GROUP option for XREADGROUP",
+            Self::MeaninglessId(id) => {
+                return format!(
+                    "ERR The {id} ID is meaningless in the context of XREADGROUP: you want to read the history of this \
+                     consumer by specifying a proper ID, or use the > ID to get new messages. The {id} ID would just \
+                     return an empty result set."
+                )
+                .into_bytes()
+                .into();
+            }
+            Self::MinIdleNotAnInteger => "ERR min-idle-time is not an integer or out of range",
+            Self::MinIdleNegative => "ERR min-idle-time must be a positive integer",
+
+            Self::NoSuchGroup { key, group } => {
+                return no_group("NOGROUP No such consumer group '", group, "' for key name '", key, "'").into();
+            }
+            Self::NoSuchKeyOrGroup { key, group } => {
+                return no_group("NOGROUP No such key '", key, "' or consumer group '", group, "'").into();
+            }
+            Self::NoSuchGroupToRead { key, group } => {
+                let end = "' in XREADGROUP with GROUP option";
+                return no_group("NOGROUP No such key '", key, "' or consumer group '", group, end).into();
+            }
+            Self::GroupNeedsKey => {
+                "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the \
+                 MKSTREAM option to create an empty stream automatically."
+            }
+            Self::GroupExists => "BUSYGROUP Consumer Group name already exists",
+            Self::EntriesReadNegative => "ERR value for ENTRIESREAD must be positive or -1",
+
+            Self::IdCount => "ERR Number of IDs must be a positive integer",
+            Self::IdCountMismatch => "ERR The `numids` parameter must match the number of arguments",
+            Self::ClaimMinIdle(command) => {
+                return format!("ERR Invalid min-idle-time argument for {command}").into_bytes().into();
+            }
+            Self::ClaimOption(option) => return quote("ERR Unrecognized XCLAIM option '", option, "'").into(),
+            Self::ClaimArgument(option) => {
+                return format!("ERR Invalid {option} option argument for XCLAIM").into_bytes().into();
+            }
+            Self::CountNotPositive => "ERR COUNT must be > 0",
+
+            Self::ReleaseMode => "ERR mode must be SILENT, FAIL, or FATAL",
+            Self::ReleaseIdCount => "ERR numids must be a positive integer",
+            Self::ReleaseIdsMismatch => "ERR number of IDs doesn't match numids",
+            Self::ReleaseNeedsIds => "ERR syntax error, expected IDS keyword",
+            Self::ReleaseOption(option) => return quote("ERR Unrecognized XNACK option '", option, "'").into(),
+            Self::RetryCountNegative => "ERR Invalid RETRYCOUNT value, must be >= 0",
+
+            Self::NoSetting => "ERR At least one parameter must be specified",
+            Self::SettingOutOfRange("IDMP-DURATION") => "ERR IDMP-DURATION must be between 1 and 86400 seconds",
+            Self::SettingOutOfRange(_) => "ERR IDMP-MAXSIZE must be between 1 and 10000 entries",
+            Self::SettingTwice(name) => return format!("ERR {name} specified multiple times").into_bytes().into(),
+            Self::RecordNeedsProducer => "ERR producer ID must be non-empty",
+            Self::RecordNeedsId => "ERR idempotent ID must be non-empty",
+            Self::NoSuchMessage => "ERR No such message in stream",
+            Self::RecordConflict => "ERR IID already exists for this producer with a different stream ID",
 
             Self::InvalidCursor => "ERR invalid cursor",
             Self::SameObject => "ERR source and destination objects are the same",
@@ -396,6 +515,12 @@ fn unknown_command(name: &[u8], args: &[Vec<u8>]) -> Vec<u8> {
 
 /// How much of an argument Redis repeats in an error.
 const QUOTED_LEN_MAX: usize = 128;
+
+/// Quotes two names as a whole, however long they are.
+fn no_group(before: &str, first: &[u8], between: &str, second: &[u8], after: &str) -> Vec<u8> {
+    let whole = |name| c_string(name, usize::MAX);
+    [before.as_bytes(), whole(first), between.as_bytes(), whole(second), after.as_bytes()].concat()
+}
 
 fn quote(before: &str, argument: &[u8], after: &str) -> Vec<u8> {
     [before.as_bytes(), c_string(argument, QUOTED_LEN_MAX), after.as_bytes()].concat()

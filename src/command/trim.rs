@@ -117,7 +117,7 @@ fn min_id(value: &[u8]) -> Result<Threshold, Failure> {
     parse::id(value).map(Threshold::MinId)
 }
 
-fn references(option: &[u8]) -> Option<References> {
+pub(super) fn references(option: &[u8]) -> Option<References> {
     [("KEEPREF", References::Keep), ("DELREF", References::Delete), ("ACKED", References::Acknowledged)]
         .into_iter()
         .find_map(|(keyword, references)| parse::is(option, keyword).then_some(references))

@@ -51,18 +51,17 @@ impl Inner {
                 drop((append, journaling));
                 return self.duplicate(entries, id);
             }
+            let mut obstacle = self.resolve(&append, entries)?;
+            // With the IDs that were just found.
             let removal = match (&mut journaling, references) {
-                (Some(journaling), Some(trim)) if !journaling.groups.is_empty() => {
+                (Some(journaling), Some(trim)) if obstacle.is_none() && !journaling.groups.is_empty() => {
                     self.plan_trim_of_references(&append, journaling, trim, entries)?
                 }
                 _ => None,
             };
-            let obstacle = match self.resolve(&append, entries)? {
-                None if removal.is_some() && !journaling.as_ref().is_some_and(|it| it.is_ready(may_begin)) => {
-                    Some(Obstacle::Journal)
-                }
-                obstacle => obstacle,
-            };
+            if removal.is_some() && !journaling.as_ref().is_some_and(|journaling| journaling.is_ready(may_begin)) {
+                obstacle = Some(Obstacle::Journal);
+            }
             if let Some(obstacle) = obstacle {
                 drop((append, journaling));
                 match obstacle {

@@ -107,8 +107,6 @@ pub struct GroupInfo {
     pub pending: u64,
     /// How many of them were released.
     pub released: u64,
-    /// The memory the list of them takes, in bytes.
-    pub pending_bytes: u64,
     /// The ID of the entry that was delivered last.
     pub last_delivered_id: StreamId,
     /// How many entries of the stream were read up to there; `None` if that is not known.

@@ -69,12 +69,11 @@ fn ids_are_read_as_leniently_as_by_redis() {
 }
 
 #[test]
-fn options_of_later_issues_are_checked_and_refused() {
+fn options_of_idempotent_adds_are_checked() {
     run(r#"
-        1. XADD s IDMP p i * f v → !ERR IDMP and IDMPAUTO are not supported yet; XADD s IDMPAUTO p * f v → !ERR IDMP and IDMPAUTO are not supported yet; EXISTS s → 0
-        2. XADD s IDMP p i 1-1 f v → !ERR syntax error, IDMP/IDMPAUTO can be used only with auto-generated IDs
-        3. XADD s IDMP "" i * f v → !ERR syntax error, IDMP requires a non-empty producer ID; XADD s IDMP p "" * f v → !ERR syntax error, IDMP requires a non-empty idempotent ID
-        4. XADD s IDMP p i IDMPAUTO p * f v → !ERR syntax error, IDMP/IDMPAUTO specified multiple times
+        1. XADD s IDMP p i 1-1 f v → !ERR syntax error, IDMP/IDMPAUTO can be used only with auto-generated IDs
+        2. XADD s IDMP "" i * f v → !ERR syntax error, IDMP requires a non-empty producer ID; XADD s IDMP p "" * f v → !ERR syntax error, IDMP requires a non-empty idempotent ID
+        3. XADD s IDMP p i IDMPAUTO p * f v → !ERR syntax error, IDMP/IDMPAUTO specified multiple times
     "#);
 }
 
