@@ -185,6 +185,9 @@ pub struct PendingRun {
     pub ids: Vec<StreamId>,
 }
 
+/// The idempotent ID of a production, and the entry that came of it.
+pub type Remembered = (Box<[u8]>, StreamId);
+
 /// What a stream remembers of its producers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Memory {
@@ -194,7 +197,7 @@ pub struct Memory {
     pub max_len: u64,
     pub added: u64,
     pub duplicates: u64,
-    pub producers: Vec<(Box<[u8]>, Vec<(Box<[u8]>, StreamId)>)>,
+    pub producers: Vec<(Box<[u8]>, Vec<Remembered>)>,
 }
 
 impl Counting {

@@ -109,13 +109,6 @@ impl PendingList {
         }
     }
 
-    pub fn remove(&mut self, id: StreamId) -> Option<Pending> {
-        let record = self.chunks.remove(id)?;
-        let entry = self.pending(&record);
-        self.forget(&[record]);
-        Some(entry)
-    }
-
     /// Removes the entries with these IDs; returns how many there were. Costs least if the IDs ascend.
     pub fn remove_all(&mut self, ids: &[StreamId]) -> usize {
         let before = self.len();

@@ -91,10 +91,6 @@ impl Chunk {
         }
     }
 
-    pub fn remove(&mut self, id: StreamId) -> Option<Record> {
-        self.position(id).ok().map(|at| self.records.remove(at))
-    }
-
     /// Removes those of the ascending `ids` that are here, and adds them to `removed`.
     pub fn remove_run(&mut self, mut ids: &[StreamId], removed: &mut Vec<Record>) {
         let Some(&first) = ids.first() else { return };

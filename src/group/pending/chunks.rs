@@ -101,16 +101,6 @@ impl Chunks {
         replaced
     }
 
-    pub fn remove(&mut self, id: StreamId) -> Option<Record> {
-        let (&key, chunk) = self.by_id.range_mut(..=id).next_back()?;
-        let removed = chunk.remove(id)?;
-        self.len -= 1;
-        if chunk.is_loose() {
-            self.tidy(key);
-        }
-        Some(removed)
-    }
-
     /// Removes those of the first IDs that are ascending and within one chunk, and adds them to `removed`; returns how
     /// many IDs these are, at least one.
     pub fn remove_run(&mut self, ids: &[StreamId], removed: &mut Vec<Record>) -> usize {
