@@ -85,6 +85,8 @@ mod group;
 mod id;
 mod io;
 mod log;
+#[cfg(all(test, shuttle))]
+mod models;
 mod options;
 #[cfg(feature = "redis")]
 pub mod redis;

@@ -1,7 +1,7 @@
 //! Locks and atomics of what threads wait on: parking_lot's and the standard library's.
 //!
 //! With `--cfg shuttle` they are those of [shuttle](https://docs.rs/shuttle), which decides at each of them which thread goes
-//! on, so that the models see schedules that a machine hardly ever comes up with. The interface is the same.
+//! on, so that `models` sees schedules that a machine hardly ever comes up with. The interface is the same.
 
 #[cfg(not(shuttle))]
 pub use parking_lot::{Condvar, Mutex};

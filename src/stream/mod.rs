@@ -3,7 +3,7 @@
 mod add;
 mod change;
 mod claim;
-mod commit;
+pub(crate) mod commit;
 mod deliver;
 mod fetch;
 mod group;
