@@ -40,6 +40,12 @@ pub enum Interest<'a> {
     Group { group: &'a [u8], claims: bool },
 }
 
+impl Interest<'_> {
+    fn claims(&self) -> bool {
+        matches!(self, Interest::Group { claims: true, .. })
+    }
+}
+
 /// All blocked reads of a store.
 #[derive(Debug, Default)]
 pub struct Waiters {
@@ -283,12 +289,23 @@ impl Queue {
     }
 
     /// Gives the turn to a reader that is about to look, unless somebody who came earlier has it.
-    fn try_turn(&mut self, ticket: Ticket) -> bool {
+    fn try_turn(&mut self, ticket: Ticket, claims: bool) -> bool {
         let is_behind = self.places.range(..ticket).any(|(_, earlier)| earlier.has_turn());
         let Some(place) = self.places.get_mut(&ticket) else { return true };
-        let is_turn = place.has_turn() || !is_behind;
-        place.state = if is_turn { State::Looking } else { State::Due };
-        is_turn
+        match (place.state, is_behind) {
+            // It may have been called for what this look does not take.
+            (State::Called, _) if place.claims && !claims => {}
+            (State::Called | State::Looking, _) | (_, false) => place.state = State::Looking,
+            (_, true) => place.state = State::Due,
+        }
+        place.has_turn()
+    }
+
+    /// Ends the turn of a reader that took everything, unless it claims and this look did not.
+    fn exhausted(&mut self, ticket: Ticket, claims: bool) {
+        if self.places.get(&ticket).is_some_and(|place| claims || !place.claims) {
+            self.end_turn(ticket);
+        }
     }
 
     /// Notes that a reader that was called is going to look.
@@ -359,14 +376,15 @@ impl Registration<'_> {
     /// own. The last look, when time is up, needs no permission, and is owed to who has not looked before.
     pub fn try_turn(&self, position: usize) -> bool {
         let (name, interest) = self.interests[position];
-        self.waiters.queues.lock().queue(name, interest).is_none_or(|queue| queue.try_turn(self.ticket))
+        let mut queues = self.waiters.queues.lock();
+        queues.queue(name, interest).is_none_or(|queue| queue.try_turn(self.ticket, interest.claims()))
     }
 
     /// The last look took everything there was at this position: nobody else need be woken for it.
     pub fn exhausted(&self, position: usize) {
         let (name, interest) = self.interests[position];
         if let Some(queue) = self.waiters.queues.lock().queue(name, interest) {
-            queue.end_turn(self.ticket);
+            queue.exhausted(self.ticket, interest.claims());
         }
     }
 
@@ -712,6 +730,39 @@ mod tests {
         twice.exhausted(1);
         drop(twice);
         assert!(!next.is_woken());
+    }
+
+    #[test]
+    fn who_claims_in_one_place_and_not_in_another_leaves_no_released_entries_behind() {
+        let waiters = Waiters::default();
+        for (interests, claiming, other) in [([(S, CLAIM), (S, G)], 0, 1), ([(S, G), (S, CLAIM)], 1, 0)] {
+            for comes_late in [false, true] {
+                let both = waiters.register(interests);
+                assert!(!both.is_woken());
+                let [next] = waiters.asleep([CLAIM]);
+                waiters.released(S, b"g");
+                assert!(both.is_woken() && both.try_turn(claiming));
+                if comes_late {
+                    waiters.released(S, b"g");
+                }
+                assert!(both.try_turn(other));
+                both.exhausted(other);
+                drop(both);
+                assert!(next.is_woken());
+            }
+        }
+    }
+
+    #[test]
+    fn a_look_that_does_not_claim_is_none_at_released_entries() {
+        let waiters = Waiters::default();
+        let both = waiters.register([(S, CLAIM), (S, G)]);
+        assert!(!both.is_woken());
+        let [next] = waiters.asleep([CLAIM]);
+        waiters.released(S, b"g");
+        assert!(both.try_turn(1) && both.is_woken());
+        drop(both);
+        assert!(next.is_woken());
     }
 
     #[test]
