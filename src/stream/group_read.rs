@@ -209,44 +209,50 @@ impl GroupRead {
     /// and [`Group::set_position`](crate::Group::set_position) gets the group past it. [`Error::Closed`] if the store is
     /// closed meanwhile; and as [`Group::acknowledge`](crate::Group::acknowledge).
     pub fn run(self) -> Result<Found> {
-        let looked = self.look()?;
         let deadline = match self.block {
-            _ if looked.is_answer() => return looked.hand_over(),
-            Block::No => return Ok(Vec::new()),
+            Block::No => return self.look(|_| true)?.hand_over(),
             // A time that cannot be represented is as good as for ever.
             Block::For(timeout) => Instant::now().checked_add(timeout),
             Block::Forever => None,
         };
+        if self.shared.env().waiters.is_empty() {
+            let looked = self.look(|_| true)?;
+            if looked.is_answer() {
+                return looked.hand_over();
+            }
+        } else {
+            // It may have to stand back: from now on it is there, all the same.
+            for (stream, _) in &self.streams {
+                stream.group(&self.group).consumer(&self.consumer).create()?;
+            }
+        }
         // Whoever is next in the queue does not wait until this is durable.
         self.wait(deadline)?.hand_over()
     }
 
+    /// Looks in order of arrival, again whenever there may be something.
     fn wait(&self, deadline: Option<Instant>) -> Result<Looked> {
         let env = self.shared.env();
         let interests = self.streams.iter().map(|(stream, from)| {
             let claims = matches!(from, GroupReadFrom::NewOrIdle(_));
             (stream.name(), Interest::Group { group: &self.group, claims })
         });
-        // Between the first look and this something may have come.
         let registration = env.waiters.register(interests);
-        let mut is_last = false;
         loop {
             env.check_open()?;
-            let may_look = is_last || (0..self.streams.len()).all(|position| registration.try_turn(position));
-            let mut until = deadline;
-            if may_look {
-                let looked = self.look()?;
-                if looked.is_answer() || is_last {
-                    looked.exhausted.iter().for_each(|&position| registration.exhausted(position));
-                    return Ok(looked);
-                }
-                until = [deadline, self.next_idle()?].into_iter().flatten().min();
+            let turns: Vec<bool> = (0..self.streams.len()).map(|at| registration.try_turn(at)).collect();
+            let has_turn = |at: usize| turns.get(at).copied().unwrap_or(false);
+            let looked = self.look(has_turn)?;
+            looked.exhausted.iter().for_each(|&at| registration.exhausted(at));
+            if looked.is_answer() {
+                return Ok(looked);
             }
-            let woken = registration.wait(until);
-            // Whoever had to stand back is owed a look.
-            is_last = !woken && deadline.is_some_and(|deadline| Instant::now() >= deadline);
-            if is_last && may_look {
-                return Ok(Looked::default());
+            // Who has to stand back somewhere is called when its turn comes, and needs no timer of its own.
+            let timer = if turns.contains(&false) { None } else { self.next_idle()? };
+            let woken = registration.wait([deadline, timer].into_iter().flatten().min());
+            if !woken && deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                // Who always had to stand back is owed a look.
+                return if turns.contains(&false) { self.look(|_| true) } else { Ok(Looked::default()) };
             }
         }
     }
@@ -265,8 +271,8 @@ impl GroupRead {
         Ok(next)
     }
 
-    /// Reads what there is. Nothing is read unless all streams have the group.
-    fn look(&self) -> Result<Looked> {
+    /// Reads what there is in the streams at these positions. Nothing is read unless all streams have the group.
+    fn look(&self, is_wanted: impl Fn(usize) -> bool) -> Result<Looked> {
         let mut inners = Vec::with_capacity(self.streams.len());
         for (stream, _) in &self.streams {
             let inner = stream.inner()?.filter(|inner| inner.has_group(&self.group));
@@ -281,7 +287,8 @@ impl GroupRead {
             is_first: true,
         };
         let mut looked = Looked::default();
-        for (position, ((stream, from), inner)) in self.streams.iter().zip(inners).enumerate() {
+        let streams = self.streams.iter().zip(inners).enumerate().filter(|(position, _)| is_wanted(*position));
+        for (position, ((stream, from), inner)) in streams {
             budget.count = limit(self.count);
             let request = Request { group: &self.group, consumer: &self.consumer, from: *from, no_ack: self.no_ack };
             let (delivered, unsettled) = match self.deliver(stream, inner, &request, budget) {
