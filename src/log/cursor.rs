@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::entry::Chunk;
-use crate::format::entries::{Entries, SHAPE};
+use crate::format::entries::{ENTRY, Entries, SHAPE, peek_id};
 use crate::format::file_name::File as FileName;
 use crate::format::record;
 use crate::log::scan::find_frame;
@@ -47,6 +47,21 @@ struct Loaded {
     items: Vec<Item>,
     /// No entry was trimmed or deleted when the blocks were read.
     all_live: bool,
+    /// As much was found as was wanted before the end of the last block.
+    is_partial: bool,
+}
+
+/// What of some blocks is wanted.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    /// Entries with lower IDs are not, nor those with lower ordinals.
+    from: StreamId,
+    from_ordinal: u64,
+    count: usize,
+}
+
+impl Wanted {
+    const ALL: Self = Self { from: StreamId::MIN, from_ordinal: 0, count: usize::MAX };
 }
 
 /// The entries from `lower` to `upper` of a view, both included.
@@ -55,10 +70,15 @@ pub struct Cursor {
     view: View,
     lower: StreamId,
     upper: StreamId,
+    /// How many more entries are wanted from the front, about.
+    wanted: usize,
     front: Side,
     back: Side,
     done: bool,
 }
+
+/// At least so many entries are loaded at once, wherever there are.
+const WANTED_MIN: usize = 4;
 
 /// One end of a cursor.
 #[derive(Debug, Default)]
@@ -71,15 +91,22 @@ struct Side {
     loaded: Option<Loaded>,
     /// How many items of `loaded` were taken.
     taken: usize,
-    /// How many blocks to load the next time.
+    /// How many blocks to load the next time, and from which ordinal on.
     span: usize,
+    from_ordinal: u64,
     started: bool,
 }
 
 impl Cursor {
     pub fn new(view: View, lower: StreamId, upper: StreamId) -> Self {
         let done = lower > upper;
-        Self { view, lower, upper, front: Side::default(), back: Side::default(), done }
+        Self { view, lower, upper, wanted: usize::MAX, front: Side::default(), back: Side::default(), done }
+    }
+
+    /// Not many more than so many entries are wanted from the front: no more than needed is read for them.
+    pub fn wanting(mut self, count: u64) -> Self {
+        self.wanted = usize::try_from(count).unwrap_or(usize::MAX);
+        self
     }
 
     /// The next position from the front.
@@ -277,11 +304,11 @@ impl Cursor {
             }
             let Some(opened) = &self.front.opened else { return Ok(false) };
             let blocks = self.front.block..self.front.block.saturating_add(self.front.span);
-            match load(&self.view, self.front.segment, opened, blocks, &mut self.front.loaded)? {
+            let count = self.wanted.max(WANTED_MIN);
+            let wanted = Wanted { from: self.lower, from_ordinal: self.front.from_ordinal, count };
+            match load(&self.view, self.front.segment, opened, blocks, wanted, &mut self.front.loaded)? {
                 count if count > 0 => {
-                    self.front.block += count;
-                    self.front.span = (self.front.span * 2).min(BLOCKS_MAX);
-                    self.front.taken = 0;
+                    self.front.go_on(count, &mut self.wanted);
                     return Ok(true);
                 }
                 _ => {
@@ -319,7 +346,7 @@ impl Cursor {
             let end = self.back.block.min(opened.segment.block_count(opened.end));
             let blocks = end.saturating_sub(self.back.span)..end;
             self.back.block = blocks.start;
-            match load(&self.view, self.back.segment, opened, blocks, &mut self.back.loaded)? {
+            match load(&self.view, self.back.segment, opened, blocks, Wanted::ALL, &mut self.back.loaded)? {
                 count if count > 0 => {
                     self.back.span = (self.back.span * 2).min(BLOCKS_MAX);
                     self.back.taken = 0;
@@ -345,6 +372,21 @@ impl Loaded {
 }
 
 impl Side {
+    /// After so many blocks were loaded: where to go on, and with how many of them.
+    fn go_on(&mut self, blocks: usize, wanted: &mut usize) {
+        let Some(loaded) = &self.loaded else { return };
+        let found = loaded.items.len();
+        *wanted = wanted.saturating_sub(found);
+        // What is left of a block is taken from it when it is asked for.
+        self.block += blocks - usize::from(loaded.is_partial);
+        if let Some(Item::Entry(last)) = loaded.items.last() {
+            self.from_ordinal = last.ordinal + 1;
+        }
+        let needed = wanted.saturating_mul(blocks).div_ceil(found.max(1)).max(1);
+        self.span = (self.span * 2).min(BLOCKS_MAX).min(needed);
+        self.taken = 0;
+    }
+
     /// The entry at a place among the items, if it is one and all of them are alive.
     #[inline]
     fn sound(&self, at: usize) -> Option<(&Loaded, &Position)> {
@@ -396,6 +438,7 @@ fn load(
     place: usize,
     opened: &Opened,
     blocks: Range<usize>,
+    wanted: Wanted,
     loaded: &mut Option<Loaded>,
 ) -> Result<usize> {
     let Opened { segment, end: segment_end } = opened;
@@ -417,15 +460,28 @@ fn load(
     items.clear();
     let chunk = Chunk { bytes, shapes: segment.shapes() };
     let next_ordinal = view.tail.next_ordinal;
-    let mut decoder = Decoder { opened, chunk: &chunk, start: first.start, next_ordinal, items };
-    let (mut end, mut sound) = (0, true);
+    let mut decoder = Decoder {
+        opened,
+        chunk: &chunk,
+        start: first.start,
+        next_ordinal,
+        wanted,
+        is_partial: false,
+        is_damaged: false,
+        items,
+    };
+    let (mut end, mut sound, mut count) = (0, true, 0);
     for part in parts {
         (end, sound) = decoder.part(part);
+        count += 1;
+        if decoder.is_partial {
+            break;
+        }
     }
-    let mut items = decoder.items;
+    let Decoder { mut items, is_partial, .. } = decoder;
     // At its end, if it was sealed already when the view was taken.
     let is_whole = *segment_end == segment.sealed_end.load(Ordering::Acquire);
-    if is_whole && first_block + count == segment.block_count(*segment_end) {
+    if is_whole && !is_partial && first_block + count == segment.block_count(*segment_end) {
         let entries_end = segment.header.base + segment.sealed_entries.load(Ordering::Acquire);
         if sound && end < entries_end {
             let what = Corruption::Truncated { expected: last.end + 1 };
@@ -434,7 +490,7 @@ fn load(
         items.extend(view.gap_after(place, segment).map(Item::Missing));
     }
     let all_live = view.are_live(first.ordinal..end);
-    *loaded = Some(Loaded { chunk: Arc::new(chunk), items, all_live });
+    *loaded = Some(Loaded { chunk: Arc::new(chunk), items, all_live, is_partial });
     Ok(count)
 }
 
@@ -444,6 +500,9 @@ struct Decoder<'a> {
     /// The offset of the chunk in the file.
     start: u64,
     next_ordinal: u64,
+    wanted: Wanted,
+    is_partial: bool,
+    is_damaged: bool,
     items: Vec<Item>,
 }
 
@@ -457,6 +516,14 @@ impl Decoder<'_> {
         let mut at = from;
         let mut sound = true;
         while at < to {
+            // Damage is told of once: where there is any, the block is decoded as a whole.
+            if self.items.len() >= self.wanted.count
+                && matches!(self.items.last(), Some(Item::Entry(_)))
+                && !self.is_damaged
+            {
+                self.is_partial = true;
+                break;
+            }
             match self.frame(at, to, ordinal, verified, sound) {
                 Ok((len, next)) => {
                     at += len;
@@ -468,6 +535,7 @@ impl Decoder<'_> {
                         self.items.push(Item::Damage(Box::new(Damage { offset: self.start + at as u64, what })));
                     }
                     sound = false;
+                    self.is_damaged = true;
                     at = self.next_frame(at + 1, to);
                 }
             }
@@ -500,6 +568,12 @@ impl Decoder<'_> {
         if frame.head.kind == SHAPE {
             return Ok((frame.len, ordinal));
         }
+        if frame.head.kind == ENTRY
+            && peek_id(ENTRY, frame.payload, segment.header.base_ms)
+                .is_some_and(|id| id < self.wanted.from || ordinal < self.wanted.from_ordinal)
+        {
+            return Ok((frame.len, ordinal + 1));
+        }
         let malformed = Corruption::Malformed("entries that cannot be decoded");
         let payload_at = at + frame.len - frame.payload.len();
         let before = self.items.len();
@@ -514,7 +588,7 @@ impl Decoder<'_> {
             let Some(entry) = entry else { return Ok((frame.len, ordinal)) };
             // Chunks are below 4 GiB, as segments are.
             let (start, end) = ((payload_at + entry.start) as u32, (payload_at + entry.end) as u32);
-            if ordinal < self.next_ordinal {
+            if ordinal < self.next_ordinal && ordinal >= self.wanted.from_ordinal {
                 let position = Position { id: entry.id, ordinal, shape: entry.shape, start, end };
                 self.items.push(Item::Entry(position));
             }
@@ -542,5 +616,36 @@ impl View {
     pub fn first_at_or_above(&self, id: StreamId) -> Result<u64> {
         let found = Cursor::new(self.clone(), id, StreamId::MAX).next_position().transpose()?;
         Ok(found.map_or(self.tail.next_ordinal, |position| position.ordinal))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AddOptions, Options, Trim};
+
+    /// What is wanted is a hint: with it, the same entries come, in the same order.
+    #[test]
+    fn a_cursor_that_wants_little_gives_all_the_same() {
+        let store = Options::new().segment_bytes_max(16 << 10).in_memory();
+        let stream = store.stream("s").unwrap();
+        let id = |ms| StreamId::new(ms, 0);
+        for ms in 1..=1000 {
+            stream.add_with(AddOptions::new().id(id(ms)), [("v", "x".repeat((ms % 70) as usize))]).unwrap();
+        }
+        stream.add_batch((1001..=1200).map(|ms| (crate::NewId::Exact(id(ms)), [("v", "batch")]))).unwrap();
+        // Runs of dead entries longer than what is wanted, at the beginning of blocks and within.
+        stream.delete((1..=1200).filter(|ms| ms % 90 < 30).map(id)).unwrap();
+        stream.trim(Trim::before(id(40))).unwrap();
+        let view = stream.inner().unwrap().unwrap().view();
+        for from in [0, 1, 39, 40, 55, 500, 987, 1100, 1200, 1201] {
+            let all =
+                |cursor: &mut Cursor| std::iter::from_fn(|| cursor.next_entry()).collect::<Result<Vec<_>>>().unwrap();
+            let expected = all(&mut Cursor::new(view.clone(), id(from), StreamId::MAX));
+            for wanted in [0, 1, 3, 10, 100, 5000] {
+                let found = all(&mut Cursor::new(view.clone(), id(from), StreamId::MAX).wanting(wanted));
+                assert_eq!(found, expected, "{wanted} from {from}");
+            }
+        }
     }
 }

@@ -209,7 +209,8 @@ impl Reading<'_> {
         }
         let last_id = view.tail.last_id;
         let mut ids = Vec::new();
-        let mut cursor = Cursor::new(view, from, StreamId::MAX);
+        let budget = &self.delivered.budget;
+        let mut cursor = Cursor::new(view, from, StreamId::MAX).wanting(budget.count.min(budget.max_count));
         while !self.delivered.budget.is_used_up() {
             let entry = match cursor.next_entry() {
                 None => break,
