@@ -1,0 +1,114 @@
+//! A store and a server that are given the same commands, and have to answer the same.
+
+use streamlog::Store;
+use streamlog::command::{Protocol, Session};
+
+use crate::commands::{FAR, GROUPS, KEYS, Kind, Words};
+use crate::differences::comparable;
+use crate::server::Server;
+use crate::value::Value;
+
+pub struct Pair<'a> {
+    server: &'a mut Server,
+    session: Session,
+    kind: Kind,
+    /// The IDs that XADD answered.
+    added: Vec<String>,
+    /// The milliseconds of the next ID above all of them.
+    next_ms: u64,
+}
+
+/// Both sides are compared as a whole after so many commands.
+const COMMANDS_BETWEEN_DUMPS: usize = 5;
+
+impl<'a> Pair<'a> {
+    /// An empty server and an empty store, but for the stream with the last ID in the future.
+    pub fn new(server: &'a mut Server, kind: Kind) -> Result<Self, String> {
+        server.execute(&["FLUSHALL"]);
+        let session = Session::new(&Store::in_memory());
+        let mut pair = Self { server, session, kind, added: Vec::new(), next_ms: 1 };
+        pair.compare(words(&["XADD", FAR, "32503680000000-0", "f", "v"]))?;
+        Ok(pair)
+    }
+
+    /// Gives both the same commands; says how the first answers differ that do.
+    pub fn run(mut self, commands: &[Words]) -> Result<(), String> {
+        for (position, command) in commands.iter().enumerate() {
+            for command in self.resolve(command) {
+                self.compare(command)?;
+            }
+            if position % COMMANDS_BETWEEN_DUMPS == COMMANDS_BETWEEN_DUMPS - 1 {
+                self.compare_state()?;
+            }
+        }
+        self.compare_state()
+    }
+
+    pub fn compare(&mut self, command: Words) -> Result<(), String> {
+        let theirs = self.server.execute(&command);
+        let mut ours = Vec::new();
+        self.session.execute(&command).encode(Protocol::Resp2, &mut ours);
+        let ours = Value::decode(&ours);
+        if let (Some("XADD"), Value::Bulk(id)) = (command.first().map(String::as_str), &theirs) {
+            self.added.push(String::from_utf8_lossy(id).into_owned());
+        }
+        let [theirs, ours] = [theirs, ours].map(|reply| comparable(self.kind, &command, reply));
+        if theirs == ours {
+            return Ok(());
+        }
+        Err(format!("{command:?}\n  redis:     {theirs}\n  streamlog: {ours}"))
+    }
+
+    /// Everything that can be seen of the streams.
+    fn compare_state(&mut self) -> Result<(), String> {
+        self.compare(words(&["DBSIZE"]))?;
+        for key in KEYS.into_iter().chain([FAR]) {
+            self.compare(words(&["XINFO", "STREAM", key, "FULL", "COUNT", "0"]))?;
+            self.compare(words(&["XRANGE", key, "-", "+"]))?;
+            self.compare(words(&["XLEN", key]))?;
+            if self.kind != Kind::Streams {
+                self.compare(words(&["XINFO", "GROUPS", key]))?;
+                for group in GROUPS {
+                    self.compare(words(&["XPENDING", key, group]))?;
+                    self.compare(words(&["XPENDING", key, group, "-", "+", "1000"]))?;
+                    self.compare(words(&["XINFO", "CONSUMERS", key, group]))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The commands that are meant: see [`commands`](crate::commands).
+    fn resolve(&mut self, command: &Words) -> Vec<Words> {
+        if let [fill, key, count] = &command[..]
+            && fill == "@fill"
+        {
+            let count: u64 = count.parse().expect("a count is a number");
+            return (0..count).map(|_| words(&["XADD", key, &self.next_id(), "f", "v"])).collect();
+        }
+        vec![command.iter().map(|word| self.resolve_word(word)).collect()]
+    }
+
+    fn resolve_word(&mut self, word: &str) -> String {
+        let (before, word) = word.split_at(word.len() - word.trim_start_matches('(').len());
+        let resolved = match word.strip_prefix('@') {
+            Some("+") => self.next_id(),
+            Some(number) => {
+                let number: usize = number.parse().expect("an ID is chosen by number");
+                let id = self.added.get(number % self.added.len().max(1));
+                id.map_or("0-1".to_owned(), String::clone)
+            }
+            None => word.to_owned(),
+        };
+        format!("{before}{resolved}")
+    }
+
+    fn next_id(&mut self) -> String {
+        self.next_ms += 1;
+        format!("{}-0", self.next_ms)
+    }
+}
+
+pub fn words(words: &[&str]) -> Words {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
