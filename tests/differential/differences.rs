@@ -71,7 +71,7 @@ fn rule(kind: Kind, name: &[u8], value: &Value) -> Option<Rule> {
         (b"entries-read" | b"lag", _) if kind != Kind::GroupsThatGrow => Rule::Present,
         (b"seen-time", Value::Integer(_)) => Rule::Moment,
         (b"idle", Value::Integer(_)) => Rule::Duration,
-        (b"pel" | b"pending", Value::Array(_)) => Rule::Pending,
+        (b"pending", Value::Array(_)) => Rule::Pending,
         _ => return None,
     })
 }

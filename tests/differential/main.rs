@@ -69,7 +69,7 @@ fn any_seed() -> u64 {
 fn has_groups() -> bool {
     let known = !execute(&Store::in_memory(), &["XGROUP", "HELP"]).is_error();
     if !known {
-        eprintln!("SKIPPED: commands for consumer groups were not compared with Redis, for there are none yet");
+        server::skipped("commands for consumer groups were not compared with Redis, for there are none yet");
     }
     known
 }

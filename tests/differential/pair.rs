@@ -22,12 +22,16 @@ pub struct Pair<'a> {
 const COMMANDS_BETWEEN_DUMPS: usize = 5;
 
 impl<'a> Pair<'a> {
-    /// An empty server and an empty store, but for the stream with the last ID in the future.
+    /// An empty server and an empty store, but for what every sequence of that kind begins with.
     pub fn new(server: &'a mut Server, kind: Kind) -> Result<Self, String> {
         server.execute(&["FLUSHALL"]);
         let session = Session::new(&Store::in_memory());
         let mut pair = Self { server, session, kind, added: Vec::new(), next_ms: 1 };
-        pair.compare(words(&["XADD", FAR, "32503680000000-0", "f", "v"]))?;
+        for command in kind.beginning().lines() {
+            for command in pair.resolve(&words(&command.split(' ').collect::<Vec<_>>())) {
+                pair.compare(command)?;
+            }
+        }
         Ok(pair)
     }
 
@@ -35,7 +39,9 @@ impl<'a> Pair<'a> {
     pub fn run(mut self, commands: &[Words]) -> Result<(), String> {
         for (position, command) in commands.iter().enumerate() {
             for command in self.resolve(command) {
-                self.compare(command)?;
+                if !self.is_answered_otherwise(&command) {
+                    self.compare(command)?;
+                }
             }
             if position % COMMANDS_BETWEEN_DUMPS == COMMANDS_BETWEEN_DUMPS - 1 {
                 self.compare_state()?;
@@ -49,7 +55,10 @@ impl<'a> Pair<'a> {
         let mut ours = Vec::new();
         self.session.execute(&command).encode(Protocol::Resp2, &mut ours);
         let ours = Value::decode(&ours);
-        if let (Some("XADD"), Value::Bulk(id)) = (command.first().map(String::as_str), &theirs) {
+        if let ([xadd, key, ..], Value::Bulk(id)) = (&command[..], &theirs)
+            && xadd == "XADD"
+            && key != FAR
+        {
             self.added.push(String::from_utf8_lossy(id).into_owned());
         }
         let [theirs, ours] = [theirs, ours].map(|reply| comparable(self.kind, &command, reply));
@@ -57,6 +66,19 @@ impl<'a> Pair<'a> {
             return Ok(());
         }
         Err(format!("{command:?}\n  redis:     {theirs}\n  streamlog: {ours}"))
+    }
+
+    /// Whether a command is left out, because 7.0 does with it what later versions do not.
+    fn is_answered_otherwise(&mut self, command: &Words) -> bool {
+        match &command[..] {
+            // Later versions refuse a last ID below the highest deleted one.
+            [xsetid, key, id, ..] if xsetid == "XSETID" => {
+                let info = self.server.execute(&["XINFO", "STREAM", key]);
+                let max_deleted = field(&info, "max-deleted-entry-id").and_then(id_of);
+                id_of(id).zip(max_deleted).is_some_and(|(id, max_deleted)| id < max_deleted)
+            }
+            _ => false,
+        }
     }
 
     /// Everything that can be seen of the streams.
@@ -107,6 +129,22 @@ impl<'a> Pair<'a> {
         self.next_ms += 1;
         format!("{}-0", self.next_ms)
     }
+}
+
+/// The text of a field of XINFO STREAM.
+fn field<'v>(info: &'v Value, name: &str) -> Option<&'v str> {
+    let Value::Array(items) = info else { return None };
+    let name = items.iter().position(|item| *item == Value::bulk(name))?;
+    match items.get(name + 1)? {
+        Value::Bulk(text) => str::from_utf8(text).ok(),
+        _ => None,
+    }
+}
+
+/// The milliseconds and the sequence of an ID; `None` of what is none.
+fn id_of(id: &str) -> Option<(u64, u64)> {
+    let (ms, seq) = id.split_once('-').unwrap_or((id, "0"));
+    Some((ms.parse().ok()?, seq.parse().ok()?))
 }
 
 pub fn words(words: &[&str]) -> Words {
