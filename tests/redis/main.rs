@@ -3,10 +3,12 @@
 //! | module | shows |
 //! |---|---|
 //! | [`blocking`] | `Commands` with their typed replies, pipelines, errors |
+//! | [`groups`] | the same for consumer groups |
 //! | [`asynchronous`] | the same with futures, reads that wait, futures that are dropped |
 
 mod asynchronous;
 mod blocking;
+mod groups;
 
 use streamlog::Store;
 use streamlog::command::Protocol;
