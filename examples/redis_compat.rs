@@ -5,7 +5,8 @@
 //! `streamlog:example`.
 
 use redis::streams::{
-    StreamId, StreamInfoStreamReply, StreamMaxlen, StreamRangeReply, StreamReadOptions, StreamReadReply,
+    StreamAutoClaimOptions, StreamAutoClaimReply, StreamId, StreamInfoStreamReply, StreamMaxlen, StreamRangeReply,
+    StreamReadOptions, StreamReadReply,
 };
 use redis::{Commands, ConnectionLike, RedisResult};
 use streamlog::Store;
@@ -33,6 +34,7 @@ fn tell_orders<C: ConnectionLike>(connection: &mut C) -> RedisResult<()> {
     let _: u64 = connection.del(KEY)?;
     add(connection)?;
     read(connection)?;
+    share(connection)?;
     trim(connection)?;
     let _: u64 = connection.del(KEY)?;
     Ok(())
@@ -61,6 +63,25 @@ fn read<C: ConnectionLike>(connection: &mut C) -> RedisResult<()> {
     for stream in &reply.keys {
         print("after 1-1", &stream.ids);
     }
+    Ok(())
+}
+
+/// Two workers share the entries; one of them forgets to acknowledge.
+fn share<C: ConnectionLike>(connection: &mut C) -> RedisResult<()> {
+    let _: String = connection.xgroup_create(KEY, "workers", "0")?;
+    for worker in ["alice", "bob"] {
+        let options = StreamReadOptions::default().group("workers", worker).count(1);
+        let reply: StreamReadReply = connection.xread_options(&[KEY], &[">"], &options)?;
+        for stream in &reply.keys {
+            print(&format!("handed to {worker}"), &stream.ids);
+        }
+    }
+    let acknowledged: u64 = connection.xack(KEY, "workers", &["1-1"])?;
+    println!("  acknowledged by alice: {acknowledged}");
+    // A real worker would claim what has been pending for a minute, say.
+    let options = StreamAutoClaimOptions::default().count(10);
+    let reply: StreamAutoClaimReply = connection.xautoclaim_options(KEY, "workers", "alice", 0, "0-0", options)?;
+    print("claimed by alice", &reply.claimed);
     Ok(())
 }
 
