@@ -7,21 +7,22 @@ const BLOCK: u64 = 100;
 
 /// The new floor, for a trim that, done exactly, raises it to `exact`.
 ///
-/// `live` counts the entries between two ordinals. Nothing alive is between `exact` and a result beyond it.
-pub fn floor(trim: &Trim, floor: u64, exact: u64, live: impl Fn(u64, u64) -> u64) -> u64 {
+/// `end` is the ordinal after the last entry, and `live` counts the entries between two ordinals. Nothing alive is between
+/// `exact` and a result beyond it.
+pub fn floor(trim: &Trim, floor: u64, exact: u64, end: u64, live: impl Fn(u64, u64) -> u64) -> u64 {
     if !trim.approximate || exact <= floor {
         return exact.max(floor);
     }
     // Entries that may be referenced are removed one by one, so a part of a block may go.
     let by_entry = trim.references != References::Keep;
-    let (block, next) = ((exact - 1) / BLOCK * BLOCK + 1, (exact - 1) / BLOCK * BLOCK + BLOCK + 1);
-    // A block of which the rest is deleted goes as a whole.
+    let (block, next) = ((exact - 1) / BLOCK * BLOCK + 1, ((exact - 1) / BLOCK * BLOCK + BLOCK + 1).min(end));
+    // A block of which nothing would stay goes as a whole; the last one need not be full.
     let whole_blocks = if live(exact, next) == 0 { next } else { block.max(floor) };
-    let end = if by_entry { exact } else { whole_blocks };
-    let Some(limit) = trim.limit.filter(|&limit| limit > 0) else { return end };
+    let wanted = if by_entry { exact } else { whole_blocks };
+    let Some(limit) = trim.limit.filter(|&limit| limit > 0) else { return wanted };
     let (mut reached, mut removed) = (floor, 0u64);
-    while reached < end {
-        let next = ((reached - 1) / BLOCK * BLOCK + BLOCK + 1).min(end);
+    while reached < wanted {
+        let next = ((reached - 1) / BLOCK * BLOCK + BLOCK + 1).min(wanted);
         removed = removed.saturating_add(live(reached, next));
         if removed > limit {
             break;
@@ -99,22 +100,24 @@ mod tests {
     fn approximate_trims_remove_whole_blocks_of_100() {
         let trim = Trim::to_len(0).approximately();
         // The worked example of the reference: 250 entries.
-        assert_eq!(floor(&trim, 1, 250 - 201 + 1, all), 1);
-        assert_eq!(floor(&trim, 1, 250 - 150 + 1, all), 101);
-        assert_eq!(floor(&trim.limit(50), 101, 250, all), 101);
-        assert_eq!(floor(&trim.limit(100), 1, 250, all), 101);
-        assert_eq!(floor(&trim.limit(0), 1, 250, all), 201);
-        assert_eq!(floor(&trim.references(References::Delete), 1, 250 - 145 + 1, all), 106);
-        assert_eq!(floor(&trim, 150, 160, all), 150, "a floor within a block stays");
+        assert_eq!(floor(&trim, 1, 250 - 201 + 1, 251, all), 1);
+        assert_eq!(floor(&trim, 1, 250 - 150 + 1, 251, all), 101);
+        assert_eq!(floor(&trim.limit(50), 101, 250, 251, all), 101);
+        assert_eq!(floor(&trim.limit(100), 1, 250, 251, all), 101);
+        assert_eq!(floor(&trim.limit(0), 1, 250, 251, all), 201);
+        assert_eq!(floor(&trim.references(References::Delete), 1, 250 - 145 + 1, 251, all), 106);
+        assert_eq!(floor(&trim, 1, 4, 4, all), 4, "a last block of which nothing would stay need not be full");
+        assert_eq!(floor(&trim, 1, 251, 251, all), 251);
+        assert_eq!(floor(&trim, 150, 160, 251, all), 150, "a floor within a block stays");
     }
 
     #[test]
     fn a_block_of_which_only_deleted_entries_would_stay_goes() {
         // Alive are 1 and those from 101 on; of what is not there yet nothing is known to be deleted.
         let live = |from: u64, to: u64| (from..to).filter(|ordinal| !(2..=100).contains(ordinal)).count() as u64;
-        assert_eq!(floor(&Trim::to_len(0).approximately(), 1, 2, live), 101);
-        assert_eq!(floor(&Trim::to_len(0).approximately().limit(1), 1, 2, live), 101);
-        assert_eq!(floor(&Trim::to_len(0).approximately(), 1, 102, live), 101);
+        assert_eq!(floor(&Trim::to_len(0).approximately(), 1, 2, 301, live), 101);
+        assert_eq!(floor(&Trim::to_len(0).approximately().limit(1), 1, 2, 301, live), 101);
+        assert_eq!(floor(&Trim::to_len(0).approximately(), 1, 102, 301, live), 101);
     }
 
     #[test]
@@ -131,7 +134,7 @@ mod tests {
 
     #[test]
     fn exact_trims_take_no_heed_of_blocks() {
-        assert_eq!(floor(&Trim::before(StreamId::MIN), 1, 7, all), 7);
-        assert_eq!(floor(&Trim::to_len(0), 9, 7, all), 9);
+        assert_eq!(floor(&Trim::before(StreamId::MIN), 1, 7, 11, all), 7);
+        assert_eq!(floor(&Trim::to_len(0), 9, 7, 11, all), 9);
     }
 }
