@@ -71,6 +71,7 @@ pub struct Options {
     pub(crate) write_mode: WriteMode,
     pub(crate) segment_bytes_first: u64,
     pub(crate) segment_bytes_max: u64,
+    pub(crate) checkpoint_bytes_min: u64,
     pub(crate) open_streams_max: usize,
     pub(crate) create: bool,
     pub(crate) clock: Option<Arc<dyn Clock>>,
@@ -84,6 +85,7 @@ impl Options {
             write_mode: WriteMode::Auto,
             segment_bytes_first: 4096,
             segment_bytes_max: 64 << 20,
+            checkpoint_bytes_min: 1 << 20,
             open_streams_max: 100,
             create: true,
             clock: None,
@@ -109,6 +111,14 @@ impl Options {
     pub fn segment_bytes_max(mut self, bytes: u64) -> Self {
         self.segment_bytes_max = bytes.clamp(4 << 10, 1 << 30);
         self.segment_bytes_first = self.segment_bytes_first.min(self.segment_bytes_max);
+        self
+    }
+
+    /// The length, in bytes, up to which a journal is not worth a new generation. For tests, which cannot write as much
+    /// as it takes otherwise.
+    #[doc(hidden)]
+    pub fn checkpoint_bytes_min(mut self, bytes: u64) -> Self {
+        self.checkpoint_bytes_min = bytes;
         self
     }
 

@@ -24,9 +24,8 @@ const RESERVE: u64 = 2048;
 /// The room a generation begins with, and the most it grows by at once.
 const CAPACITY_FIRST: u64 = 4096;
 const GROWTH_MAX: u64 = 1 << 20;
-/// A new generation pays when the old one has this many times the bytes of its checkpoint, and at least so many.
+/// A new generation pays when the old one has this many times the bytes of its checkpoint.
 const CHECKPOINT_FACTOR: u64 = 4;
-const CHECKPOINT_BYTES_MIN: u64 = 1 << 20;
 /// The most entries that may be deleted without their segments being trimmed: runs of them are small on disk, but a set
 /// of so many takes 16 MiB of memory.
 const DEAD_MAX: u64 = 1 << 36;
@@ -186,9 +185,9 @@ impl Journal {
         })
     }
 
-    /// Whether a new generation would be much smaller, or this one has grown beyond what is read.
-    pub fn wants_checkpoint(&self) -> bool {
-        self.offset > CHECKPOINT_BYTES_MIN.max(self.checkpoint_end.saturating_mul(CHECKPOINT_FACTOR))
+    /// Whether a new generation would be much smaller than this one, which is worth it from `bytes_min` bytes on.
+    pub fn wants_checkpoint(&self, bytes_min: u64) -> bool {
+        self.offset > bytes_min.max(self.checkpoint_end.saturating_mul(CHECKPOINT_FACTOR))
     }
 
     /// Appends a change that was made when the next entry had the ordinal `next_ordinal`.

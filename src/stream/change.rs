@@ -52,7 +52,7 @@ impl<T> Planned<T> {
 impl Journaling {
     /// Whether a change can be written now. A generation that has grown long is replaced first if it `may_begin` a new one.
     pub fn is_ready(&self, may_begin: bool) -> bool {
-        let sound = |journal: &Journal| !(may_begin && journal.wants_checkpoint());
+        let sound = |journal: &Journal| !(may_begin && journal.wants_checkpoint(self.checkpoint_bytes_min));
         !self.frozen && self.journal.as_ref().is_some_and(sound)
     }
 
@@ -209,7 +209,7 @@ impl Inner {
     fn begin_generation_in_turn(&self) -> Result<()> {
         let sound = {
             let journaling = self.journal.lock();
-            journaling.journal.as_ref().is_some_and(|journal| !journal.wants_checkpoint())
+            journaling.is_ready(true)
         };
         if sound || self.is_retired() { Ok(()) } else { self.replace_journal_in_turn() }
     }

@@ -74,6 +74,8 @@ pub struct Journaling {
     pub generation: u64,
     /// A new generation is being written: changes wait for their turn.
     pub frozen: bool,
+    /// The length from which on a generation may be replaced, in bytes.
+    pub checkpoint_bytes_min: u64,
 }
 
 /// What became of an operation that changes a stream.

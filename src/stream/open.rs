@@ -107,6 +107,7 @@ impl Opening {
                 first: None,
                 generation: self.generation,
                 frozen: false,
+                checkpoint_bytes_min: env.checkpoint_bytes_min,
             }),
             changes: AtomicU64::new(self.changes),
             committer: Committer::new(Progress { next_ordinal: 1, changes: 0 }),
