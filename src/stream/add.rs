@@ -51,17 +51,16 @@ impl Inner {
                 drop((append, journaling));
                 return self.duplicate(entries, id);
             }
-            let mut obstacle = self.resolve(&append, entries)?;
-            // With the IDs that were just found.
+            // First: what is trimmed depends on the IDs.
+            let obstacle = self.resolve(&append, entries)?;
             let removal = match (&mut journaling, references) {
                 (Some(journaling), Some(trim)) if obstacle.is_none() && !journaling.groups.is_empty() => {
                     self.plan_trim_of_references(&append, journaling, trim, entries)?
                 }
                 _ => None,
             };
-            if removal.is_some() && !journaling.as_ref().is_some_and(|journaling| journaling.is_ready(may_begin)) {
-                obstacle = Some(Obstacle::Journal);
-            }
+            let is_ready = || journaling.as_ref().is_some_and(|journaling| journaling.is_ready(may_begin));
+            let obstacle = obstacle.or_else(|| (removal.is_some() && !is_ready()).then_some(Obstacle::Journal));
             if let Some(obstacle) = obstacle {
                 drop((append, journaling));
                 match obstacle {
@@ -222,7 +221,7 @@ impl Inner {
                 if found == appender.next_ordinal { found + below } else { found }
             }
         };
-        let floor = trim::floor(trim, floor, exact, end, live);
+        let floor = trim::floor(trim, floor, exact, live);
         Ok((floor > appender.floor).then_some(floor))
     }
 }

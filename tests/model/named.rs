@@ -1,6 +1,6 @@
 //! Sequences that failed once.
 
-use streamlog::{AddOptions, SetId, Store, StreamId, Trim};
+use streamlog::{AddOptions, Position, References, SetId, Store, StreamId, Trim};
 
 fn id(ms: u64) -> StreamId {
     StreamId::new(ms, 0)
@@ -39,4 +39,16 @@ fn a_range_goes_on_behind_deleted_entries_that_were_above_the_last_id_when_it_wa
         assert!(stream.get(id(ms)).unwrap().is_some(), "{ms}");
     }
     assert!(stream.get(id(61)).unwrap().is_none());
+}
+
+/// Found by reading: while the trim was planned the new entry had no ID yet, and so was below any threshold.
+#[test]
+fn an_entry_added_with_a_trim_that_looks_at_references_is_measured_by_its_own_id() {
+    let stream = Store::in_memory().stream("s").unwrap();
+    stream.group("g").create_with(Position::Start, None, true).unwrap();
+    add(&stream, 1..=2);
+    let trim = Trim::before(id(100)).references(References::Delete);
+    stream.add_with(AddOptions::new().id(id(200)).trim(trim), [("n", "200")]).unwrap();
+    let found: Vec<u64> = stream.range(..).map(|entry| entry.unwrap().id().ms()).collect();
+    assert_eq!(found, [200]);
 }
