@@ -96,9 +96,13 @@ impl Producers {
         if self.swept == 0 || now_ms < self.swept {
             self.swept = now_ms;
         }
-        if now_ms - self.swept < SWEEP_MS || self.by_id.is_empty() {
-            return;
+        if now_ms - self.swept >= SWEEP_MS && !self.by_id.is_empty() {
+            self.forget_due(now_ms);
         }
+    }
+
+    /// Forgets what is due: when a stream is opened, there is no telling when that was last done.
+    pub fn forget_due(&mut self, now_ms: u64) {
         self.swept = now_ms;
         let Some(due) = now_ms.checked_sub(self.duration_s.saturating_mul(1000)) else { return };
         self.by_id.retain(|_, productions| productions.forget_up_to(due));

@@ -157,7 +157,8 @@ pub fn open(env: &Arc<Env>, place: Place, name: &[u8]) -> Result<Arc<Inner>> {
     let files = list(&place)?;
     let mut replay = open_journal(&place, &files, &meta)?;
     let mut active = open_active(&place, &files, &meta, &mut replay)?;
-    let aside = take_aside(replay.as_mut(), std::mem::take(&mut active.found.productions));
+    let mut aside = take_aside(replay.as_mut(), std::mem::take(&mut active.found.productions));
+    aside.producers.forget_due(env.now_ms());
     let torn_journal = replay.as_ref().is_some_and(|replay| replay.flaw.is_some()) || active.journal_cut;
     let changes = replay.as_ref().map_or(0, Replay::count);
     let clean = active.is_clean(&meta, replay.as_ref());

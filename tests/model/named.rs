@@ -1,6 +1,11 @@
 //! Sequences that failed once.
 
-use streamlog::{AddOptions, Position, References, SetId, Store, StreamId, Trim};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
+
+use streamlog::sim::SimDisk;
+use streamlog::{AddOptions, Durability, Options, Position, Production, References, SetId, Store, StreamId, Trim};
 
 fn id(ms: u64) -> StreamId {
     StreamId::new(ms, 0)
@@ -51,4 +56,29 @@ fn an_entry_added_with_a_trim_that_looks_at_references_is_measured_by_its_own_id
     stream.add_with(AddOptions::new().id(id(200)).trim(trim), [("n", "200")]).unwrap();
     let found: Vec<u64> = stream.range(..).map(|entry| entry.unwrap().id().ms()).collect();
     assert_eq!(found, [200]);
+}
+
+/// A store on a simulated disk, by a clock that is told the time.
+fn timed(disk: &Arc<SimDisk>, clock: &Arc<AtomicU64>) -> Store {
+    let clock = Arc::clone(clock);
+    let now = move || UNIX_EPOCH + Duration::from_millis(clock.load(Ordering::SeqCst));
+    Store::open_simulated(Options::new().durability(Durability::Os).clock(now), disk).unwrap()
+}
+
+fn produce(store: &Store, key: &str) -> StreamId {
+    let production = Production::Named { producer: b"p", id: key.as_bytes() };
+    let options = AddOptions::new().production(production);
+    store.stream("s").unwrap().add_with(options, [("n", key)]).unwrap().unwrap()
+}
+
+/// Found by reading: a process that lives for less than a second never forgot anything.
+#[test]
+fn productions_that_were_due_while_the_store_was_closed_are_forgotten() {
+    let (disk, clock) = (SimDisk::new(), Arc::new(AtomicU64::new(1_000_000)));
+    let store = timed(&disk, &clock);
+    let first = produce(&store, "a");
+    store.close().unwrap();
+    clock.store(2_000_000, Ordering::SeqCst);
+    let store = timed(&disk, &clock);
+    assert_ne!(produce(&store, "a"), first, "it was remembered for 1000 seconds instead of 100");
 }
