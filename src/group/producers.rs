@@ -158,9 +158,11 @@ impl Producers {
 
 impl Productions {
     fn push(&mut self, key: Arc<[u8]>, id: StreamId) {
-        if self.ids.insert(Arc::clone(&key), id).is_none() {
-            self.order.push_back(key);
+        if self.ids.insert(Arc::clone(&key), id).is_some() {
+            // It had been forgotten, which a replay does not know.
+            self.order.retain(|known| *known != key);
         }
+        self.order.push_back(key);
     }
 
     fn drop_above(&mut self, max_len: u64) {

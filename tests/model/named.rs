@@ -82,3 +82,21 @@ fn productions_that_were_due_while_the_store_was_closed_are_forgotten() {
     let store = timed(&disk, &clock);
     assert_ne!(produce(&store, "a"), first, "it was remembered for 1000 seconds instead of 100");
 }
+
+/// Found by reading: replayed, a production that had been forgotten kept its place when it was made again.
+#[test]
+fn productions_are_forgotten_in_the_order_in_which_they_were_made_also_after_reopening() {
+    let (disk, clock) = (SimDisk::new(), Arc::new(AtomicU64::new(1_000_000)));
+    let store = timed(&disk, &clock);
+    produce(&store, "a");
+    store.stream("s").unwrap().configure_producers(None, Some(2)).unwrap();
+    produce(&store, "a");
+    clock.store(1_060_000, Ordering::SeqCst);
+    produce(&store, "b");
+    clock.store(1_110_000, Ordering::SeqCst);
+    let again = produce(&store, "a");
+    store.close().unwrap();
+    let store = timed(&disk, &clock);
+    let last = produce(&store, "c");
+    assert_eq!((produce(&store, "a"), produce(&store, "c")), (again, last), "only b is forgotten");
+}
