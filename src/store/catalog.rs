@@ -306,13 +306,25 @@ impl Shared {
     ///
     /// The stream appears with its entries in it, or not at all.
     pub fn create_with(&self, name: &[u8], entries: &mut NewEntries, trim: Option<&Trim>) -> Result<bool> {
+        let base_ms = base_ms(entries, &self.env);
+        self.create_filled(name, base_ms, |inner| inner.add(entries, trim))
+    }
+
+    /// Creates a stream that `fill` has made what it is to be; `false` if there is one already.
+    ///
+    /// The stream appears like that, or not at all.
+    pub fn create_filled<T>(
+        &self,
+        name: &[u8],
+        base_ms: u64,
+        fill: impl FnOnce(&Inner) -> Result<Outcome<T>>,
+    ) -> Result<bool> {
         let _catalog = self.catalog.lock();
         self.env.check_writable()?;
         if self.is_there(name)? {
             return Ok(false);
         }
-        let base_ms = base_ms(entries, &self.env);
-        let fill = |inner: &Inner| match inner.add(entries, trim)? {
+        let fill = |inner: &Inner| match fill(inner)? {
             Outcome::Done(_) => Ok(()),
             Outcome::Gone => Err(Error::Closed),
         };

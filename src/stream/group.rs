@@ -118,7 +118,11 @@ impl Group {
             let created = self.stream.on_current(|inner| inner.create_group(&self.name, position, entries_read))?;
             match created {
                 Some(()) => return Ok(()),
-                None if create_stream => self.stream.create_empty()?,
+                None if create_stream => {
+                    if self.stream.create_with_group(&self.name, position, entries_read)? {
+                        return Ok(());
+                    }
+                }
                 None => return Err(Error::StreamNotFound { name: lossy(self.stream.name()) }),
             }
         }

@@ -104,9 +104,15 @@ impl Stream {
         Arc::clone(&self.shared)
     }
 
-    /// Creates the stream if it is missing.
-    pub(crate) fn create_empty(&self) -> Result<()> {
-        self.shared.create_with(&self.name, &mut NewEntries::default(), None).map(|_| ())
+    /// Creates the stream with a group; `false` if there is one already.
+    pub(crate) fn create_with_group(
+        &self,
+        group: &[u8],
+        position: Position,
+        entries_read: Option<u64>,
+    ) -> Result<bool> {
+        let now_ms = self.shared.env().now_ms();
+        self.shared.create_filled(&self.name, now_ms, |inner| inner.create_group(group, position, entries_read))
     }
 
     /// A handle to one of the stream's consumer groups, which need not exist yet; see [`Group`].
