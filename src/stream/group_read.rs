@@ -217,8 +217,11 @@ impl GroupRead {
         };
         if self.shared.env().waiters.is_empty() {
             let looked = self.look(|_| true)?;
-            if looked.is_answer() {
-                return looked.hand_over();
+            let is_answer = looked.is_answer();
+            // That the consumer was created, too, is durable before anything is answered.
+            let found = looked.hand_over()?;
+            if is_answer {
+                return Ok(found);
             }
         } else {
             // It may have to stand back: from now on it is there, all the same.
@@ -252,7 +255,7 @@ impl GroupRead {
             let woken = registration.wait([deadline, timer].into_iter().flatten().min());
             if !woken && deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 // Who always had to stand back is owed a look.
-                return if turns.contains(&false) { self.look(|_| true) } else { Ok(Looked::default()) };
+                return if turns.contains(&false) { self.look(|_| true) } else { Ok(looked) };
             }
         }
     }
