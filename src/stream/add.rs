@@ -123,7 +123,7 @@ impl Inner {
             journaling.reserve(change)?;
         }
         let ordinal = append.appender.next_ordinal;
-        let (mut progress, last_id) = self.append_resolved(append, entries, trim, change.is_none())?;
+        let (mut progress, last_id) = self.append_resolved(append, entries, trim, change.is_some())?;
         let Some(journaling) = journaling else { return Ok((progress, last_id)) };
         if let (Some(made), Some(entry)) = (&entries.production, entries.list.first()) {
             let (producer, key) = (made.producer.clone(), made.key.clone());
@@ -185,25 +185,27 @@ impl Inner {
         Ok((!append.appender.has_room(entries)).then_some(Obstacle::Segment))
     }
 
-    /// Appends entries with their IDs, and publishes them unless that has to wait for a sync. Returns how far that came.
+    /// Appends entries with their IDs, and publishes them unless that has to wait for a sync. If a change of the journal
+    /// `follows`, the entries depend on it as it does on them, so that a crash leaves both or neither, and publishing waits
+    /// for it. Returns how far that came.
     #[inline]
     fn append_resolved(
         &self,
         append: &mut Appending,
         entries: &NewEntries,
         trim: Option<&Trim>,
-        publish: bool,
+        follows: bool,
     ) -> Result<(Progress, StreamId)> {
         let floor = match trim {
             Some(trim) => self.trim_floor(&append.appender, trim, entries)?,
             None => None,
         };
         let changes = self.changes.load(Ordering::SeqCst);
-        self.env.poisoning(append.appender.append(entries, floor, changes))?;
+        self.env.poisoning(append.appender.append(entries, floor, changes + u64::from(follows)))?;
         self.touched.store(true, Ordering::Relaxed);
         let tail = append.appender.tail();
         self.next_ordinal.store(tail.next_ordinal, Ordering::SeqCst);
-        if publish && !self.env.is_durable_first() {
+        if !follows && !self.env.is_durable_first() {
             self.log.publish(tail);
         }
         Ok((Progress { next_ordinal: tail.next_ordinal, changes }, tail.last_id))

@@ -3,8 +3,10 @@
 //! | module | asks |
 //! |---|---|
 //! | [`bit_flips`] | is damage noticed, and kept to what it hit? |
+//! | [`groups`] | are log and groups cut at one point, and does a full disk stop nobody from acknowledging? |
 //! | [`power_loss`] | is the state after a crash one that was, and nothing acknowledged missing? |
 
 mod bit_flips;
+mod groups;
 mod harness;
 mod power_loss;
