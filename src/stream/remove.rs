@@ -71,7 +71,7 @@ impl Inner {
         Ok(Planned::several(changes, ()).change.map(|change| (change, removed)))
     }
 
-    /// Entries that some group has yet to read or acknowledge stay, and so does what is new.
+    /// Entries that some group has yet to read or acknowledge stay.
     fn plan_trim_of_acknowledged(
         &self,
         append: &Appending,
@@ -88,14 +88,16 @@ impl Inner {
         let mut quota = trim::Quota::new(trim, |from, to| self.log.live(from, to));
         let mut found = Vec::new();
         let mut cursor = Cursor::new(self.log.view_to(appender.tail()), StreamId::MIN, StreamId::MAX);
-        while (found.len() as u64) < excess
-            && let Some(position) = cursor.next_position().transpose()?
-        {
-            if position.id >= below || !quota.allows(position.ordinal, found.len() as u64) {
+        let old = std::iter::from_fn(|| cursor.next_position().map(|it| it.map(|entry| (entry.ordinal, entry.id))));
+        let new = (appender.next_ordinal..).zip(entries.list.iter().map(|entry| entry.id));
+        for entry in old.chain(new.map(Ok)) {
+            let (ordinal, id) = entry?;
+            let count = found.len() as u64;
+            if count == excess || id >= below || !quota.allows(ordinal, count) {
                 break;
             }
-            if !journaling.groups.is_referenced(position.id, None) {
-                found.push((position.ordinal, position.id));
+            if !journaling.groups.is_referenced(id, None) {
+                found.push((ordinal, id));
             }
         }
         let count = found.len() as u64;
