@@ -25,7 +25,8 @@ pub struct Producers {
     pub added: u64,
     pub duplicates: u64,
     by_id: BTreeMap<Box<[u8]>, Productions>,
-    swept: u64,
+    /// When what is due was last forgotten, or looked for at first.
+    swept: Option<u64>,
     /// The productions of entries before this ordinal are in the journal.
     pub journaled: u64,
     /// Something was remembered that the journal does not have.
@@ -47,7 +48,7 @@ impl Default for Producers {
             added: 0,
             duplicates: 0,
             by_id: BTreeMap::new(),
-            swept: 0,
+            swept: None,
             journaled: 0,
             unjournaled: false,
         }
@@ -93,17 +94,16 @@ impl Producers {
 
     /// Forgets what is due, about once a second.
     pub fn sweep(&mut self, now_ms: u64) {
-        if self.swept == 0 || now_ms < self.swept {
-            self.swept = now_ms;
-        }
-        if now_ms - self.swept >= SWEEP_MS && !self.by_id.is_empty() {
+        let swept = self.swept.map_or(now_ms, |swept| swept.min(now_ms));
+        self.swept = Some(swept);
+        if now_ms - swept >= SWEEP_MS && !self.by_id.is_empty() {
             self.forget_due(now_ms);
         }
     }
 
     /// Forgets what is due: when a stream is opened, there is no telling when that was last done.
     pub fn forget_due(&mut self, now_ms: u64) {
-        self.swept = now_ms;
+        self.swept = Some(now_ms);
         let Some(due) = now_ms.checked_sub(self.duration_s.saturating_mul(1000)) else { return };
         self.by_id.retain(|_, productions| productions.forget_up_to(due));
     }
