@@ -3,6 +3,8 @@
 //! A failing sequence is made smaller and printed; it can be run again by the seed that is printed with it, as
 //! `STREAMLOG_SEED=<seed> cargo test --test model`. `PROPTEST_CASES` or `STREAMLOG_NIGHTLY=1` make it more sequences.
 
+mod group_ops;
+mod groups;
 mod model;
 mod named;
 mod ops;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use streamlog::{Error, NewId, Result, SetIdConflict, StreamId};
+use streamlog::{Error, NewId, References, Result, SetIdConflict, StreamId};
+
+use crate::groups::{Budget, Claiming, Given, Group, Key, Name, Producers};
 
 pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 pub type Entry = (StreamId, Fields);
@@ -22,6 +24,10 @@ pub struct Stream {
     pub appended: u64,
     /// Every ID there ever was, to ask for again.
     pub past: Vec<StreamId>,
+    pub groups: BTreeMap<Name, Group>,
+    pub producers: Producers,
+    /// What groups and producers were before each change since the last one that somebody waited for.
+    pub older: Vec<(BTreeMap<Name, Group>, Producers)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -41,6 +47,7 @@ pub struct Trim {
     pub to: TrimTo,
     pub approximate: bool,
     pub limit: Option<u64>,
+    pub references: References,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +104,11 @@ impl Stream {
         Ok(ids)
     }
 
-    pub fn trim(&mut self, trim: Trim) -> u64 {
+    /// Trims; where the limit leaves it open how far, that is as many as `got`.
+    pub fn trim(&mut self, trim: Trim, got: u64) -> u64 {
+        if trim.references != References::Keep {
+            return self.trim_referenced(trim, got);
+        }
         let in_order: Vec<(StreamId, u64)> = self.entries.iter().map(|(id, (number, _))| (*id, *number)).collect();
         let excess = match trim.to {
             TrimTo::Len(len) => in_order.len().saturating_sub(len as usize),
@@ -123,6 +134,24 @@ impl Stream {
             self.entries.remove(id);
         }
         removed as u64
+    }
+
+    /// Goes entry by entry, whether or not it is exact.
+    fn trim_referenced(&mut self, trim: Trim, got: u64) -> u64 {
+        let all: Vec<StreamId> = self.entries.keys().copied().collect();
+        let (below, excess) = match trim.to {
+            TrimTo::Len(len) => (all.len(), all.len().saturating_sub(len as usize)),
+            TrimTo::Before(id) => (self.entries.range(..id).count(), usize::MAX),
+        };
+        let candidates = match trim.references {
+            References::Acknowledged => &all[..below],
+            _ => &all[..below.min(excess)],
+        };
+        let count = match trim.limit {
+            Some(limit) if limit > 0 => excess.min(got.min(limit) as usize),
+            _ => excess,
+        };
+        self.remove_unreferenced(candidates, trim.references, count)
     }
 
     pub fn delete(&mut self, ids: &[StreamId]) -> u64 {
@@ -182,9 +211,38 @@ impl Stream {
         }
     }
 
+    /// The same, but for what is changed without anybody waiting for it: the times at which consumers were seen, and
+    /// the number of duplicates.
+    pub fn without_notes(&self) -> Self {
+        let mut without = self.clone();
+        without.groups.values_mut().flat_map(|group| group.consumers.values_mut()).for_each(|it| it.seen = 0);
+        without.producers.duplicates = 0;
+        without
+    }
+
+    /// Whether they are the same, as far as changes to one of them can tell.
+    pub fn is_as(&self, other: &Self) -> bool {
+        self.groups == other.groups
+            && self.producers == other.producers
+            && self.info() == other.info()
+            && self.entries.len() == other.entries.len()
+    }
+
+    /// The same, with groups and producers as they were before changes that nobody waited for; the oldest first.
+    pub fn as_older(&self) -> Vec<Self> {
+        let with = |(groups, producers): &(BTreeMap<Name, Group>, Producers)| Self {
+            groups: groups.clone(),
+            producers: producers.clone(),
+            ..self.clone()
+        };
+        self.older.iter().map(with).collect()
+    }
+
     fn copied(&self) -> Self {
         let mut copy = self.clone();
         copy.appended = copy.entries.len() as u64;
+        copy.producers = self.producers.copied();
+        copy.older.clear();
         copy.entries.values_mut().zip(1..).for_each(|((number, _), counted)| *number = counted);
         copy
     }
@@ -215,10 +273,64 @@ impl Model {
         let mut stream = self.stream(name);
         let ids = stream.add(wanted, self.now_ms, fields)?;
         if let Some(trim) = trim {
-            stream.trim(trim);
+            stream.trim(trim, 0);
         }
         self.streams.insert(name.to_vec(), stream);
         Ok(Some(ids))
+    }
+
+    /// Adds an entry unless its production is remembered.
+    pub fn produce(
+        &mut self,
+        name: &[u8],
+        producer: &[u8],
+        key: Key,
+        fields: &Fields,
+        trim: Option<Trim>,
+    ) -> Result<StreamId> {
+        let now_ms = self.now_ms;
+        if let Some(stream) = self.streams.get_mut(name)
+            && let Some(id) = stream.producers.find(producer, &key)
+        {
+            stream.producers.duplicates += 1;
+            return Ok(id);
+        }
+        let ids = self.add(name, &[NewId::Auto], std::slice::from_ref(fields), trim, false)?;
+        let id = ids.unwrap_or_default()[0];
+        if let Some(stream) = self.streams.get_mut(name) {
+            stream.producers.remember(producer, key, id, now_ms);
+        }
+        Ok(id)
+    }
+
+    /// Reads as a consumer of a group that all of the streams must have.
+    pub fn read_group(
+        &mut self,
+        from: &[(Vec<u8>, crate::groups::From)],
+        (group, consumer): (&[u8], &[u8]),
+        no_ack: bool,
+        budget: Budget,
+    ) -> Result<Vec<(usize, Vec<Given>)>> {
+        if let Some((name, _)) = from.iter().find(|(name, _)| !self.stream(name).groups.contains_key(group)) {
+            return Err(group_not_found(name, group));
+        }
+        let mut found = Vec::new();
+        let (now_ms, mut left) = (self.now_ms, budget);
+        for (position, (name, from)) in from.iter().enumerate() {
+            left.count = budget.count;
+            let stream = self.streams.entry(name.clone()).or_default();
+            let given = stream.read_group(group, consumer, *from, no_ack, now_ms, &mut left);
+            if !given.is_empty() || matches!(from, crate::groups::From::History(_)) {
+                found.push((position, given));
+            }
+        }
+        Ok(found)
+    }
+
+    pub fn claim(&mut self, name: &[u8], group: &[u8], consumer: &[u8], claiming: &Claiming) -> Result<Vec<Entry>> {
+        let now_ms = self.now_ms;
+        let claimed = self.streams.get_mut(name).and_then(|stream| stream.claim(group, consumer, claiming, now_ms));
+        claimed.ok_or_else(|| group_not_found(name, group))
     }
 
     pub fn read(
@@ -287,4 +399,9 @@ impl Model {
 
 pub fn not_found(name: &[u8]) -> Error {
     Error::StreamNotFound { name: String::from_utf8_lossy(name).into_owned() }
+}
+
+pub fn group_not_found(stream: &[u8], group: &[u8]) -> Error {
+    let [stream, group] = [stream, group].map(|name| String::from_utf8_lossy(name).into_owned());
+    Error::GroupNotFound { stream, group }
 }

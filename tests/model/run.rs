@@ -4,11 +4,12 @@ use std::fmt::Debug;
 use std::ops::Bound;
 
 use proptest::test_runner::TestCaseError;
-use streamlog::{AddOptions, Durability, NewId, ReadFrom, SetId, StreamId};
+use streamlog::{AddOptions, Durability, NewId, ReadFrom, References, SetId, StreamId};
 
+use crate::groups::{self, Budget};
 use crate::model::{self, Entry, Fields, Model, Stream, TrimTo};
 use crate::ops::{From, Id, Limit, Name, Op, Pick, Size, To, TrimBy};
-use crate::subject::{Dump, Medium, Subject, dump, ids, info, owned};
+use crate::subject::{CLAIMER, Dump, Found, Medium, Subject, dump, groups as groups_of, ids, info, owned};
 
 /// How far the ceiling of IDs may be ahead of them, in milliseconds.
 const CEILING_LEAD_MS: u64 = 5_000;
@@ -22,7 +23,13 @@ pub fn run(medium: Medium, durability: Durability, ops: &[Op]) -> Result<(), Tes
 }
 
 pub fn check(medium: Medium, durability: Durability, ops: &[Op]) -> Result<(), String> {
-    let mut run = Run { model: Model::default(), subject: Subject::new(medium, durability), durability, written: 0 };
+    let mut run = Run {
+        model: Model::default(),
+        subject: Subject::new(medium, durability),
+        durability,
+        written: 0,
+        was: Model::default(),
+    };
     for (number, op) in ops.iter().enumerate() {
         let step = run.step(number, op, number + 1 == ops.len());
         step.map_err(|error| format!("operation {number}, {op:?}: {error}\n{}", run.subject.transcript()))?;
@@ -30,15 +37,17 @@ pub fn check(medium: Medium, durability: Durability, ops: &[Op]) -> Result<(), S
     Ok(())
 }
 
-struct Run {
-    model: Model,
-    subject: Subject,
+pub struct Run {
+    pub model: Model,
+    pub subject: Subject,
     durability: Durability,
     /// How many entries were made, so that each is different.
-    written: u64,
+    pub written: u64,
+    /// The model before the operation.
+    was: Model,
 }
 
-fn name_of(name: Name) -> Vec<u8> {
+pub fn name_of(name: Name) -> Vec<u8> {
     match name % 3 {
         0 => b"orders".to_vec(),
         1 => b"a/b \xff.".to_vec(),
@@ -46,7 +55,7 @@ fn name_of(name: Name) -> Vec<u8> {
     }
 }
 
-fn same<T: Debug + PartialEq>(what: &str, got: &T, expected: &T) -> Result<(), String> {
+pub fn same<T: Debug + PartialEq>(what: &str, got: &T, expected: &T) -> Result<(), String> {
     match got == expected {
         true => Ok(()),
         false => Err(format!("{what}: the store says\n  {got:?}\nthe model\n  {expected:?}")),
@@ -54,7 +63,10 @@ fn same<T: Debug + PartialEq>(what: &str, got: &T, expected: &T) -> Result<(), S
 }
 
 /// Results are the same if their errors are the same variants with the same contents.
-fn same_result<T: Debug + PartialEq>(got: streamlog::Result<T>, expected: streamlog::Result<T>) -> Result<(), String> {
+pub fn same_result<T: Debug + PartialEq>(
+    got: streamlog::Result<T>,
+    expected: streamlog::Result<T>,
+) -> Result<(), String> {
     let (got, expected) = (got.map_err(|error| format!("{error:?}")), expected.map_err(|error| format!("{error:?}")));
     same("answer", &got, &expected)
 }
@@ -64,7 +76,7 @@ fn same_entries(what: &str, got: &[Entry], expected: &[Entry]) -> Result<(), Str
     same(what, &got, &expected)
 }
 
-fn resolve(pick: Pick, stream: &Stream) -> StreamId {
+pub fn resolve(pick: Pick, stream: &Stream) -> StreamId {
     let nth = |at: u16, count: usize| at as usize % count.max(1);
     let shift = |id: StreamId, by: i8| {
         let step = |id: StreamId| if by < 0 { id.previous() } else { id.next() };
@@ -80,6 +92,10 @@ fn resolve(pick: Pick, stream: &Stream) -> StreamId {
         Pick::Last(by) => shift(stream.last_id, by),
         Pick::Past(at) => stream.past.get(nth(at, stream.past.len())).copied().unwrap_or(StreamId::new(1, 1)),
         Pick::Exactly(ms, seq) => StreamId::new(ms, seq),
+        Pick::Pending(at) => {
+            let all: Vec<_> = stream.groups.values().flat_map(|group| group.pending.keys().copied()).collect();
+            all.get(nth(at, all.len())).copied().unwrap_or(stream.last_id)
+        }
     }
 }
 
@@ -92,7 +108,7 @@ fn new_id(id: Id, stream: &Stream) -> NewId {
     }
 }
 
-fn trims(by: TrimBy, stream: &Stream) -> (streamlog::Trim, model::Trim) {
+pub fn trims(by: TrimBy, stream: &Stream) -> (streamlog::Trim, model::Trim) {
     let (to, trim) = match by.to {
         To::Len(len) => (TrimTo::Len(u64::from(len)), streamlog::Trim::to_len(u64::from(len))),
         To::Before(pick) => {
@@ -102,22 +118,53 @@ fn trims(by: TrimBy, stream: &Stream) -> (streamlog::Trim, model::Trim) {
     };
     let trim = if by.approximate { trim.approximately() } else { trim };
     let limit = by.limit.filter(|_| by.approximate).map(u64::from);
-    let trim = limit.map_or(trim, |limit| trim.limit(limit));
-    (trim, model::Trim { to, approximate: by.approximate, limit })
+    let trim = limit.map_or(trim, |limit| trim.limit(limit)).references(by.references);
+    (trim, model::Trim { to, approximate: by.approximate, limit, references: by.references })
+}
+
+/// Whether an operation is several to the store, of which a crash may leave a part.
+fn is_several(op: &Op) -> bool {
+    match op {
+        Op::AddMany { .. } | Op::SetBack { .. } => true,
+        Op::ReadGroup { from, .. } => from.len() > 1,
+        _ => false,
+    }
 }
 
 impl Run {
     fn step(&mut self, number: usize, op: &Op, is_last: bool) -> Result<(), String> {
-        let (before, steps) = (self.model.clone(), self.subject.steps());
+        let steps = self.subject.steps();
+        self.was = self.model.clone();
         self.apply(op)?;
-        if number.is_multiple_of(CRASH_EVERY) && !matches!(op, Op::AddMany { .. } | Op::SetBack { .. }) {
-            self.crash_within(&before, steps, number as u64)?;
+        self.keep_older();
+        if number.is_multiple_of(CRASH_EVERY) && !is_several(op) {
+            self.crash_within(steps, number as u64)?;
         }
         let opened = matches!(op, Op::Reopen | Op::Kill | Op::PowerLoss(_));
+        if opened || matches!(op, Op::Rename { .. } | Op::RenameNew { .. }) {
+            self.after_opening()?;
+        }
+        if matches!(op, Op::Sync | Op::Reopen) {
+            self.model.streams.values_mut().for_each(|stream| stream.older.clear());
+        }
         self.compare(is_last || opened || number.is_multiple_of(COMPARE_EVERY))
     }
 
-    fn fields(&mut self, size: Size) -> Fields {
+    /// Notes what a power loss may go back to: before what nobody waited for, unless somebody waited for more since.
+    fn keep_older(&mut self) {
+        for (name, stream) in &mut self.model.streams {
+            match self.was.streams.get(name) {
+                Some(was) if was.is_as(stream) => {}
+                Some(was) if was.without_notes().is_as(&stream.without_notes()) => {
+                    stream.older.push((was.groups.clone(), was.producers.clone()));
+                }
+                Some(_) => stream.older.clear(),
+                _ => {}
+            }
+        }
+    }
+
+    pub fn fields(&mut self, size: Size) -> Fields {
         self.written += 1;
         let value = |len: usize| {
             let mut value = self.written.to_string().into_bytes();
@@ -148,7 +195,9 @@ impl Run {
         no_create: bool,
     ) -> Result<(), String> {
         let fields = self.fields(size);
-        let trim = trim.map(|by| trims(by, &self.model.stream(name)));
+        // How far a limit lets it go is seen only where the number is returned.
+        let without_limit = |by: TrimBy| TrimBy { limit: by.limit.filter(|_| by.references == References::Keep), ..by };
+        let trim = trim.map(|by| trims(without_limit(by), &self.model.stream(name)));
         let mut options = AddOptions::new().id(wanted);
         if let Some((trim, _)) = trim {
             options = options.trim(trim);
@@ -206,7 +255,9 @@ impl Run {
                 let name = name_of(*of);
                 let (trim, expected) = trims(*by, &self.model.stream(&name));
                 let got = self.subject.stream(&name).trim(trim);
-                same_result(got, Ok(self.model.streams.get_mut(&name).map_or(0, |stream| stream.trim(expected))))
+                let removed = *got.as_ref().unwrap_or(&0);
+                let expected = self.model.streams.get_mut(&name).map_or(0, |stream| stream.trim(expected, removed));
+                same_result(got, Ok(expected))
             }
             Op::Delete { of, ids } => {
                 let name = name_of(*of);
@@ -268,11 +319,28 @@ impl Run {
                 let expected = self.model.copy(&from, &to, *replace);
                 same_result(self.subject.store().copy(from, to, *replace), Ok(expected))
             }
+            Op::Group(of, op) => self.group_op(*of, op),
+            Op::ReadGroup { from, by, count, max_count, max_size, no_ack } => {
+                self.read_group(from, *by, (*count, *max_count, *max_size), *no_ack)
+            }
+            Op::DeleteWith { of, ids, references } => {
+                let name = name_of(*of);
+                let stream = self.model.stream(&name);
+                let ids: Vec<StreamId> = ids.iter().map(|pick| resolve(*pick, &stream)).collect();
+                let got = self.subject.stream(&name).delete_with(ids.iter().copied(), *references);
+                let found = self.model.streams.get_mut(&name);
+                let expected = found.map(|stream| stream.delete_with(&ids, *references));
+                same_result(got, Ok(expected.unwrap_or_else(|| vec![streamlog::Deletion::NotFound; ids.len()])))
+            }
+            Op::Produce { to, producer, key, size, trim } => self.produce(*to, *producer, *key, *size, *trim),
+            Op::Configure { of, duration_s, max_len } => self.configure(*of, *duration_s, *max_len),
+            Op::Remember { of, producer, key, id } => self.remember(*of, *producer, *key, *id),
             Op::Sync => same_result(self.subject.store().sync(), Ok(())),
             Op::Reopen => self.subject.reopen(),
             Op::Kill => self.kill(),
             Op::PowerLoss(choice) if self.durability == Durability::Always => {
-                self.subject.lose_power(*choice).map(|_| ())
+                self.subject.lose_power(*choice)?;
+                self.adopt_older()
             }
             Op::PowerLoss(_) => self.kill(),
         }
@@ -371,23 +439,26 @@ impl Run {
     }
 
     /// Compares what each stream says of itself, and with `all` everything.
-    fn compare(&self, all: bool) -> Result<(), String> {
+    fn compare(&mut self, all: bool) -> Result<(), String> {
+        (0..3).try_for_each(|name| self.settle_producers(&name_of(name)))?;
         self.names()?;
         for (name, stream) in &self.model.streams {
             same_result(info(&self.subject.stream(name)), Ok(stream.info()))?;
+            same("groups", &groups_of(&self.subject.stream(name))?, &stream.seen())?;
         }
         if all {
             let got = dump(self.subject.store())?;
             for (name, stream) in &self.model.streams {
-                same_entries("entries", &got[name].1, &stream.entries())?;
+                same_entries("entries", &got[name].entries, &stream.entries())?;
+                self.same_claims(&got[name], stream)?;
             }
         }
         Ok(())
     }
 
     /// Crashes somewhere within the operation that was just done, on the side: then it was done, or it was not.
-    fn crash_within(&self, before: &Model, steps: usize, choice: u64) -> Result<(), String> {
-        let now = self.subject.steps();
+    fn crash_within(&self, steps: usize, choice: u64) -> Result<(), String> {
+        let (now, before) = (self.subject.steps(), &self.was);
         if now <= steps {
             return Ok(());
         }
@@ -416,13 +487,39 @@ impl Run {
     fn is_like(&self, found: &Dump, model: &Model) -> Result<(), String> {
         same("names", &found.keys().collect::<Vec<_>>(), &model.streams.keys().collect())?;
         for (name, stream) in &model.streams {
-            let (info, entries) = &found[name];
+            let Found { info, entries, .. } = &found[name];
             check_ceiling(stream, info.last_id)?;
             let expected = model::Info { last_id: info.last_id, ..stream.info() };
             same("info", info, &expected)?;
             same_entries("entries", entries, &stream.entries())?;
+            let mut allowed = stream.as_older();
+            allowed.push(stream.clone());
+            let like = allowed.into_iter().rev().map(|stream| self.is_like_aside(&found[name], stream));
+            like.reduce(|newest, older| newest.or_else(|why| older.map_err(|_| why))).unwrap_or(Ok(()))?;
         }
         Ok(())
+    }
+
+    /// Whether groups and producers were found so.
+    fn is_like_aside(&self, found: &Found, mut stream: Stream) -> Result<(), String> {
+        stream.last_id = found.info.last_id;
+        same("groups", &found.groups, &stream.seen())?;
+        self.same_claims(found, &stream)?;
+        let now = self.model.now_ms;
+        if stream.producers.may_come_back(now) || found.producers == stream.producers.swept(now).seen() {
+            return Ok(());
+        }
+        same("producers", &found.producers, &stream.producers.seen())
+    }
+
+    /// Whether what is pending comes in the right order to whoever claims everything.
+    fn same_claims(&self, found: &Found, stream: &Stream) -> Result<(), String> {
+        let unlimited = Budget { count: u64::MAX, max_count: u64::MAX, max_size: u64::MAX, is_first: true };
+        found.claims.iter().try_for_each(|(group, given)| {
+            let (now, from) = (self.model.now_ms, groups::From::NewOrIdle(0));
+            let expected = stream.clone().read_group(group, CLAIMER, from, false, now, &mut unlimited.clone());
+            same("what can be claimed", given, &expected)
+        })
     }
 }
 

@@ -10,6 +10,8 @@ use streamlog::sim::{CrashLimits, Image, SimDisk};
 use streamlog::{Durability, Options, Store, Stream};
 use tempfile::TempDir;
 
+use crate::group_ops::given;
+use crate::groups::{Given, Seen};
 use crate::model::{Entry, Info};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,8 +34,23 @@ pub struct Subject {
     store: Option<Store>,
 }
 
-/// A whole store: of each stream what `info` says, and its entries.
-pub type Dump = BTreeMap<Vec<u8>, (Info, Vec<Entry>)>;
+/// A whole store.
+pub type Dump = BTreeMap<Vec<u8>, Found>;
+
+/// A whole stream.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub info: Info,
+    pub entries: Vec<Entry>,
+    pub groups: Vec<Seen>,
+    pub producers: [u64; 6],
+    /// What each group gives to a consumer that claims everything, of a copy.
+    pub claims: BTreeMap<Vec<u8>, Vec<Given>>,
+}
+
+/// The name of the copy from which everything is claimed, and that of the consumer who does.
+const SCRATCH: &[u8] = b"scratch";
+pub const CLAIMER: &[u8] = b"claimer";
 
 impl Subject {
     pub fn new(medium: Medium, durability: Durability) -> Self {
@@ -145,6 +162,7 @@ fn open(disk: &Disk, durability: Durability, clock: &Arc<AtomicU64>) -> streamlo
     let options = Options::new()
         .durability(durability)
         .segment_bytes_max(4096)
+        .checkpoint_bytes_min(600)
         .clock(move || UNIX_EPOCH + Duration::from_millis(clock.load(Ordering::Relaxed)));
     match disk {
         Disk::Memory => Ok(options.in_memory()),
@@ -182,6 +200,64 @@ pub fn info(stream: &Stream) -> streamlog::Result<Info> {
     })
 }
 
+/// What can be seen of the groups of a stream; an error if it contradicts itself.
+pub fn groups(stream: &Stream) -> Result<Vec<Seen>, String> {
+    let wrap = |error| format!("{error:?}");
+    let mut all = Vec::new();
+    for detail in stream.group_details(usize::MAX).map_err(wrap)? {
+        let (info, pending) = (detail.info, detail.pending);
+        let mut consumers = Vec::new();
+        for (consumer, entries) in detail.consumers {
+            let owned = pending.iter().filter(|entry| entry.consumer.as_ref() == Some(&consumer.name));
+            if !entries.iter().eq(owned) || consumer.pending != entries.len() as u64 {
+                return Err(format!("{entries:?} are pending for {consumer:?}, among {pending:?}"));
+            }
+            let ids = entries.iter().map(|entry| entry.id).collect();
+            consumers.push((consumer.name, consumer.seen_time_ms, consumer.active_time_ms, ids));
+        }
+        let counts = (info.consumers, info.pending);
+        if counts != (consumers.len() as u64, pending.len() as u64) {
+            return Err(format!("the info says {info:?} with {} pending of {}", pending.len(), consumers.len()));
+        }
+        all.push(Seen {
+            name: info.name,
+            position: info.last_delivered_id,
+            entries_read: info.entries_read,
+            lag: info.lag,
+            released: info.released,
+            pending: pending
+                .into_iter()
+                .map(|entry| (entry.id, entry.consumer, entry.delivery_time_ms, entry.delivery_count))
+                .collect(),
+            consumers,
+        });
+    }
+    Ok(all)
+}
+
+/// See `groups::Producers::seen`.
+pub fn producers(stream: &Stream) -> streamlog::Result<[u64; 6]> {
+    let info = stream.info()?.producers;
+    let duration_s = info.duration.as_secs();
+    Ok([duration_s, info.max_len, info.producers, info.productions, info.added, info.duplicates])
+}
+
+/// What each group gives to a consumer that claims everything, of a copy.
+fn claims(store: &Store, name: &[u8], groups: &[Seen]) -> streamlog::Result<BTreeMap<Vec<u8>, Vec<Given>>> {
+    let mut all = BTreeMap::new();
+    if groups.iter().all(|group| group.pending.is_empty()) {
+        return Ok(all);
+    }
+    store.copy(name, SCRATCH, true)?;
+    let scratch = store.stream(SCRATCH)?;
+    for group in groups {
+        let read = scratch.group(&group.name).consumer(CLAIMER).read().claim(Duration::ZERO);
+        all.insert(group.name.clone(), read.deliveries()?.iter().map(given).collect());
+    }
+    store.delete([SCRATCH])?;
+    Ok(all)
+}
+
 /// All that a store says of itself; an error if it contradicts itself.
 pub fn dump(store: &Store) -> Result<Dump, String> {
     let wrap = |error| format!("{error:?}");
@@ -205,7 +281,10 @@ pub fn dump(store: &Store) -> Result<Dump, String> {
         if !stream.exists().map_err(wrap)? {
             return Err(format!("{name_text} is listed but does not exist"));
         }
-        all.insert(name, (info, forward));
+        let groups = groups(&stream).map_err(|why| format!("{name_text}: {why}"))?;
+        let producers = producers(&stream).map_err(wrap)?;
+        let claims = claims(store, &name, &groups).map_err(wrap)?;
+        all.insert(name, Found { info, entries: forward, groups, producers, claims });
     }
     Ok(all)
 }
