@@ -222,22 +222,24 @@ impl Inner {
         let (checkpoint, generation) = self.freeze_and_encode();
         // Entries that were added since the sync above may be named by their number only.
         let created = self.sync().and_then(|()| self.env.with_reserve(|| Journal::create(&self.place, &checkpoint)));
-        let created = created.and_then(|journal| {
+        let marked = created.as_ref().map_or(Ok(()), |journal| {
             let mark = mark(&journal.header, journal.offset);
-            self.superblock.update(&self.place, |meta| meta.journal = mark)?;
-            Ok(journal)
+            self.superblock.update(&self.place, |meta| meta.journal = mark)
         });
         let mut journaling = self.journal.lock();
         journaling.frozen = false;
         journaling.producers.unjournaled |= created.is_err();
+        // Once it has its name it is the journal, whatever came of the mark: the next process takes the newest one.
         journaling.journal = Some(self.env.poisoning(created)?);
         journaling.generation = generation;
         drop(journaling);
         self.touched.store(true, Ordering::Relaxed);
-        match generation - 1 {
-            0 => Ok(()),
-            before => self.place.remove(FileName::Journal(before).name()),
+        self.env.poisoning(marked)?;
+        if generation > 1 {
+            self.place.remove(FileName::Journal(generation - 1).name())?;
         }
+        self.env.reserve.refill();
+        Ok(())
     }
 
     /// Keeps changes waiting, and encodes the state as it is.

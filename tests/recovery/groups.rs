@@ -1,9 +1,10 @@
 //! Promise: a crash cuts log and groups at one point, and a full disk keeps nobody from acknowledging (P2, P3, P5).
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
-use streamlog::sim::{CrashLimits, SimDisk};
-use streamlog::{AddOptions, Durability, Options, Position, References, Store, StreamId, Trim};
+use streamlog::sim::{CrashLimits, Op, SimDisk};
+use streamlog::{AddOptions, Durability, Options, Position, Production, References, Store, StreamId, Trim};
 
 fn id(ms: u64) -> StreamId {
     StreamId::new(ms, 0)
@@ -84,4 +85,94 @@ fn a_consumer_that_came_by_a_read_without_result_stays() {
     crash_since(&disk, disk.steps(), |store, _, what| {
         assert_eq!(store.stream("s").unwrap().group("g").consumers().unwrap().len(), 1, "{what}");
     });
+}
+
+/// Adds an entry idempotently; gives its ID.
+fn produce(store: &Store, key: &str) -> streamlog::Result<StreamId> {
+    let production = Production::Named { producer: b"p", id: key.as_bytes() };
+    let options = AddOptions::new().production(production);
+    let added = store.stream("s")?.add_with(options, [("n", key)])?;
+    Ok(added.expect("it is created"))
+}
+
+/// Lets nothing more fit on the disk.
+fn fill_up(disk: &SimDisk) {
+    disk.set_space(Some(disk.used()));
+}
+
+#[test]
+fn everything_can_be_acknowledged_one_by_one_on_a_full_disk() {
+    for level in [Durability::Always, Durability::Os] {
+        let disk = SimDisk::new();
+        let store = Store::open_simulated(Options::new().durability(level), &disk).unwrap();
+        let group = store.stream("s").unwrap().group("g");
+        group.create_with(Position::Start, None, true).unwrap();
+        fill(&store, 1..=2000);
+        assert_eq!(group.consumer("alice").read().new_entries().unwrap().len(), 2000);
+        fill_up(&disk);
+        for ms in 1..=2000 {
+            let done = group.acknowledge([id(ms)]);
+            assert_eq!(done.unwrap_or_else(|error| panic!("{level:?}, {ms}: {error}")), 1);
+        }
+        store.close().unwrap();
+        let store = mount(&disk, level);
+        assert_eq!(store.stream("s").unwrap().group("g").pending().unwrap().count, 0);
+    }
+}
+
+#[test]
+fn a_duplicate_needs_no_room() {
+    let disk = SimDisk::new();
+    let store = mount(&disk, Durability::Always);
+    let first = produce(&store, "a").unwrap();
+    disk.set_space(Some(0));
+    assert_eq!(produce(&store, "a").unwrap(), first);
+    assert_eq!(store.stream("s").unwrap().info().unwrap().producers.duplicates, 1);
+}
+
+#[test]
+fn a_stream_with_productions_opens_on_a_full_disk_also_after_a_torn_append() {
+    let disk = SimDisk::new();
+    let store = Store::open_simulated(Options::new().durability(Durability::Os), &disk).unwrap();
+    let stream = store.stream("s").unwrap();
+    stream.group("g").create_with(Position::Start, None, true).unwrap();
+    let keys: Vec<String> = (0..90).map(|n| format!("{n}{}", "k".repeat(100))).collect();
+    let made: Vec<StreamId> = keys.iter().map(|key| produce(&store, key).unwrap()).collect();
+    let mut image = disk.kill_image(disk.steps());
+    let path = image.files().filter(|path| path.to_string_lossy().ends_with(".log")).max().unwrap().to_owned();
+    let bytes = image.file_mut(&path).unwrap();
+    let end = bytes.iter().rposition(|&byte| byte != 0).unwrap();
+    bytes[end] ^= 1;
+    let disk = image.mount();
+    fill_up(&disk);
+    let store = mount(&disk, Durability::Os);
+    assert_eq!(store.stream("s").unwrap().len().unwrap(), 89);
+    for (key, id) in keys.iter().zip(&made).take(89) {
+        assert_eq!(produce(&store, key).unwrap(), *id);
+    }
+}
+
+/// The new generation had its name by then, but the changes went on in the old one.
+#[test]
+fn a_journal_that_was_replaced_but_for_the_mark_is_the_journal() {
+    let disk = SimDisk::new();
+    let store = mount(&disk, Durability::Always);
+    let group = store.stream("s").unwrap().group("g");
+    group.create_with(Position::Start, None, true).unwrap();
+    fill(&store, 1..=200);
+    // On a file system that copies what it overwrites there may be no room for that.
+    disk.fail_when(|call| {
+        let meta = call.path.ends_with("meta") && call.op == Op::Write;
+        meta.then_some(ErrorKind::StorageFull.into())
+    });
+    let mut delivered = Vec::new();
+    for _ in 0..100 {
+        if let Ok(entries) = group.consumer("alice").read().count(1).new_entries() {
+            delivered.extend(entries.iter().map(streamlog::Entry::id));
+        }
+    }
+    assert!(!delivered.is_empty());
+    let store = mount(&disk.kill_image(disk.steps()).mount(), Durability::Always);
+    let pending = store.stream("s").unwrap().group("g").pending_entries().run().unwrap();
+    assert_eq!(pending.iter().map(|entry| entry.id).collect::<Vec<_>>(), delivered);
 }
