@@ -117,7 +117,8 @@ impl Place {
 
     /// Makes creations, renames and removals in this directory survive power loss.
     pub fn sync(&self) -> Result<()> {
-        self.wrap("sync", Path::new(""), self.disk.sync_dir(&self.path.read()))
+        let synced = self.disk.sync_dir(&self.path.read());
+        synced.map_err(|error| Error::unsynced(&self.full(""), error))
     }
 
     /// Gives a synced file its final name, for good.

@@ -82,6 +82,7 @@ impl Inner {
     ) -> Result<Outcome<T>> {
         // On a full disk the journal goes on as it is, as long as it has room.
         let mut may_begin = true;
+        let mut compacted = false;
         loop {
             let mut append = self.append.lock();
             let mut journaling = self.journal.lock();
@@ -97,7 +98,16 @@ impl Inner {
                 may_begin = self.make_ready()?;
                 continue;
             }
-            let changes = self.write(&mut journaling, change)?;
+            let changes = match self.write(&mut journaling, change) {
+                Err(Error::NoSpace { .. }) if !compacted => {
+                    let generation = journaling.generation;
+                    drop((append, journaling));
+                    compacted = true;
+                    self.compact(generation)?;
+                    continue;
+                }
+                written => written?,
+            };
             self.take_in(&mut append, change);
             self.publish_unless_durable_first(&append);
             let next_ordinal = append.appender.next_ordinal;
@@ -123,7 +133,7 @@ impl Inner {
         &self,
         mut plan: impl FnMut(&mut Journaling) -> Result<Planned<T>>,
     ) -> Result<Outcome<Made<T>>> {
-        let mut may_begin = true;
+        let (mut may_begin, mut compacted, mut has_room) = (true, false, true);
         loop {
             let mut journaling = self.journal.lock();
             self.env.check_writable()?;
@@ -133,16 +143,33 @@ impl Inner {
             }
             let Planned { change, durable, answer } = plan(&mut journaling)?;
             let Some(change) = &change else { return Ok(Outcome::Done(Made { answer, progress: None })) };
+            if !has_room && !journaling.frozen {
+                journaling.apply(change, self.next_ordinal.load(Ordering::SeqCst));
+                return Ok(Outcome::Done(Made { answer, progress: None }));
+            }
             if !journaling.is_ready(may_begin) {
                 drop(journaling);
-                may_begin = self.make_ready()?;
+                may_begin = match self.make_ready() {
+                    // What nobody waits for is not worth a failure.
+                    Err(Error::NoSpace { .. }) if !durable => {
+                        has_room = false;
+                        false
+                    }
+                    ready => ready?,
+                };
                 continue;
             }
             let changes = match self.write(&mut journaling, change) {
-                // What nobody waits for is not worth a failure.
                 Err(Error::NoSpace { .. }) if !durable => {
-                    journaling.apply(change, self.next_ordinal.load(Ordering::SeqCst));
-                    return Ok(Outcome::Done(Made { answer, progress: None }));
+                    has_room = false;
+                    continue;
+                }
+                Err(Error::NoSpace { .. }) if !compacted => {
+                    let generation = journaling.generation;
+                    drop(journaling);
+                    compacted = true;
+                    self.compact(generation)?;
+                    continue;
                 }
                 written => written?,
             };
@@ -203,6 +230,13 @@ impl Inner {
             Err(Error::NoSpace { .. }) if exists => Ok(false),
             begun => begun.map(|()| true),
         }
+    }
+
+    /// Makes room in the journal of this generation, which has none left on a full disk, with what the store has set aside.
+    pub fn compact(&self, generation: u64) -> Result<()> {
+        let _turn = self.turn.lock();
+        let replaced = self.journal.lock().generation != generation;
+        if replaced || self.is_retired() { Ok(()) } else { self.replace_journal_in_turn() }
     }
 
     /// Starts the journal, or a new generation of it, if that is still needed.

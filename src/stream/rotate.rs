@@ -66,7 +66,7 @@ impl Inner {
     /// Puts into the journal what is remembered of productions: only the frames of the last segment are read when a stream
     /// is opened. Nothing is added meanwhile.
     fn journal_productions_in_turn(&self) -> Result<()> {
-        let exists = {
+        {
             let mut journaling = self.journal.lock();
             if !journaling.producers.unjournaled {
                 return Ok(());
@@ -74,11 +74,14 @@ impl Inner {
             if journaling.journal.is_some() {
                 let next_ordinal = self.next_ordinal.load(Ordering::SeqCst);
                 let memory = journaling.producers.memory(next_ordinal);
-                self.write(&mut journaling, &Change::Group(GroupChange::Producers(memory)))?;
+                match self.write(&mut journaling, &Change::Group(GroupChange::Producers(memory))) {
+                    // A new generation has them, too, and can have what the store has set aside.
+                    Err(Error::NoSpace { .. }) => {}
+                    written => return written.map(|_| ()),
+                }
             }
-            journaling.journal.is_some()
-        };
-        if exists { Ok(()) } else { self.replace_journal_in_turn() }
+        }
+        self.replace_journal_in_turn()
     }
 
     /// Allocates the file of a new segment: as large as it should be or, on a disk that is almost full, as large as it can.

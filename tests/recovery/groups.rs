@@ -176,3 +176,23 @@ fn a_journal_that_was_replaced_but_for_the_mark_is_the_journal() {
     let pending = store.stream("s").unwrap().group("g").pending_entries().run().unwrap();
     assert_eq!(pending.iter().map(|entry| entry.id).collect::<Vec<_>>(), delivered);
 }
+
+/// A directory that cannot be synced is no lack of room: whether the new name is there is open.
+#[test]
+fn a_journal_whose_name_could_not_be_synced_ends_it() {
+    let disk = SimDisk::new();
+    let store = mount(&disk, Durability::Always);
+    let group = store.stream("s").unwrap().group("g");
+    group.create_with(Position::Start, None, true).unwrap();
+    fill(&store, 1..=20);
+    disk.fail_when(|call| (call.op == Op::SyncDir).then_some(ErrorKind::StorageFull.into()));
+    let mut delivered = Vec::new();
+    let ended = (0..100).find_map(|_| {
+        let read = group.consumer("alice").read().count(1).new_entries();
+        read.map(|entries| delivered.extend(entries.iter().map(streamlog::Entry::id)))
+            .err()
+            .or_else(|| group.acknowledge(delivered.drain(..)).err())
+    });
+    assert!(matches!(ended, Some(streamlog::Error::Io { .. })), "{ended:?}");
+    assert!(matches!(group.acknowledge([id(1)]), Err(streamlog::Error::Poisoned { .. })));
+}
