@@ -52,22 +52,22 @@ fn any_seed() -> u64 {
 
 #[test]
 fn a_store_in_memory_behaves_like_sorted_maps() {
-    random_sequences(Medium::Memory, Durability::Always, 40, 120);
+    random_sequences(Medium::Memory, Durability::Always, 150, 120);
 }
 
 #[test]
 fn a_store_in_memory_behaves_like_sorted_maps_without_syncs() {
-    random_sequences(Medium::Memory, Durability::Os, 40, 120);
+    random_sequences(Medium::Memory, Durability::Os, 150, 120);
 }
 
 #[test]
 fn a_store_on_a_disk_that_loses_power_behaves_like_sorted_maps() {
-    random_sequences(Medium::Simulated, Durability::Always, 40, 80);
+    random_sequences(Medium::Simulated, Durability::Always, 150, 80);
 }
 
 #[test]
 fn a_store_of_a_process_that_is_killed_behaves_like_sorted_maps() {
-    random_sequences(Medium::Simulated, Durability::Os, 50, 80);
+    random_sequences(Medium::Simulated, Durability::Os, 150, 80);
 }
 
 #[test]
