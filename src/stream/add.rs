@@ -223,7 +223,7 @@ impl Inner {
                 if found == appender.next_ordinal { found + below } else { found }
             }
         };
-        let floor = trim::floor(trim, floor, exact, live);
+        let floor = trim::floor(trim, floor, exact, end, live);
         Ok((floor > appender.floor).then_some(floor))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use streamlog::sim::{Image, SimDisk};
-use streamlog::{AddOptions, Durability, NewId, Options, Result, SetId, Store, StreamId, Trim};
+use streamlog::{AddOptions, Durability, NewId, Options, Position, Production, Result, SetId, Store, StreamId, Trim};
 
 /// The fields of an entry.
 pub type Fields = Arc<Vec<(Vec<u8>, Vec<u8>)>>;
@@ -18,11 +18,102 @@ pub struct State {
     pub entries_added: u64,
     pub max_deleted: StreamId,
     pub last_id: StreamId,
+    /// The group [`GROUP`].
+    pub group: Option<Group>,
+    pub made: Made,
+}
+
+/// What users can see of a group, but for its lag.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Group {
+    pub position: StreamId,
+    /// Owner, delivery time and count.
+    pub pending: BTreeMap<StreamId, (Vec<u8>, u64, u64)>,
+    /// When they were seen and active.
+    pub consumers: BTreeMap<Vec<u8>, (u64, Option<u64>)>,
+}
+
+/// What users can see of the only production there is.
+#[derive(Clone, Debug, Default)]
+pub struct Made {
+    /// Whether it is remembered; of which entry, only the model knows.
+    pub id: Option<StreamId>,
+    pub count: u64,
+    pub duplicates: u64,
+}
+
+impl PartialEq for Made {
+    fn eq(&self, other: &Self) -> bool {
+        self.seen() == other.seen()
+    }
+}
+
+impl Eq for Made {}
+
+impl Made {
+    fn seen(&self) -> (bool, u64, u64) {
+        (self.id.is_some(), self.count, self.duplicates)
+    }
+}
+
+impl Group {
+    fn enter(&mut self, consumer: &[u8], now: u64) {
+        self.consumers.entry(consumer.to_vec()).or_default().0 = now;
+    }
+
+    fn give(&mut self, id: StreamId, consumer: &[u8], now: u64, count: u64) {
+        self.pending.insert(id, (consumer.to_vec(), now, count));
+        self.consumers.entry(consumer.to_vec()).or_default().1 = Some(now);
+    }
 }
 
 impl State {
-    const EMPTY: Self =
-        Self { entries: Vec::new(), entries_added: 0, max_deleted: StreamId::MIN, last_id: StreamId::MIN };
+    const EMPTY: Self = Self {
+        entries: Vec::new(),
+        entries_added: 0,
+        max_deleted: StreamId::MIN,
+        last_id: StreamId::MIN,
+        group: None,
+        made: Made { id: None, count: 0, duplicates: 0 },
+    };
+
+    /// Gives new entries to a consumer of the group; returns which.
+    pub fn deliver(&mut self, consumer: &[u8], count: usize, now: u64) -> Vec<StreamId> {
+        let Some(group) = &mut self.group else { return Vec::new() };
+        group.enter(consumer, now);
+        let position = group.position;
+        let new = self.entries.iter().map(|(id, _)| *id).filter(|id| *id > position);
+        let ids: Vec<StreamId> = new.take(count).collect();
+        for id in &ids {
+            group.give(*id, consumer, now, 1);
+            group.position = *id;
+        }
+        ids
+    }
+
+    /// Lets a consumer take over all that is pending; returns which entries, and which were gone.
+    pub fn claim_all(&mut self, consumer: &[u8], now: u64) -> (Vec<StreamId>, Vec<StreamId>) {
+        let Some(group) = &mut self.group else { return Default::default() };
+        group.enter(consumer, now);
+        let exists = |id: &StreamId| self.entries.iter().any(|(entry, _)| entry == id);
+        let (ids, gone): (Vec<StreamId>, Vec<StreamId>) = group.pending.keys().copied().partition(exists);
+        for id in &gone {
+            group.pending.remove(id);
+        }
+        for id in &ids {
+            let count = group.pending[id].2;
+            group.give(*id, consumer, now, count + 1);
+        }
+        (ids, gone)
+    }
+
+    /// But for when consumers were seen, and the number of duplicates: nobody waits until these are durable.
+    fn without_notes(&self) -> Self {
+        let mut without = self.clone();
+        without.group.iter_mut().flat_map(|group| group.consumers.values_mut()).for_each(|it| it.0 = 0);
+        without.made.duplicates = 0;
+        without
+    }
 
     fn newest(&self) -> StreamId {
         self.entries.last().map_or(StreamId::MIN, |(id, _)| *id)
@@ -44,13 +135,18 @@ impl State {
         self.entries == other.entries
             && self.entries_added == other.entries_added
             && self.max_deleted == other.max_deleted
+            && self.group == other.group
+            && self.made == other.made
     }
 
     /// In a line.
     pub fn summary(&self) -> String {
         let ids: Vec<_> = self.entries.iter().map(|(id, _)| id.to_string()).collect();
-        let Self { entries_added, max_deleted, last_id, .. } = self;
-        format!("[{}] added {entries_added}, max deleted {max_deleted}, last {last_id}", ids.join(" "))
+        let Self { entries_added, max_deleted, last_id, group, made, .. } = self;
+        format!(
+            "[{}] added {entries_added}, max deleted {max_deleted}, last {last_id}, {group:?}, {made:?}",
+            ids.join(" ")
+        )
     }
 }
 
@@ -88,11 +184,33 @@ pub fn state(store: &Store, name: &[u8]) -> std::result::Result<State, String> {
     {
         return Err(format!("the info says {} entries from {}", info.len, info.recorded_first_entry_id));
     }
+    let producers = info.producers;
+    let made = Made {
+        id: (producers.productions > 0).then_some(StreamId::MIN),
+        count: producers.added,
+        duplicates: producers.duplicates,
+    };
+    let mut groups = stream.group_details(usize::MAX).map_err(wrap)?.into_iter();
+    let group = groups.next().map(|detail| Group {
+        position: detail.info.last_delivered_id,
+        pending: detail
+            .pending
+            .into_iter()
+            .map(|entry| (entry.id, (entry.consumer.unwrap_or_default(), entry.delivery_time_ms, entry.delivery_count)))
+            .collect(),
+        consumers: detail
+            .consumers
+            .into_iter()
+            .map(|(consumer, _)| (consumer.name, (consumer.seen_time_ms, consumer.active_time_ms)))
+            .collect(),
+    });
     Ok(State {
         entries,
         entries_added: info.entries_added,
         max_deleted: info.max_deleted_entry_id,
         last_id: info.last_generated_id,
+        group,
+        made,
     })
 }
 
@@ -126,8 +244,25 @@ pub enum Op {
     Copy,
     Sync,
     Reopen,
+    /// [`GROUP`], from the start; creates the stream.
+    CreateGroup,
+    /// One entry to alice.
+    Deliver,
+    /// All that is new to bob.
+    DeliverAll,
+    /// The oldest that is pending.
+    Acknowledge,
+    /// All that is pending, by bob.
+    ClaimAll,
+    /// Always the same production.
+    Produce,
 }
 
+/// Those that concern groups and producers.
+pub const OF_GROUPS: [Op; 6] =
+    [Op::CreateGroup, Op::Deliver, Op::DeliverAll, Op::Acknowledge, Op::ClaimAll, Op::Produce];
+
+/// All others.
 pub const ALL: [Op; 18] = [
     Op::AddSmall,
     Op::AddExact,
@@ -151,19 +286,61 @@ pub const ALL: [Op; 18] = [
 
 pub const A: &[u8] = b"a";
 pub const B: &[u8] = b"B%";
+pub const GROUP: &[u8] = b"g";
+const ALICE: &[u8] = b"alice";
+const BOB: &[u8] = b"bob";
+/// Who comes after a crash.
+pub const ZOE: &[u8] = b"zoe";
 
 /// A call, and what it should return.
 #[derive(Clone, Debug)]
 enum Call {
-    Add { name: &'static [u8], wanted: Vec<(NewId, Fields)>, trim: Option<u64>, ids: Vec<StreamId> },
-    Delete { ids: Vec<StreamId> },
-    Trim { removed: u64 },
-    SetId { set: SetId, there: bool },
-    DeleteStream { count: u64 },
-    Rename { there: bool },
-    Copy { there: bool },
+    Add {
+        name: &'static [u8],
+        wanted: Vec<(NewId, Fields)>,
+        trim: Option<u64>,
+        ids: Vec<StreamId>,
+    },
+    Delete {
+        ids: Vec<StreamId>,
+    },
+    Trim {
+        removed: u64,
+    },
+    SetId {
+        set: SetId,
+        there: bool,
+    },
+    DeleteStream {
+        count: u64,
+    },
+    Rename {
+        there: bool,
+    },
+    Copy {
+        there: bool,
+    },
     Sync,
     Reopen,
+    CreateGroup {
+        exists: bool,
+    },
+    /// `None` if there is no group.
+    Deliver {
+        consumer: &'static [u8],
+        count: u64,
+        ids: Option<Vec<StreamId>>,
+    },
+    Acknowledge {
+        id: Option<StreamId>,
+    },
+    ClaimAll {
+        ids: Option<(Vec<StreamId>, Vec<StreamId>)>,
+    },
+    Produce {
+        fields: Fields,
+        id: StreamId,
+    },
 }
 
 /// The life of a stream, from its creation, under whatever name.
@@ -173,13 +350,15 @@ struct Life {
     states: Vec<(State, usize)>,
     /// The first of them that may be found after a crash.
     durable: usize,
+    /// How many of the last ones nobody waited for.
+    notes: usize,
     /// The highest automatic ID that was returned before the ID was set back for the first time, the second…
     returned: Vec<StreamId>,
 }
 
 impl Life {
     fn begin(state: State) -> Self {
-        Self { states: vec![(state, 0)], durable: 0, returned: vec![StreamId::MIN] }
+        Self { states: vec![(state, 0)], durable: 0, notes: 0, returned: vec![StreamId::MIN] }
     }
 
     fn now(&self) -> &State {
@@ -187,6 +366,12 @@ impl Life {
     }
 
     fn push(&mut self, state: State) {
+        if state != *self.now() {
+            let is_note = state.without_notes() == self.now().without_notes();
+            self.notes = if is_note { self.notes + 1 } else { 0 };
+        } else if self.notes > 0 {
+            self.notes += 1;
+        }
         self.states.push((state, self.returned.len() - 1));
     }
 }
@@ -203,6 +388,8 @@ pub struct Model {
 
 /// The clock at the first operation, in milliseconds.
 const EPOCH_MS: u64 = 1_000_000;
+/// The clock after a crash: it went back.
+pub const NEXT_MS: u64 = EPOCH_MS / 2;
 /// How much time goes by before each operation, in milliseconds.
 const TICK_MS: u64 = 10;
 /// How far the IDs after a crash may be ahead, in milliseconds.
@@ -273,6 +460,15 @@ impl Model {
             *returned = last.max(*returned);
         }
         Call::Add { name, wanted, trim, ids }
+    }
+
+    fn deliver(&mut self, consumer: &'static [u8], count: usize, now_ms: u64) -> Call {
+        let ids = self.now(A).filter(|state| state.group.is_some()).cloned().map(|mut state| {
+            let ids = state.deliver(consumer, count, now_ms);
+            self.put(A, state);
+            ids
+        });
+        Call::Deliver { consumer, count: if count == 1 { 1 } else { 0 }, ids }
     }
 
     /// Takes an operation in, and says what is to be called.
@@ -360,9 +556,64 @@ impl Model {
             }
             Op::Sync => Call::Sync,
             Op::Reopen => Call::Reopen,
+            Op::CreateGroup => {
+                let mut state = self.now(A).cloned().unwrap_or(State::EMPTY);
+                let exists = state.group.is_some();
+                if !exists {
+                    state.group = Some(Group::default());
+                    self.put(A, state);
+                }
+                Call::CreateGroup { exists }
+            }
+            Op::Deliver => self.deliver(ALICE, 1, now_ms),
+            Op::DeliverAll => self.deliver(BOB, usize::MAX, now_ms),
+            Op::Acknowledge => {
+                let state = self.now(A).filter(|state| state.group.is_some()).cloned();
+                let id = state.as_ref().and_then(|state| state.group.as_ref()?.pending.keys().next().copied());
+                if let (Some(mut state), Some(id)) = (state, id) {
+                    state.group.as_mut().expect("it is there").pending.remove(&id);
+                    self.put(A, state);
+                }
+                Call::Acknowledge { id }
+            }
+            Op::ClaimAll => {
+                let ids = self.now(A).filter(|state| state.group.is_some()).cloned().map(|mut state| {
+                    let ids = state.claim_all(BOB, now_ms);
+                    self.put(A, state);
+                    ids
+                });
+                Call::ClaimAll { ids }
+            }
+            Op::Produce => {
+                let (made, fields) =
+                    (self.now(A).map_or_else(Made::default, |state| state.made.clone()), fields(25, "made"));
+                let id = made.id.unwrap_or_else(|| match self.add(A, vec![(auto, fields.clone())], None) {
+                    Call::Add { ids, .. } => ids[0],
+                    _ => unreachable!("it is an add"),
+                });
+                // One change with the add, if there was one.
+                let at = self.names[A];
+                let mut state = self.lives[at].now().clone();
+                match made.id {
+                    Some(_) => {
+                        state.made.duplicates += 1;
+                        self.lives[at].push(state);
+                    }
+                    None => {
+                        state.made = Made { id: Some(id), count: made.count + 1, ..made };
+                        self.lives[at].states.last_mut().expect("never empty").0 = state;
+                    }
+                }
+                Call::Produce { fields, id }
+            }
         };
-        if self.level == Durability::Always || matches!(op, Op::Sync | Op::Reopen) {
-            self.lives.iter_mut().for_each(|life| life.durable = life.states.len() - 1);
+        for life in &mut self.lives {
+            if matches!(op, Op::Sync | Op::Reopen) {
+                life.notes = 0;
+            }
+            if self.level == Durability::Always || matches!(op, Op::Sync | Op::Reopen) {
+                life.durable = life.states.len() - 1 - life.notes;
+            }
         }
         call
     }
@@ -433,6 +684,31 @@ impl Run {
             },
             Call::Copy { there } => assert_eq!(store.copy(A, B, true)?, there, "streams copied"),
             Call::Sync => store.sync()?,
+            Call::CreateGroup { exists } => {
+                match store.stream(A)?.group(GROUP).create_with(Position::Start, None, true) {
+                    Err(streamlog::Error::GroupExists { .. }) => assert!(exists, "there is no such group"),
+                    result => result?,
+                }
+            }
+            Call::Deliver { consumer, count, ids } => {
+                let read = store.stream(A)?.group(GROUP).consumer(consumer).read().count(count).new_entries();
+                let read = read.map(|entries| entries.iter().map(streamlog::Entry::id).collect());
+                assert_eq!(unless_missing(read)?, ids, "entries delivered");
+            }
+            Call::Acknowledge { id } => {
+                let acknowledged = unless_missing(store.stream(A)?.group(GROUP).acknowledge(id))?;
+                assert_eq!(acknowledged.unwrap_or(0), u64::from(id.is_some()), "entries acknowledged");
+            }
+            Call::ClaimAll { ids } => {
+                let claimed = store.stream(A)?.group(GROUP).consumer(BOB).auto_claim(Duration::ZERO).run();
+                let claimed = claimed.map(|claimed| (claimed.ids, claimed.deleted));
+                assert_eq!(unless_missing(claimed)?, ids, "entries claimed");
+            }
+            Call::Produce { fields, id } => {
+                let options = AddOptions::new().production(PRODUCTION);
+                let added = store.stream(A)?.add_with(options, fields.as_ref().clone())?;
+                assert_eq!(added, Some(id), "what was produced");
+            }
             Call::Reopen => unreachable!("done above"),
         }
         Ok(())
@@ -454,15 +730,28 @@ impl Run {
     }
 }
 
+pub const PRODUCTION: Production<'_> = Production::Named { producer: b"p", id: b"i" };
+
+/// `None` if there is no such group.
+fn unless_missing<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Err(streamlog::Error::GroupNotFound { .. }) => Ok(None),
+        result => result.map(Some),
+    }
+}
+
 fn open(disk: &Arc<SimDisk>, level: Durability, clock: &Arc<AtomicU64>) -> Result<Store> {
     let clock = Arc::clone(clock);
     let now = move || UNIX_EPOCH + Duration::from_millis(clock.load(Ordering::SeqCst));
-    Store::open_simulated(Options::new().durability(level).segment_bytes_max(4096).clock(now), disk)
+    Store::open_simulated(
+        Options::new().durability(level).segment_bytes_max(4096).checkpoint_bytes_min(600).clock(now),
+        disk,
+    )
 }
 
 /// Opens what a crash has left, by a clock that went back.
 pub fn reopen(disk: &Arc<SimDisk>, level: Durability) -> Result<Store> {
-    open(disk, level, &Arc::new(AtomicU64::new(EPOCH_MS / 2)))
+    open(disk, level, &Arc::new(AtomicU64::new(NEXT_MS)))
 }
 
 /// What may be found after a crash.
@@ -519,6 +808,26 @@ impl Allowed<'_> {
         ))
     }
 
+    /// Takes over all that is pending, and reads what is new: both together, and what was acknowledged, are all there is.
+    fn groups_live_on(&self, group: &streamlog::Group, state: &mut State) -> std::result::Result<(), String> {
+        let wrap = |error: streamlog::Error| format!("second life: {error}");
+        let now = NEXT_MS;
+        let position = state.group.as_ref().map_or(StreamId::MIN, |group| group.position);
+        let claimed = group.consumer(ZOE).auto_claim(Duration::ZERO).run().map_err(wrap)?;
+        let expected = state.claim_all(ZOE, now);
+        if (&claimed.ids, &claimed.deleted) != (&expected.0, &expected.1) {
+            return Err(format!("second life: {claimed:?} can be claimed, not {expected:?}"));
+        }
+        let new = group.consumer(ZOE).read().new_entries().map_err(wrap)?;
+        let new: Vec<StreamId> = new.iter().map(streamlog::Entry::id).collect();
+        let expected = state.deliver(ZOE, usize::MAX, now);
+        let above: Vec<StreamId> = state.entries.iter().map(|(id, _)| *id).filter(|id| *id > position).collect();
+        if new != expected || new != above {
+            return Err(format!("second life: {new:?} are new, not {expected:?}"));
+        }
+        Ok(())
+    }
+
     /// Goes on working with what was found: adds, deletes, reopens, and compares again.
     pub fn live_on(&self, disk: &Arc<SimDisk>, store: Store, found: &Contents) -> std::result::Result<(), String> {
         let mut expected = found.clone();
@@ -526,6 +835,19 @@ impl Allowed<'_> {
         let wrap = |error: streamlog::Error| format!("second life: {error}");
         for (name, state) in &mut expected {
             let stream = store.stream(name).map_err(wrap)?;
+            if state.group.is_some() {
+                self.groups_live_on(&stream.group(GROUP), state)?;
+            }
+            if state.made.id.is_some() {
+                // What was remembered is among the states that were.
+                let id = stream.add_with(AddOptions::new().production(PRODUCTION), [("not", "added")]).map_err(wrap)?;
+                let lives = [self.before, self.after].into_iter().flat_map(|model| &model.lives);
+                let mut made = lives.flat_map(|life| life.states.iter().map(|(state, _)| state.made.id));
+                if id.is_none() || made.all(|made| made != id) {
+                    return Err(format!("second life: {id:?} is given for what was produced before"));
+                }
+                state.made.duplicates += 1;
+            }
             let fields: Fields = Arc::new(vec![(b"field".to_vec(), b"second life".to_vec())]);
             let id = stream.add(fields.as_ref().clone()).map_err(wrap)?;
             // Which is above all that were returned: see `stream`.

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use streamlog::sim::{CrashLimits, Image, SimDisk};
 use streamlog::{Durability, StreamId};
 
-use crate::harness::{ALL, Allowed, Model, Op, Run, contents, reopen, same};
+use crate::harness::{ALL, Allowed, GROUP, Model, NEXT_MS, OF_GROUPS, Op, Run, ZOE, contents, reopen, same};
 
 const SEED: u64 = 0x5eed;
 
@@ -63,6 +63,60 @@ impl Start {
         Self { name: "killed", image: Some(run.disk.kill_image(run.disk.steps())), model: run.model.clone() }
     }
 
+    fn grouped() -> Run {
+        let mut run = Run::new(SimDisk::new(), Model::new(Durability::Always)).unwrap();
+        use Op::*;
+        let all = [
+            CreateGroup,
+            Produce,
+            AddHuge,
+            Deliver,
+            AddHuge,
+            AddHuge,
+            DeliverAll,
+            Acknowledge,
+            AddSmall,
+            Deliver,
+            AddOther,
+        ];
+        for op in all {
+            run.apply(op).unwrap();
+        }
+        run
+    }
+
+    /// A stream with a group, pending entries, and a production in a sealed segment; closed.
+    fn grouped_closed() -> Self {
+        let (image, model) = Self::grouped().close().unwrap();
+        Self { name: "grouped", image: Some(image), model }
+    }
+
+    /// The same, but the process was killed.
+    fn grouped_killed() -> Self {
+        let run = Self::grouped();
+        Self { name: "grouped-killed", image: Some(run.disk.kill_image(run.disk.steps())), model: run.model.clone() }
+    }
+
+    /// The same, with a journal just so long that the next change begins a new generation.
+    fn grouped_compacting() -> Self {
+        let mut run = Self::grouped();
+        let journals = |run: &Run| -> Vec<_> {
+            let image = run.disk.kill_image(run.disk.steps());
+            image.files().filter(|path| path.to_string_lossy().ends_with(".journal")).map(ToOwned::to_owned).collect()
+        };
+        let before = journals(&run);
+        loop {
+            for op in [Op::AddSmall, Op::Deliver, Op::Acknowledge] {
+                let (steps, model) = (run.disk.steps(), run.model.clone());
+                run.apply(op).unwrap();
+                run.model = run.model.settled(Durability::Always);
+                if journals(&run) != before {
+                    return Self { name: "grouped-compacting", image: Some(run.disk.kill_image(steps)), model };
+                }
+            }
+        }
+    }
+
     /// A stream whose journal is just so long that the next change begins a new generation.
     fn compacting() -> Self {
         let mut run = Run::new(SimDisk::new(), Model::new(Durability::Always)).unwrap();
@@ -82,11 +136,25 @@ impl Start {
 }
 
 /// All histories of this many operations.
-fn histories(len: usize) -> Vec<Vec<Op>> {
+fn histories(ops: &[Op], len: usize) -> Vec<Vec<Op>> {
     (0..len).fold(vec![Vec::new()], |histories, _| {
-        let longer = |history: &Vec<Op>| ALL.map(|op| history.iter().copied().chain([op]).collect()).to_vec();
+        let longer = |history: &Vec<Op>| -> Vec<Vec<Op>> {
+            ops.iter().map(|op| history.iter().chain([op]).copied().collect()).collect()
+        };
         histories.iter().flat_map(longer).collect()
     })
+}
+
+/// Of all histories in which there is something about groups, one of so many; every night all of them.
+fn histories_of_groups(len: usize, one_of: u64) -> Vec<Vec<Op>> {
+    let mut histories = histories(&[&ALL[..], &OF_GROUPS[..]].concat(), len);
+    histories.retain(|history| history.iter().any(|op| OF_GROUPS.contains(op)));
+    let mut number = SEED;
+    histories.retain(|_| {
+        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        nightly() || replaying() || (number >> 33).is_multiple_of(one_of)
+    });
+    histories
 }
 
 /// What was looked at.
@@ -282,6 +350,15 @@ impl Case<'_> {
                 state.entries_added += 1;
                 state.last_id = id;
             }
+            if state.group.is_some() {
+                let read = stream.group(GROUP).consumer(ZOE).read().count(1).new_entries();
+                let read = read.map_err(|error| explain(error.to_string()))?;
+                let given: Vec<StreamId> = read.iter().map(streamlog::Entry::id).collect();
+                let expected = state.deliver(ZOE, 1, NEXT_MS);
+                if given != expected {
+                    return Err(explain(format!("{given:?} is new to the group, not {expected:?}")));
+                }
+            }
             let oldest = state.entries[0].0;
             stream.delete([oldest]).map_err(|error| explain(error.to_string()))?;
             state.entries.remove(0);
@@ -365,13 +442,27 @@ fn campaign<'a>(
 
 /// All histories from a start at both levels.
 fn cases<'a>(start: &'a Start, len: usize, look: Look) -> impl Iterator<Item = Case<'a>> {
-    [Durability::Always, Durability::Os]
-        .into_iter()
-        .flat_map(move |level| histories(len).into_iter().map(move |history| Case { start, level, history, look }))
+    at_both_levels(start, histories(&ALL, len), look)
+}
+
+/// See [`histories_of_groups`].
+fn cases_of_groups<'a>(start: &'a Start, len: usize, one_of: u64, look: Look) -> impl Iterator<Item = Case<'a>> {
+    at_both_levels(start, histories_of_groups(len, one_of), look)
+}
+
+fn at_both_levels(start: &Start, histories: Vec<Vec<Op>>, look: Look) -> impl Iterator<Item = Case<'_>> {
+    [Durability::Always, Durability::Os].into_iter().flat_map(move |level| {
+        let case = move |history| Case { start, level, history, look };
+        histories.clone().into_iter().map(case)
+    })
 }
 
 fn starts() -> [Start; 4] {
     [Start::nothing(), Start::closed(), Start::killed(), Start::compacting()]
+}
+
+fn starts_with_groups() -> [Start; 3] {
+    [Start::grouped_closed(), Start::grouped_killed(), Start::grouped_compacting()]
 }
 
 /// So much was looked at when this was written. A test that looks at less by and by is no test any more.
@@ -394,6 +485,35 @@ fn power_loss_anywhere_leaves_a_prefix_with_all_that_was_acknowledged() {
     all.extend(starts.iter().flat_map(|start| cases(start, 2, two)));
     let counts = campaign("power loss", &all, Case::power_loss);
     at_least(&counts, 2700, 22_000, 100_000);
+}
+
+#[test]
+fn power_loss_anywhere_cuts_log_and_groups_at_one_point() {
+    let (starts, grouped) = (starts(), starts_with_groups());
+    let look = |max, samples| Look { limits: limits(max, samples), older: false, again: 16 };
+    let (one, two, three) = match nightly() {
+        true => (look(4096, 256), look(1024, 64), look(16, 4)),
+        false => (look(256, 16), look(16, 4), look(2, 1)),
+    };
+    let mut all: Vec<_> = starts.iter().flat_map(|start| cases_of_groups(start, 1, 1, one)).collect();
+    all.extend(grouped.iter().flat_map(|start| cases(start, 1, one).chain(cases_of_groups(start, 1, 1, one))));
+    all.extend(grouped.iter().flat_map(|start| cases_of_groups(start, 2, 2, two)));
+    all.extend(starts[..1].iter().flat_map(|start| cases_of_groups(start, 3, 16, three)));
+    all.extend(grouped.iter().flat_map(|start| cases_of_groups(start, 3, 32, three)));
+    let counts = campaign("power loss with groups", &all, Case::power_loss);
+    at_least(&counts, 3200, 23_000, 75_000);
+}
+
+#[test]
+fn power_loss_after_a_kill_cuts_log_and_groups_at_one_point() {
+    let (starts, grouped) = (starts(), starts_with_groups());
+    let look = |max, samples| Look { limits: limits(max, samples), older: false, again: 16 };
+    let (one, two) = if nightly() { (look(1024, 64), look(256, 16)) } else { (look(32, 8), look(4, 2)) };
+    let mut all: Vec<_> = starts.iter().flat_map(|start| cases_of_groups(start, 1, 1, one)).collect();
+    all.extend(grouped.iter().flat_map(|start| cases(start, 1, one).chain(cases_of_groups(start, 1, 1, one))));
+    all.extend(grouped.iter().flat_map(|start| cases_of_groups(start, 2, 8, two)));
+    let counts = campaign("power loss after a kill, with groups", &all, Case::kill_then_power_loss);
+    at_least(&counts, 450, 10_000, 16_000);
 }
 
 #[test]
