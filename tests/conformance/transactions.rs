@@ -21,6 +21,10 @@ fn text(reply: &Reply) -> String {
         Reply::Bulk(bytes) => format!("{:?}", String::from_utf8_lossy(bytes)),
         Reply::NilArray => "*nil".to_owned(),
         Reply::Array(items) => format!("[{}]", items.iter().map(text).collect::<Vec<_>>().join(", ")),
+        Reply::Pairs(pairs) => {
+            let pair = |(key, value): &(Reply, Reply)| format!("[{}, {}]", text(key), text(value));
+            format!("[{}]", pairs.iter().map(pair).collect::<Vec<_>>().join(", "))
+        }
         reply => format!("{reply:?}"),
     }
 }
@@ -109,7 +113,7 @@ fn a_failing_command_stops_nothing() {
     ");
 }
 
-/// BLK-14
+/// BLK-14, and case 32 of section 19 of the behavioural reference.
 #[test]
 fn nothing_blocks_in_a_transaction() {
     run("
@@ -118,6 +122,20 @@ fn nothing_blocks_in_a_transaction() {
         XREAD BLOCK x STREAMS s $ → QUEUED
         EXEC → [*nil, ERR timeout is not an integer or out of range]
         XREAD BLOCK 1 STREAMS s $ → *nil
+    ");
+    run("
+        XADD s 1-0 f 1 → \"1-0\"
+        XGROUP CREATE s g $ → OK
+        MULTI → OK
+        XREAD BLOCK 0 STREAMS s 9 → QUEUED
+        XREADGROUP GROUP g a BLOCK 0 STREAMS s > → QUEUED
+        XREADGROUP GROUP g a BLOCK 0 CLAIM 0 STREAMS s > → QUEUED
+        XREADGROUP GROUP g a BLOCK -1 STREAMS s > → QUEUED
+        XREADGROUP GROUP h a BLOCK 0 STREAMS s > → QUEUED
+        XADD s 2-0 f 2 → QUEUED
+        XREADGROUP GROUP g a BLOCK 0 STREAMS s > → QUEUED
+        EXEC → [*nil, *nil, *nil, ERR timeout is negative, NOGROUP No such key 's' or consumer group 'h' in XREADGROUP with GROUP option, \"2-0\", [[\"s\", [[\"2-0\", [\"f\", \"2\"]]]]]]
+        XGROUP CREATECONSUMER s g a → 0
     ");
 }
 
