@@ -75,13 +75,16 @@ impl Log {
         }
     }
 
-    /// Lets readers see the log as it is there; what is older than what they see already is dropped.
+    /// Lets readers see the log as it is there; what is older than what they see already is dropped. Returns whether they
+    /// see entries that they did not see before.
     #[inline]
-    pub fn publish(&self, tail: Tail) {
+    pub fn publish(&self, tail: Tail) -> bool {
         let mut published = self.tail.lock();
+        let is_more = tail.next_ordinal > published.next_ordinal;
         if tail.version >= published.version {
             *published = tail;
         }
+        is_more
     }
 
     #[inline]

@@ -142,8 +142,10 @@ impl Inner {
         journal.map_or(Ok(()), |journal| journal.sync())?;
         // Only now: a watermark says that entries and the changes they depend on are durable.
         segment.synced.fetch_max(tail.offset, Ordering::AcqRel);
-        self.log.publish(tail);
-        self.env.waiters.published(&self.name, tail.last_id);
+        // Nobody is woken for changes alone.
+        if self.log.publish(tail) {
+            self.env.waiters.published(&self.name, tail.last_id);
+        }
         Ok(Progress { next_ordinal: tail.next_ordinal, changes })
     }
 

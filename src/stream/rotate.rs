@@ -133,9 +133,11 @@ impl Inner {
         }
         self.log.replace(&dead, segment);
         let tail = append.appender.tail();
-        self.log.publish(tail);
+        let is_more = self.log.publish(tail);
         drop(append);
-        self.env.waiters.published(&self.name, tail.last_id);
+        if is_more {
+            self.env.waiters.published(&self.name, tail.last_id);
+        }
         self.committer.advance(Progress { next_ordinal: tail.next_ordinal, changes: 0 });
         if let Some(index) = index {
             // A cache: it is made again where it is missing.

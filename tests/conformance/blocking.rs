@@ -1,19 +1,23 @@
 //! Promise: a reader that waits gets what Redis would give it, when Redis would, and nothing earlier.
 //!
-//! Numbers are those of section 19 of the behavioural reference; what needs groups or transactions is left out.
+//! Numbers are those of section 19 of the behavioural reference. Here are readers without groups; those of groups are in
+//! [`blocking_groups`](crate::blocking_groups).
 
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use streamlog::Store;
 use streamlog::command::{Protocol, execute};
+use streamlog::{Durability, Options, Store};
 
 use crate::value::Value;
 
 /// How long a reader is given to begin waiting, or to show that it wakes for nothing.
 const SETTLE: Duration = Duration::from_millis(60);
 
-fn answer(store: &Store, command: &str) -> String {
+/// After which a reader that has not woken never will. Long, for slow machines.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub fn answer(store: &Store, command: &str) -> String {
     let args: Vec<&str> = command.split(' ').collect();
     let mut bytes = Vec::new();
     execute(store, &args).encode(Protocol::Resp2, &mut bytes);
@@ -21,24 +25,24 @@ fn answer(store: &Store, command: &str) -> String {
 }
 
 /// A command that waits, on a thread of its own.
-struct Reader(JoinHandle<String>);
+pub struct Reader(JoinHandle<String>);
 
 impl Reader {
     /// Starts it, and gives it the time to begin waiting.
-    fn start(store: &Store, command: &'static str) -> Self {
-        let store = store.clone();
-        let reader = Self(thread::spawn(move || answer(&store, command)));
+    pub fn start(store: &Store, command: &str) -> Self {
+        let (store, command) = (store.clone(), command.to_owned());
+        let reader = Self(thread::spawn(move || answer(&store, &command)));
         reader.assert_waiting();
         reader
     }
 
-    fn assert_waiting(&self) {
+    pub fn assert_waiting(&self) {
         thread::sleep(SETTLE);
         assert!(!self.0.is_finished(), "the reader woke");
     }
 
-    fn reply(self) -> String {
-        let patience = Instant::now() + Duration::from_secs(10);
+    pub fn reply(self) -> String {
+        let patience = Instant::now() + PATIENCE;
         while !self.0.is_finished() && Instant::now() < patience {
             thread::sleep(Duration::from_millis(1));
         }
@@ -47,12 +51,16 @@ impl Reader {
     }
 }
 
-fn entry(key: &str, id: &str) -> String {
+pub fn entry(key: &str, id: &str) -> String {
     format!(r#"[["{key}", [["{id}", ["f", "v"]]]]]"#)
 }
 
 fn store_with(commands: &[&str]) -> Store {
-    let store = Store::in_memory();
+    store_with_at(Durability::Always, commands)
+}
+
+pub fn store_with_at(level: Durability, commands: &[&str]) -> Store {
+    let store = Options::new().durability(level).in_memory();
     for command in commands {
         assert!(!answer(&store, command).starts_with('!'), "{command} fails");
     }

@@ -6,10 +6,12 @@
 //! | [`edge_cases`] | the cases that implementations get wrong, as the behavioural reference numbers them |
 //! | [`beyond`] | what neither covers: key commands, connections, options newer than the recordings, RESP3 |
 //! | [`blocking`] | readers that wait while others write |
+//! | [`blocking_groups`] | the same as consumers of groups |
 //! | [`transactions`] | commands between MULTI and EXEC |
 
 mod beyond;
 mod blocking;
+mod blocking_groups;
 mod edge_cases;
 mod notation;
 mod subject;
