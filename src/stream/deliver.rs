@@ -69,7 +69,7 @@ pub struct Request<'a> {
 pub struct Delivered {
     pub entries: Vec<GroupEntry>,
     pub budget: Budget,
-    /// There may be more that is new to the group.
+    /// There may be more that the budget has no room for.
     pub more: bool,
 }
 
@@ -143,10 +143,12 @@ impl Reading<'_> {
         let mut ids = Vec::new();
         for pending in group.pending.iter_owner_from(self.consumer, from) {
             if self.delivered.budget.is_used_up() {
+                self.delivered.more = true;
                 break;
             }
             let entry = fetcher.get(pending.id)?;
             if !self.delivered.budget.admit(entry.as_ref()) {
+                self.delivered.more = true;
                 break;
             }
             if entry.is_some() {
@@ -180,6 +182,7 @@ impl Reading<'_> {
                 delivery_count: pending.delivery_count,
             });
         }
+        self.delivered.more = self.delivered.budget.is_used_up();
         self.claim(group, ids, true);
         Ok(())
     }
@@ -229,8 +232,11 @@ impl Reading<'_> {
                 delivery_count: 0,
             });
         }
-        let Some(&last) = ids.last() else { return Ok(()) };
-        self.delivered.more = last < last_id;
+        let Some(&last) = ids.last() else {
+            self.delivered.more |= self.delivered.budget.is_used_up();
+            return Ok(());
+        };
+        self.delivered.more |= last < last_id;
         let facts = self.inner.facts(journaling)?;
         let entries_read = facts.advance(position, entries_read, &ids);
         if request.no_ack {

@@ -430,6 +430,87 @@ fn u11_released_entries_wake_who_claims_at_once() {
     });
 }
 
+/// NCK-7, BLK-5: what the first leaves for its COUNT is for the next.
+#[test]
+fn each_released_entry_wakes_a_reader() {
+    at_each_level(|level| {
+        let store = store_with_group(level);
+        for setup in ["XADD s 1-0 f v", "XADD s 2-0 f v", "XADD s 3-0 f v", "XREADGROUP GROUP g z STREAMS s >"] {
+            answer(&store, setup);
+        }
+        let readers = ["a", "b", "c"].map(|consumer| start_with(&store, consumer, "COUNT 1 CLAIM 3600000 "));
+        assert_eq!(answer(&store, "XNACK s g FAIL IDS 3 2-0 3-0 1-0"), "3");
+        for (reader, id) in readers.into_iter().zip(["2-0", "3-0", "1-0"]) {
+            let reply = reader.reply();
+            assert!(reply.starts_with(&format!(r#"[["s", [["{id}", "#)), "{reply}");
+        }
+    });
+}
+
+/// Both come before the reader has woken, or soon after; either way there is one for each of them.
+#[test]
+fn what_a_reader_that_claims_leaves_is_for_the_next() {
+    at_each_level(|level| {
+        let store = store_with_group(level);
+        for round in 1..50_u64 {
+            let (old, new) = (2 * round, 2 * round + 1);
+            answer(&store, &format!("XADD s {old}-0 f v"));
+            answer(&store, "XREADGROUP GROUP g z STREAMS s >");
+            let command =
+                |consumer: &str, options: &str| format!("XREADGROUP GROUP g {consumer} BLOCK 0 {options}STREAMS s >");
+            let commands = [command("a", "COUNT 1 CLAIM 3600000 "), command("b", "")];
+            let readers = commands.map(|command| {
+                let store = store.clone();
+                let thread = thread::spawn(move || answer(&store, &command));
+                thread::sleep(Duration::from_millis(2));
+                thread
+            });
+            answer(&store, &format!("XNACK s g FAIL IDS 1 {old}-0"));
+            answer(&store, &format!("XADD s {new}-0 f v"));
+            let patience = Instant::now() + Duration::from_secs(20);
+            while !readers.iter().all(thread::JoinHandle::is_finished) {
+                assert!(Instant::now() < patience, "somebody sleeps while there is something");
+                thread::sleep(Duration::from_millis(1));
+            }
+            answer(&store, &format!("XACK s g {old}-0 {new}-0"));
+        }
+    });
+}
+
+/// MAXCOUNT is for all streams together: a stream that it leaves out has something for others.
+#[test]
+fn what_a_limit_on_the_whole_reply_leaves_is_for_the_next() {
+    at_each_level(|level| {
+        for limit in ["MAXCOUNT 1", "MAXSIZE 1"] {
+            let store = store_with_group(level);
+            answer(&store, "XGROUP CREATE t g $ MKSTREAM");
+            for setup in ["XADD both-s 1-0 f v", "XGROUP CREATE both-s g 0"] {
+                answer(&store, setup);
+            }
+            // It was called for `t` already when it takes all it may from `s`.
+            for round in 1..50 {
+                let start = |command: String| {
+                    let store = store.clone();
+                    let thread = thread::spawn(move || answer(&store, &command));
+                    thread::sleep(Duration::from_millis(2));
+                    thread
+                };
+                let limited = start(format!("XREADGROUP GROUP g a BLOCK 0 {limit} STREAMS s t > >"));
+                let other = start("XREADGROUP GROUP g b BLOCK 0 STREAMS t >".to_owned());
+                answer(&store, &format!("XADD s {round}-0 f v"));
+                answer(&store, &format!("XADD t {round}-0 f v"));
+                let patience = Instant::now() + Duration::from_secs(20);
+                while !(limited.is_finished() && other.is_finished()) {
+                    assert!(Instant::now() < patience, "somebody sleeps while there is something: {limit}");
+                    thread::sleep(Duration::from_millis(1));
+                }
+                assert_eq!(limited.join().unwrap(), entry("s", &format!("{round}-0")), "{limit}");
+                assert_eq!(other.join().unwrap(), entry("t", &format!("{round}-0")), "{limit}");
+            }
+        }
+    });
+}
+
 #[test]
 fn each_group_is_served_by_itself() {
     at_each_level(|level| {
