@@ -281,6 +281,16 @@ impl Queue {
         self.call_due();
     }
 
+    /// Makes those who came before a reader, and also claim, look before it does.
+    fn stand_back(&mut self, ticket: Ticket) {
+        for (_, earlier) in self.places.range_mut(..ticket) {
+            if earlier.claims && earlier.state == State::Waiting {
+                earlier.state = State::Due;
+            }
+        }
+        self.call_due();
+    }
+
     /// Keeps W2.
     fn call_due(&mut self) {
         if !self.is_being_served() {
@@ -385,6 +395,15 @@ impl Registration<'_> {
         let (name, interest) = self.interests[position];
         if let Some(queue) = self.waiters.queues.lock().queue(name, interest) {
             queue.exhausted(self.ticket, interest.claims());
+        }
+    }
+
+    /// There is something to claim at this position, as this reader's own timer told: it is for whoever came first, in
+    /// whichever order timers go off.
+    pub fn stand_back(&self, position: usize) {
+        let (name, interest) = self.interests[position];
+        if let Some(queue) = self.waiters.queues.lock().queue(name, interest) {
+            queue.stand_back(self.ticket);
         }
     }
 
@@ -656,6 +675,24 @@ mod tests {
         assert!(second.is_woken() && second.try_turn(0) && !third.is_woken());
         drop(second);
         assert!(third.is_woken());
+    }
+
+    #[test]
+    fn what_a_timer_tells_of_is_for_the_first_that_claims() {
+        let waiters = Waiters::default();
+        let [plain, first, second, third, last] = waiters.asleep([G, CLAIM, CLAIM, CLAIM, CLAIM]);
+        third.stand_back(0);
+        assert!(first.is_woken() && first.try_turn(0) && !third.try_turn(0));
+        assert!(!plain.is_woken() && !second.is_woken() && !last.is_woken());
+        first.exhausted(0);
+        assert!(second.is_woken() && second.try_turn(0));
+        second.exhausted(0);
+        assert!(third.is_woken() && third.try_turn(0));
+        // Nobody before it claims: it may look at once.
+        drop((first, second));
+        third.exhausted(0);
+        third.stand_back(0);
+        assert!(third.try_turn(0) && !plain.is_woken() && !last.is_woken());
     }
 
     #[test]

@@ -257,21 +257,33 @@ impl GroupRead {
                 // Who always had to stand back is owed a look.
                 return if turns.contains(&false) { self.look(|_| true) } else { Ok(looked) };
             }
+            if !woken {
+                for at in 0..self.streams.len() {
+                    if self.idle_in(at)? == Some(0) {
+                        registration.stand_back(at);
+                    }
+                }
+            }
         }
     }
 
     /// When the next pending entry that may be claimed has been idle for long enough.
     fn next_idle(&self) -> Result<Option<Instant>> {
         let mut next = None;
-        for (stream, from) in &self.streams {
-            let GroupReadFrom::NewOrIdle(min_idle) = from else { continue };
-            let Some(inner) = stream.inner()? else { continue };
-            let Some(wait) = inner.idle_in(&self.group, millis(*min_idle))? else { continue };
+        for at in 0..self.streams.len() {
+            let Some(wait) = self.idle_in(at)? else { continue };
             // Not sooner than the clock can tell.
             let at = Instant::now().checked_add(Duration::from_millis(wait.max(1)));
             next = [next, at].into_iter().flatten().min();
         }
         Ok(next)
+    }
+
+    /// How many milliseconds it is until there is something to claim at this position; `None` if nothing is claimed there.
+    fn idle_in(&self, at: usize) -> Result<Option<u64>> {
+        let Some((stream, GroupReadFrom::NewOrIdle(min_idle))) = self.streams.get(at) else { return Ok(None) };
+        let Some(inner) = stream.inner()? else { return Ok(None) };
+        inner.idle_in(&self.group, millis(*min_idle))
     }
 
     /// Reads what there is in the streams at these positions. Nothing is read unless all streams have the group.

@@ -322,6 +322,21 @@ fn case_125_a_new_entry_serves_a_reader_whose_pending_ones_are_too_young() {
     });
 }
 
+/// BLK-13: two wait for the same entry. The second has it when it has been idle again.
+#[test]
+fn the_same_entry_is_claimed_in_the_order_of_arrival() {
+    at_each_level(|level| {
+        let store = store_with_group(level);
+        answer(&store, "XADD s 1-0 f v");
+        let begin = Instant::now();
+        answer(&store, "XREADGROUP GROUP g z STREAMS s >");
+        let (first, second) = (start_with(&store, "a", "CLAIM 250 "), start_with(&store, "b", "CLAIM 250 "));
+        let (reply, second) = (first.reply(), second.reply());
+        assert!(begin.elapsed() >= Duration::from_millis(498), "{:?}", begin.elapsed());
+        assert!(reply.ends_with(", 1]]]]") && second.ends_with(", 2]]]]"), "{reply} and {second}");
+    });
+}
+
 /// CLM-4: an entry whose message is gone is never claimed, so nobody wakes for it.
 #[test]
 fn a_dangling_entry_wakes_nobody() {
