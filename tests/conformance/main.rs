@@ -7,12 +7,14 @@
 //! | [`beyond`] | what neither covers: key commands, connections, options newer than the recordings, RESP3 |
 //! | [`blocking`] | readers that wait while others write |
 //! | [`blocking_groups`] | the same as consumers of groups |
+//! | [`misuse`] | arguments that are wrong, in every position and in every two |
 //! | [`transactions`] | commands between MULTI and EXEC |
 
 mod beyond;
 mod blocking;
 mod blocking_groups;
 mod edge_cases;
+mod misuse;
 mod notation;
 mod subject;
 mod transactions;

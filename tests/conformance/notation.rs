@@ -152,7 +152,8 @@ fn spell_out(text: &str) -> String {
     spelled + rest
 }
 
-fn value(text: &str) -> Value {
+/// Reads a value.
+pub fn value(text: &str) -> Value {
     let text = spell_out(text);
     let mut rest = text.as_str();
     let value = parse(&mut rest);
@@ -175,7 +176,7 @@ fn parse(rest: &mut &str) -> Value {
         return Value::Error(error.into());
     }
     if rest.starts_with("E-") {
-        return Value::Error(error(std::mem::take(rest)).into());
+        return Value::Error(catalogue_error(std::mem::take(rest)).into());
     }
     let (word, after) = rest.split_at(rest.find([',', ']']).unwrap_or(rest.len()));
     *rest = after;
@@ -200,7 +201,7 @@ fn parse_items(rest: &mut &str) -> Value {
 }
 
 /// An error of the catalogue: `E-TAG`, or `E-TAG(argument,argument)`.
-fn error(tag: &str) -> String {
+pub fn catalogue_error(tag: &str) -> String {
     let (tag, arguments) = tag.strip_suffix(')').and_then(|tag| tag.split_once('(')).unwrap_or((tag, ""));
     let mut text = catalogue(tag).to_owned();
     for (number, argument) in arguments.split(',').enumerate() {
@@ -286,6 +287,9 @@ fn catalogue(tag: &str) -> &'static str {
         "E-REC-IID" => "ERR idempotent ID must be non-empty",
         "E-REC-MSG" => "ERR No such message in stream",
         "E-REC-CONFLICT" => "ERR IID already exists for this producer with a different stream ID",
+        // Section 18: of Redis 8.10.
+        "E-REPLY-LIMIT" => "ERR <0> must be a positive integer",
+        "E-MAXCOUNT" => "ERR MAXCOUNT must be greater than or equal to COUNT",
         // Section 13: of Redis 8.8, in which some of them may begin with `ERR` twice.
         "E-NACK-MODE" => "ERR mode must be SILENT, FAIL, or FATAL",
         "E-NACK-NUMIDS" => "ERR numids must be a positive integer",
