@@ -35,6 +35,51 @@
 //!
 //! In tests, [`Store::in_memory`] gives the same without a directory.
 //!
+//! # Consumer groups
+//!
+//! A [`Group`] shares the entries of a stream among its consumers. Each entry is delivered to one of them, and is *pending*
+//! until it is acknowledged; what a consumer does not finish is taken over by another.
+//!
+//! ```
+//! use std::time::Duration;
+//! use streamlog::{Position, Store};
+//!
+//! let store = Store::in_memory();
+//! let orders = store.stream("orders")?;
+//! let processors = orders.group("order-processors");
+//! processors.create_with(Position::Start, None, true)?; // and the stream, if it is missing
+//! orders.add([("type", "order.created"), ("order", "o1")])?;
+//!
+//! // A worker. Its read may wait: whoever waits longest is served first.
+//! let alice = processors.consumer("alice");
+//! for order in alice.read().count(10).block(Duration::from_secs(5)).new_entries()? {
+//!     println!("{:?}", order.get("order"));
+//!     alice.ack([order.id()])?;
+//! }
+//!
+//! // A reclaimer finishes what others have left lying for a minute.
+//! let taken = processors.consumer("reclaimer").auto_claim(Duration::from_secs(60)).count(10).run()?;
+//! assert_eq!((taken.entries.len(), processors.pending()?.count), (0, 0));
+//! # Ok::<(), streamlog::Error>(())
+//! ```
+//!
+//! | to | there is |
+//! |---|---|
+//! | read what is new, what is left lying, or one's own unfinished entries | [`Consumer::read`]; of several streams [`Store::read_group`] |
+//! | say that entries are finished; and delete them | [`Group::acknowledge`]; [`Group::acknowledge_and_delete`] |
+//! | give entries back: not looked at, failed, hopeless | [`Group::release`] |
+//! | take entries over, by their IDs or by how long they lie | [`Consumer::claim`], [`Consumer::auto_claim`] |
+//! | look | [`Group::pending`], [`Group::pending_entries`], [`Group::info`], [`Stream::group_details`] |
+//! | delete and trim without losing what is pending | [`References`] with [`Stream::delete_with`] and [`Trim::references`] |
+//!
+//! A delivery is as durable as an entry, and never ahead of it: after a crash an entry is new to a group, or pending, or
+//! acknowledged, and nothing that was acknowledged durably comes back. Delivery times and counts, also those of entries read
+//! again or deleted meanwhile, survive. Only when a consumer was last seen without being given anything is not waited for: of
+//! these notes a power loss may take the last ones. A pending entry takes about 42 bytes of memory, and a delivery 2 to 3
+//! bytes of disk in batches, about 33 alone.
+//!
+//! An entry can also be added so that repeating it does no harm: see [`AddOptions::production`].
+//!
 //! # What survives what
 //!
 //! | [`Durability`] | the process dies | the machine loses power | an operation costs |
@@ -43,7 +88,7 @@
 //! | [`Interval(d)`](Durability::Interval) | everything acknowledged is there | all but the last `d`, about | a copy in memory |
 //! | [`Os`](Durability::Os) | everything acknowledged is there | a prefix of what was done | a copy in memory |
 //!
-//! After any crash a stream holds a prefix of what was done to it, entries and deletions cut at the same point. At
+//! After any crash a stream holds a prefix of what was done to it, entries, deletions and groups cut at the same point. At
 //! `Always` concurrent operations share one sync, and readers see an entry only when it is durable. [`Store::sync`] makes
 //! a point in time durable at any level.
 //!
@@ -68,12 +113,14 @@
 //!   limit in the typed API.
 //! - Trimming and deleting free disk space a segment at a time: when nothing in it is alive.
 //! - A stream's name has at most [`NAME_LEN_MAX`] bytes.
+//! - A read of a group in several streams is one change in each of them, not one in all.
 //!
 //! # The house
 //!
 //! From the bottom up: `io` is the operating system or a simulated one; `format` the bytes on disk, specified there;
 //! `log` the entries, `group` what is not an entry; `stream` joins the two, `store` names the streams; [`command`] speaks
-//! Redis, and `redis`, behind the feature of that name, is a connection for redis-rs. `cargo doc --document-private-items` shows all of it.
+//! Redis, and `redis`, behind the feature of that name, is a connection for redis-rs. `cargo doc --document-private-items`
+//! shows all of it.
 #![deny(unsafe_code)]
 
 pub mod command;

@@ -172,7 +172,7 @@ impl Store {
     }
 
     /// Starts a read of several streams as a consumer of a group that has this name in all of them; see
-    /// [`GroupRead`](crate::GroupRead).
+    /// [`GroupRead`].
     pub fn read_group(&self, group: impl AsRef<[u8]>, consumer: impl AsRef<[u8]>) -> GroupRead {
         GroupRead::new(Arc::clone(&self.shared), group.as_ref(), consumer.as_ref())
     }
