@@ -49,19 +49,33 @@ struct Loaded {
     all_live: bool,
     /// As much was found as was wanted before the end of the last block.
     is_partial: bool,
+    /// The ordinals of the entries.
+    ordinals: Range<u64>,
+    /// Where the next frame begins, and the ordinal of its first entry.
+    next: (u64, u64),
 }
 
 /// What of some blocks is wanted.
 #[derive(Clone, Copy, Debug)]
 struct Wanted {
-    /// Entries with lower IDs are not, nor those with lower ordinals.
+    /// Entries with lower IDs are not.
     from: StreamId,
-    from_ordinal: u64,
+    /// Nothing before this offset is; there a frame begins whose first entry has this ordinal.
+    at: (u64, u64),
     count: usize,
 }
 
 impl Wanted {
-    const ALL: Self = Self { from: StreamId::MIN, from_ordinal: 0, count: usize::MAX };
+    /// Leaves out what is not wanted of a block.
+    fn cut(&self, part: &mut Part) {
+        let (offset, ordinal) = self.at;
+        if offset > part.start && offset < part.end {
+            // Its checksum is that of the whole: frames are checked one by one.
+            *part = Part { start: offset, ordinal, crc: None, ..*part };
+        }
+    }
+
+    const ALL: Self = Self { from: StreamId::MIN, at: (0, 0), count: usize::MAX };
 }
 
 /// The entries from `lower` to `upper` of a view, both included.
@@ -78,7 +92,7 @@ pub struct Cursor {
 }
 
 /// At least so many entries are loaded at once, wherever there are.
-const WANTED_MIN: usize = 4;
+const WANTED_MIN: usize = 16;
 
 /// One end of a cursor.
 #[derive(Debug, Default)]
@@ -91,9 +105,10 @@ struct Side {
     loaded: Option<Loaded>,
     /// How many items of `loaded` were taken.
     taken: usize,
-    /// How many blocks to load the next time, and from which ordinal on.
+    /// How many blocks to load the next time.
     span: usize,
-    from_ordinal: u64,
+    /// Where the next frame begins in the segment, if that is known, and the ordinal of its first entry.
+    next: (u64, u64),
     started: bool,
 }
 
@@ -107,6 +122,32 @@ impl Cursor {
     pub fn wanting(mut self, count: u64) -> Self {
         self.wanted = usize::try_from(count).unwrap_or(usize::MAX);
         self
+    }
+
+    /// Goes on from the front in a later view, if nothing has become of the segment it is in. What it has read already is
+    /// not read again.
+    pub fn resumed(mut self, view: View, lower: StreamId) -> Option<Self> {
+        let opened = self.front.opened.as_mut().filter(|_| self.lower == lower && !self.back.started)?;
+        let base = opened.segment.header.base;
+        self.front.segment = view.place_of(base)?;
+        opened.end = opened.segment.end(if base == view.tail.segment { view.tail.offset } else { u64::MAX });
+        // Where the block it was in has grown, it goes on within it.
+        self.front.block = self.front.block.min(opened.segment.block_at(self.front.next.0));
+        if let Some(loaded) = &mut self.front.loaded {
+            loaded.all_live &= view.are_live(loaded.ordinals.clone());
+        }
+        (self.view, self.done, self.front.span) = (view, false, 1);
+        Some(self)
+    }
+
+    /// The bytes it holds.
+    pub fn memory(&self) -> usize {
+        let side = |side: &Side| {
+            side.loaded
+                .as_ref()
+                .map_or(0, |loaded| loaded.chunk.bytes.capacity() + loaded.items.capacity() * size_of::<Item>())
+        };
+        side(&self.front) + side(&self.back)
     }
 
     /// The next position from the front.
@@ -262,6 +303,7 @@ impl Cursor {
     fn skip_segment(&mut self, error: Error, forward: bool) -> Error {
         let side = if forward { &mut self.front } else { &mut self.back };
         side.opened = None;
+        side.next = (0, 0);
         match (&error, forward) {
             (Error::Corrupt { .. }, true) if side.started => side.segment += 1,
             (Error::Corrupt { .. }, false) if side.started && side.segment > 0 => side.segment -= 1,
@@ -305,16 +347,19 @@ impl Cursor {
             let Some(opened) = &self.front.opened else { return Ok(false) };
             let blocks = self.front.block..self.front.block.saturating_add(self.front.span);
             let count = self.wanted.max(WANTED_MIN);
-            let wanted = Wanted { from: self.lower, from_ordinal: self.front.from_ordinal, count };
+            let wanted = Wanted { from: self.lower, at: self.front.next, count };
             match load(&self.view, self.front.segment, opened, blocks, wanted, &mut self.front.loaded)? {
                 count if count > 0 => {
                     self.front.go_on(count, &mut self.wanted);
                     return Ok(true);
                 }
+                // There it may go on some time.
+                _ if self.front.segment + 1 >= self.view.segments() => return Ok(false),
                 _ => {
                     self.front.opened = None;
                     self.front.segment += 1;
                     self.front.block = 0;
+                    self.front.next = (0, 0);
                 }
             }
         }
@@ -379,9 +424,7 @@ impl Side {
         *wanted = wanted.saturating_sub(found);
         // What is left of a block is taken from it when it is asked for.
         self.block += blocks - usize::from(loaded.is_partial);
-        if let Some(Item::Entry(last)) = loaded.items.last() {
-            self.from_ordinal = last.ordinal + 1;
-        }
+        self.next = loaded.next;
         let needed = wanted.saturating_mul(blocks).div_ceil(found.max(1)).max(1);
         self.span = (self.span * 2).min(BLOCKS_MAX).min(needed);
         self.taken = 0;
@@ -445,7 +488,11 @@ fn load(
     let first_block = blocks.start;
     let mut parts = [Part::default(); BLOCKS_MAX];
     let count = segment.parts(blocks, *segment_end, &mut parts);
-    let parts = parts.get(..count).unwrap_or_default();
+    let parts = parts.get_mut(..count).unwrap_or_default();
+    if let Some(first) = parts.first_mut() {
+        wanted.cut(first);
+    }
+    let parts = &*parts;
     let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return Ok(0) };
     let len = usize::try_from(last.end - first.start).unwrap_or(usize::MAX);
     let (mut bytes, mut items) = match loaded.take() {
@@ -471,8 +518,9 @@ fn load(
         items,
     };
     let (mut end, mut sound, mut count) = (0, true, 0);
+    let mut next = 0;
     for part in parts {
-        (end, sound) = decoder.part(part);
+        (end, sound, next) = decoder.part(part);
         count += 1;
         if decoder.is_partial {
             break;
@@ -489,8 +537,9 @@ fn load(
         }
         items.extend(view.gap_after(place, segment).map(Item::Missing));
     }
-    let all_live = view.are_live(first.ordinal..end);
-    *loaded = Some(Loaded { chunk: Arc::new(chunk), items, all_live, is_partial });
+    let ordinals = first.ordinal..end;
+    let all_live = view.are_live(ordinals.clone());
+    *loaded = Some(Loaded { chunk: Arc::new(chunk), items, all_live, is_partial, ordinals, next: (next, end) });
     Ok(count)
 }
 
@@ -507,8 +556,9 @@ struct Decoder<'a> {
 }
 
 impl Decoder<'_> {
-    /// Decodes a block; returns the ordinal after its last entry, and whether the end of the block is sound.
-    fn part(&mut self, part: &Part) -> (u64, bool) {
+    /// Decodes a block; returns the ordinal after its last entry, whether the end of the block is sound, and the offset it
+    /// came to.
+    fn part(&mut self, part: &Part) -> (u64, bool, u64) {
         let (from, to) = ((part.start - self.start) as usize, (part.end - self.start) as usize);
         let bytes = self.chunk.bytes.get(from..to).unwrap_or_default();
         let verified = part.crc.is_some_and(|crc| crc == crc32fast::hash(bytes));
@@ -540,7 +590,7 @@ impl Decoder<'_> {
                 }
             }
         }
-        (ordinal, sound)
+        (ordinal, sound, self.start + at as u64)
     }
 
     /// Decodes the frame at a place of the chunk; returns its length and the ordinal after it.
@@ -569,8 +619,7 @@ impl Decoder<'_> {
             return Ok((frame.len, ordinal));
         }
         if frame.head.kind == ENTRY
-            && peek_id(ENTRY, frame.payload, segment.header.base_ms)
-                .is_some_and(|id| id < self.wanted.from || ordinal < self.wanted.from_ordinal)
+            && peek_id(ENTRY, frame.payload, segment.header.base_ms).is_some_and(|id| id < self.wanted.from)
         {
             return Ok((frame.len, ordinal + 1));
         }
@@ -588,7 +637,7 @@ impl Decoder<'_> {
             let Some(entry) = entry else { return Ok((frame.len, ordinal)) };
             // Chunks are below 4 GiB, as segments are.
             let (start, end) = ((payload_at + entry.start) as u32, (payload_at + entry.end) as u32);
-            if ordinal < self.next_ordinal && ordinal >= self.wanted.from_ordinal {
+            if ordinal < self.next_ordinal {
                 let position = Position { id: entry.id, ordinal, shape: entry.shape, start, end };
                 self.items.push(Item::Entry(position));
             }

@@ -243,6 +243,11 @@ impl View {
         self.slots.partition_point(|slot| slot.base <= self.tail.segment)
     }
 
+    /// The place in the list of the segment with this first ordinal, if it is there.
+    pub fn place_of(&self, base: u64) -> Option<usize> {
+        self.slots.binary_search_by_key(&base, |slot| slot.base).ok()
+    }
+
     /// Opens a segment by its place in the list.
     pub fn open(&self, at: usize) -> Result<Found> {
         let slot = self.slots.get(at).filter(|slot| slot.base <= self.tail.segment);

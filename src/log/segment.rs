@@ -98,6 +98,12 @@ impl Segment {
         self.table.read().blocks.list.partition_point(|block| block.first_id <= id).saturating_sub(1)
     }
 
+    /// The place in the table of the block in which this offset is, or of the last one that begins before it.
+    pub fn block_at(&self, offset: u64) -> usize {
+        let list = &self.table.read().blocks.list;
+        list.partition_point(|block| u64::from(block.offset) <= offset).saturating_sub(1)
+    }
+
     /// The blocks at these places in the table, as far as they lie before `end`; returns how many there are.
     pub fn parts(&self, places: Range<usize>, end: u64, out: &mut [Part]) -> usize {
         let table = self.table.read();

@@ -6,6 +6,7 @@ use crate::format::groups::{Counting, GroupChange};
 use crate::format::journal::Change;
 use crate::group::Group;
 use crate::group::pending::{ConsumerNumber, Pending};
+use crate::log::View;
 use crate::log::cursor::Cursor;
 use crate::stream::change::{Made, Planned};
 use crate::stream::fetch::Fetcher;
@@ -213,12 +214,16 @@ impl Reading<'_> {
         let last_id = view.tail.last_id;
         let mut ids = Vec::new();
         let budget = &self.delivered.budget;
-        let mut cursor = Cursor::new(view, from, StreamId::MAX).wanting(budget.count.min(budget.max_count));
+        let mut is_damaged = false;
+        let mut cursor = journaling.cursors.go_on(number, view, from).wanting(budget.count.min(budget.max_count));
         while !self.delivered.budget.is_used_up() {
             let entry = match cursor.next_entry() {
                 None => break,
                 // What is before the damage is given out first.
-                Some(Err(_)) if !ids.is_empty() => break,
+                Some(Err(_)) if !ids.is_empty() => {
+                    is_damaged = true;
+                    break;
+                }
                 Some(entry) => entry?,
             };
             if !self.delivered.budget.admit(Some(&entry)) {
@@ -231,6 +236,9 @@ impl Reading<'_> {
                 idle: Duration::ZERO,
                 delivery_count: 0,
             });
+        }
+        if !is_damaged {
+            journaling.cursors.keep(number, cursor);
         }
         let Some(&last) = ids.last() else {
             self.delivered.more |= self.delivered.budget.is_used_up();
@@ -251,5 +259,99 @@ impl Reading<'_> {
             ids,
         }));
         Ok(())
+    }
+}
+
+/// Where groups go on reading, so that a read of one entry costs little more than a part of a read of many. Forgetting any
+/// of it costs a search.
+#[derive(Debug, Default)]
+pub struct Cursors {
+    /// By the numbers of groups.
+    kept: Vec<(u64, Cursor)>,
+}
+
+impl Cursors {
+    /// The most that are kept, and the bytes that each may hold.
+    const MAX: usize = 8;
+    const BYTES_MAX: usize = 32 << 10;
+
+    /// A cursor that begins there.
+    fn go_on(&mut self, group: u64, view: View, from: StreamId) -> Cursor {
+        let at = self.kept.iter().position(|(number, _)| *number == group);
+        let kept = at.map(|at| self.kept.swap_remove(at).1);
+        kept.and_then(|cursor| cursor.resumed(view.clone(), from))
+            .unwrap_or_else(|| Cursor::new(view, from, StreamId::MAX))
+    }
+
+    fn keep(&mut self, group: u64, cursor: Cursor) {
+        if cursor.memory() > Self::BYTES_MAX {
+            return;
+        }
+        if self.kept.len() == Self::MAX {
+            self.kept.swap_remove(0);
+        }
+        self.kept.push((group, cursor));
+    }
+
+    /// Lets go of segments that are to be removed: as long as one is open, its room on the disk is not free.
+    pub fn clear(&mut self) {
+        self.kept.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{AddOptions, Entry, NewId, Options, Position, StreamId, Trim};
+
+    /// What a group goes on with is a matter of speed: it gets what is there, whatever happened meanwhile.
+    #[test]
+    fn a_group_that_goes_on_reading_gets_every_living_entry() {
+        let mut state = 7u64;
+        let mut random = |end: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % end
+        };
+        for round in 0..30 {
+            let store = Options::new().segment_bytes_max(8 << 10).in_memory();
+            let stream = store.stream("s").unwrap();
+            let groups = ["g", "h"].map(|name| stream.group(name));
+            groups.iter().for_each(|group| group.create_with(Position::Start, None, true).unwrap());
+            let mut positions = [StreamId::MIN; 2];
+            let mut last = 0;
+            for _ in 0..300 {
+                match random(10) {
+                    0..=2 => {
+                        last += 1;
+                        let value = "x".repeat(random(90) as usize);
+                        stream.add_with(AddOptions::new().id(StreamId::new(last, 0)), [("v", value)]).unwrap();
+                    }
+                    3 => {
+                        let count = random(80) + 1;
+                        let batch = (1..=count).map(|n| (NewId::Exact(StreamId::new(last + n, 0)), [("v", "batch")]));
+                        stream.add_batch(batch).unwrap();
+                        last += count;
+                    }
+                    4 => {
+                        stream.delete((0..random(40)).map(|_| StreamId::new(random(last + 1), 0))).unwrap();
+                    }
+                    5 if random(4) == 0 => {
+                        stream.trim(Trim::to_len(random(150))).unwrap();
+                    }
+                    _ => {
+                        let which = random(2) as usize;
+                        let most = if random(3) == 0 { 60 } else { 3 };
+                        let count = 1 + random(most);
+                        let expected: Vec<Entry> = stream
+                            .range((std::ops::Bound::Excluded(positions[which]), std::ops::Bound::Unbounded))
+                            .take(count as usize)
+                            .collect::<crate::Result<_>>()
+                            .unwrap();
+                        let got = groups[which].consumer("c").read().count(count).new_entries().unwrap();
+                        assert_eq!(got, expected, "round {round}");
+                        positions[which] = got.last().map_or(positions[which], Entry::id);
+                    }
+                }
+            }
+        }
     }
 }

@@ -29,6 +29,7 @@ use crate::log::append::Appender;
 use crate::log::cursor::Cursor;
 use crate::log::{Log, Tail, View};
 use crate::stream::commit::{Committer, Progress};
+use crate::stream::deliver::Cursors;
 use crate::stream::open::mark;
 use crate::stream::superblock::Superblock;
 use crate::{Error, Result, StreamId};
@@ -70,6 +71,7 @@ pub struct Journaling {
     pub producers: Producers,
     /// The first living entry, by its ordinal, when it was last looked for.
     pub first: Option<(u64, StreamId)>,
+    pub cursors: Cursors,
     /// The generation of the journal; 0 if there is none.
     pub generation: u64,
     /// A new generation is being written: changes wait for their turn.

@@ -21,6 +21,7 @@ use crate::log::recovery::{Evidence, Verdict, judge};
 use crate::log::scan::{self, Beyond, Ending, Scan};
 use crate::log::segment::{Segment, Slot, Table, read_header};
 use crate::stream::commit::{Committer, Progress};
+use crate::stream::deliver::Cursors;
 use crate::stream::inner::{Appending, Inner, Journaling};
 use crate::stream::superblock::Superblock;
 use crate::{Corruption, Error, Result, StreamId};
@@ -105,6 +106,7 @@ impl Opening {
                 groups: self.aside.groups,
                 producers: self.aside.producers,
                 first: None,
+                cursors: Cursors::default(),
                 generation: self.generation,
                 frozen: false,
                 checkpoint_bytes_min: env.checkpoint_bytes_min,

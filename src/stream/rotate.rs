@@ -211,6 +211,7 @@ impl Inner {
         if bases.is_empty() {
             return Ok(());
         }
+        self.journal.lock().cursors.clear();
         // What was removed is to stay removed before its bytes go (rule 9 of the design).
         self.sync()?;
         for &base in bases {
