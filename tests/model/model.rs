@@ -118,13 +118,12 @@ impl Stream {
         if !trim.approximate {
             removed = excess;
         } else {
-            // Block by block, the oldest first, as long as all of it goes and nothing is to come in it.
+            // Block by block, the oldest first, as long as all of it goes. The last one need not be full.
             while removed < excess {
                 let block = (in_order[removed].1 - 1) / BLOCK;
                 let count = in_order[removed..].iter().take_while(|(_, number)| (number - 1) / BLOCK == block).count();
-                let complete = self.appended >= (block + 1) * BLOCK;
                 let too_many = trim.limit.is_some_and(|limit| limit > 0 && (removed + count) as u64 > limit);
-                if !complete || removed + count > excess || too_many {
+                if removed + count > excess || too_many {
                     break;
                 }
                 removed += count;
