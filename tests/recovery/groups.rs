@@ -1,7 +1,9 @@
 //! Promise: a crash cuts log and groups at one point, and a full disk keeps nobody from acknowledging (P2, P3, P5).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::time::Duration;
 
 use streamlog::sim::{CrashLimits, Op, SimDisk};
 use streamlog::{AddOptions, Durability, Options, Position, Production, References, Store, StreamId, Trim};
@@ -195,4 +197,175 @@ fn a_journal_whose_name_could_not_be_synced_ends_it() {
     });
     assert!(matches!(ended, Some(streamlog::Error::Io { .. })), "{ended:?}");
     assert!(matches!(group.acknowledge([id(1)]), Err(streamlog::Error::Poisoned { .. })));
+}
+
+/// What clients know: nothing of how it is kept.
+#[derive(Clone, Default)]
+struct Told {
+    produced: BTreeMap<String, StreamId>,
+    /// Whose an entry is that was given out, and not acknowledged.
+    owners: BTreeMap<StreamId, &'static str>,
+    acknowledged: BTreeSet<StreamId>,
+}
+
+const CONSUMERS: [&str; 3] = ["alice", "bob", "carol"];
+
+/// A generator of random numbers, as good as it has to be.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % end
+    }
+}
+
+/// One operation of a client, and what it is told.
+fn work(store: &Store, random: &mut Random, told: &mut Told) -> streamlog::Result<()> {
+    let group = store.stream("s")?.group("g");
+    let consumer = CONSUMERS[random.below(3)];
+    let some = |told: &Told, random: &mut Random| -> Vec<StreamId> {
+        told.owners.keys().copied().filter(|_| random.below(3) == 0).take(4).collect()
+    };
+    match random.below(10) {
+        0..4 => {
+            let key = format!("{:>1$}", random.below(40), 1 + 200 * random.below(2));
+            let key = key.trim_start().to_owned() + &"-".repeat(key.len());
+            let id = produce(store, &key)?;
+            let known = *told.produced.entry(key).or_insert(id);
+            assert_eq!(known, id, "produced twice");
+        }
+        4..7 => {
+            for entry in group.consumer(consumer).read().count(1 + random.below(3) as u64).new_entries()? {
+                let before = told.owners.insert(entry.id(), consumer);
+                assert_eq!(before, None, "{} is given to two consumers without a claim", entry.id());
+                assert!(!told.acknowledged.contains(&entry.id()), "{} was acknowledged", entry.id());
+            }
+        }
+        7..9 => {
+            let ids = some(told, random);
+            assert_eq!(group.acknowledge(ids.iter().copied())?, ids.len() as u64, "of {ids:?}");
+            for id in ids {
+                told.owners.remove(&id);
+                told.acknowledged.insert(id);
+            }
+        }
+        _ => {
+            let ids = some(told, random);
+            let claimed = group.consumer(consumer).claim(Duration::ZERO, ids.iter().copied()).run()?;
+            assert_eq!(claimed.iter().map(streamlog::Entry::id).collect::<Vec<_>>(), ids);
+            told.owners.extend(ids.into_iter().map(|id| (id, consumer)));
+        }
+    }
+    Ok(())
+}
+
+/// Compares what is there with what clients were told, `before` the last operation or after it.
+fn keeps(store: &Store, before: &Told, after: &Told) {
+    let stream = store.stream("s").unwrap();
+    let group = stream.group("g");
+    let all: BTreeSet<StreamId> = stream.range(..).map(|entry| entry.unwrap().id()).collect();
+    let pending: BTreeMap<StreamId, String> = group
+        .pending_entries()
+        .run()
+        .unwrap()
+        .into_iter()
+        .map(|entry| (entry.id, String::from_utf8(entry.consumer.unwrap()).unwrap()))
+        .collect();
+    for id in &before.acknowledged {
+        assert!(!pending.contains_key(id), "{id} was acknowledged, and is pending");
+    }
+    for (id, owner) in &before.owners {
+        match pending.get(id) {
+            Some(found) => assert!(found == owner || after.owners.get(id).is_some_and(|owner| found == owner), "{id}"),
+            None => assert!(after.acknowledged.contains(id), "{id} is not pending for {owner}"),
+        }
+    }
+    // A copy is asked, so as not to disturb what goes on.
+    store.copy("s", "copy", true).unwrap();
+    let copy = store.stream("copy").unwrap().group("g");
+    let claimed = copy.consumer("zoe").auto_claim(Duration::ZERO).count(10_000).run().unwrap();
+    assert_eq!(claimed.ids, pending.keys().copied().collect::<Vec<_>>(), "what can be claimed");
+    let new: BTreeSet<StreamId> =
+        copy.consumer("zoe").read().new_entries().unwrap().iter().map(streamlog::Entry::id).collect();
+    let given: BTreeSet<StreamId> = all.difference(&new).copied().collect();
+    for id in &given {
+        let known = |told: &Told| told.acknowledged.contains(id) || told.owners.contains_key(id);
+        assert!(pending.contains_key(id) || known(before) || known(after), "the group skips {id}");
+    }
+    assert!(pending.keys().all(|id| given.contains(id) && all.contains(id)));
+    for (key, id) in &before.produced {
+        assert!(all.contains(id), "{id} is gone");
+        let option = Production::Named { producer: b"p", id: key.as_bytes() };
+        let found = store.stream("copy").unwrap().add_with(AddOptions::new().production(option), [("n", "again")]);
+        assert_eq!(found.unwrap(), Some(*id), "{key} is produced twice");
+    }
+    store.delete(["copy"]).unwrap();
+}
+
+impl Told {
+    /// Takes in what the last operation did although nobody was told.
+    fn learn(&mut self, store: &Store, after: &Told) {
+        let group = store.stream("s").unwrap().group("g");
+        let pending = group.pending_entries().run().unwrap();
+        let name = |name: &[u8]| *CONSUMERS.iter().find(|consumer| consumer.as_bytes() == name).unwrap();
+        self.owners = pending.iter().map(|entry| (entry.id, name(entry.consumer.as_ref().unwrap()))).collect();
+        let gone = after.acknowledged.iter().filter(|id| !self.owners.contains_key(id));
+        self.acknowledged.extend(gone.copied());
+    }
+}
+
+/// What consumers rely on, whatever is crashed when: nothing is given to two consumers of a group without a claim, what
+/// was acknowledged does not come back, everything else can be claimed, no entry is skipped, and what was produced is not
+/// produced again, across new segments and new journals, and crashes while they are begun.
+#[test]
+fn what_consumers_and_producers_were_told_holds_through_crash_after_crash() {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let nightly = std::env::var_os("STREAMLOG_NIGHTLY").is_some();
+    let seeds = match number("STREAMLOG_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..if nightly { 5000 } else { 60 },
+    };
+    let (mut lives, mut segments, mut journals) = (0, 0, 0);
+    for seed in seeds {
+        println!("STREAMLOG_SEED={seed}");
+        let mut random = Random(seed);
+        let mut disk = SimDisk::new();
+        let mut told = Told::default();
+        let store = mount(&disk, Durability::Always);
+        store.stream("s").unwrap().group("g").create_with(Position::Start, None, true).unwrap();
+        drop(store);
+        for _ in 0..6 {
+            let store = mount(&disk, Durability::Always);
+            let (mut after, mut steps) = (told.clone(), disk.steps());
+            for _ in 0..=random.below(60) {
+                (told, steps) = (after.clone(), disk.steps());
+                work(&store, &mut random, &mut after).unwrap();
+                let begun = disk.history().into_iter().skip(steps).filter_map(|step| step.to);
+                let begun: Vec<_> = begun.map(|path| path.to_string_lossy().into_owned()).collect();
+                let is_begun = |ending| usize::from(begun.iter().any(|path| path.ends_with(ending)));
+                if !begun.is_empty() && random.below(2) == 0 {
+                    segments += is_begun(".log");
+                    journals += is_begun(".journal");
+                    break;
+                }
+            }
+            let step = steps + random.below(disk.steps() - steps + 1);
+            let done = step == disk.steps();
+            let images: Vec<_> = disk.crash_images(step, CrashLimits::default(), seed).collect();
+            let image = &images[random.below(images.len())];
+            let next = image.mount();
+            let found = mount(&next, Durability::Always);
+            keeps(&found, if done { &after } else { &told }, &after);
+            if done {
+                told = after;
+            } else {
+                told.learn(&found, &after);
+            }
+            drop((found, store));
+            disk = next;
+            lives += 1;
+        }
+    }
+    println!("{lives} crashes, {segments} of them while a segment, {journals} while a journal was begun");
 }
