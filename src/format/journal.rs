@@ -262,10 +262,15 @@ fn take_runs(reader: &mut Reader<'_>) -> Option<Vec<Run>> {
 /// The runs of a set, in ascending order.
 pub fn runs_of(ordinals: &RoaringTreemap) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
-    for ordinal in ordinals {
-        match runs.last_mut() {
-            Some(run) if run.last.checked_add(1) == Some(ordinal) => run.last = ordinal,
-            _ => runs.push(Run { first: ordinal, last: ordinal }),
+    for (high, bitmap) in ordinals.bitmaps() {
+        let ordinal = |low: u32| u64::from(high) << 32 | u64::from(low);
+        let mut ordinals = bitmap.iter();
+        while let Some(range) = ordinals.next_range() {
+            let (first, last) = (ordinal(*range.start()), ordinal(*range.end()));
+            match runs.last_mut() {
+                Some(run) if run.last.checked_add(1) == Some(first) => run.last = last,
+                _ => runs.push(Run { first, last }),
+            }
         }
     }
     runs
@@ -339,5 +344,9 @@ mod tests {
         let set: RoaringTreemap = [1, 2, 3, 7, 9, 10].into_iter().collect();
         let runs: Vec<_> = runs_of(&set).iter().map(|run| (run.first, run.last)).collect();
         assert_eq!(runs, [(1, 3), (7, 7), (9, 10)]);
+        let mut large = RoaringTreemap::new();
+        large.insert_range(5..=1 << 36);
+        let runs: Vec<_> = runs_of(&large).iter().map(|run| (run.first, run.last)).collect();
+        assert_eq!(runs, [(5, 1 << 36)], "not one by one");
     }
 }

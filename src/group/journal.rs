@@ -12,7 +12,7 @@ use crate::format::header::{HEADER_LEN, Header, Kind};
 use crate::format::journal::{Change, DEAD_RUNS_MAX, State, runs_of};
 use crate::format::record::{self, Flaw, Head, Salt};
 use crate::group::Groups;
-use crate::group::producers::Producers;
+use crate::group::producers::{DURATION_S_MAX, LEN_MAX, Producers};
 use crate::io::place::Place;
 use crate::io::{Access, File};
 use crate::log::segment::read_header;
@@ -456,9 +456,19 @@ fn is_possible_in_groups(change: &GroupChange) -> bool {
         GroupChange::Pending { runs, .. } => {
             runs.iter().all(|run| run.order < NUMBER_MAX && (run.ids.len() as u64) < NUMBER_MAX)
         }
-        GroupChange::Producers(memory) | GroupChange::Memory(memory) => memory.next_ordinal < NUMBER_MAX,
+        GroupChange::Configure { duration_s, max_len } => is_possible_limit(*duration_s, *max_len),
+        GroupChange::Producers(memory) | GroupChange::Memory(memory) => {
+            let fits = |list: &Vec<_>| list.len() as u64 <= memory.max_len;
+            memory.next_ordinal < NUMBER_MAX
+                && is_possible_limit(memory.duration_s, memory.max_len)
+                && memory.producers.iter().all(|(_, list)| fits(list))
+        }
         _ => true,
     }
+}
+
+fn is_possible_limit(duration_s: u64, max_len: u64) -> bool {
+    duration_s <= DURATION_S_MAX && max_len <= LEN_MAX
 }
 
 fn look_beyond(reading: &mut Reading<'_>, synced: &mut u64, highest_id: &mut StreamId) {
@@ -529,3 +539,6 @@ impl Replay {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

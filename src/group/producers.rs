@@ -13,6 +13,9 @@ use crate::format::groups::{GroupChange, Memory};
 /// How long a production is remembered, in seconds, and how many of each producer, unless configured otherwise.
 const DURATION_S: u64 = 100;
 const MAX_LEN: u64 = 100;
+/// The limits of both.
+pub const DURATION_S_MAX: u64 = 86_400;
+pub const LEN_MAX: u64 = 10_000;
 /// What is due is forgotten about so often, in milliseconds.
 const SWEEP_MS: u64 = 1000;
 

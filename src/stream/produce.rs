@@ -5,16 +5,12 @@ use std::time::Duration;
 use crate::format::groups::GroupChange;
 use crate::format::journal::Change;
 use crate::format::new_entries::{NewEntries, NewProduction};
-use crate::group::producers::content_key;
+use crate::group::producers::{DURATION_S_MAX, LEN_MAX, content_key};
 use crate::stream::change::Planned;
 use crate::stream::group_options::ProducersInfo;
 use crate::stream::inner::{Inner, Journaling, Outcome};
 use crate::stream::options::{AddOptions, Production};
 use crate::{Error, NewId, Result, Stream, StreamId};
-
-/// The limits of how long productions can be remembered, in seconds, and how many of each producer.
-const DURATION_S_MAX: u64 = 86_400;
-const LEN_MAX: u64 = 10_000;
 
 impl AddOptions<'_> {
     /// The production that an entry comes of.
