@@ -612,7 +612,7 @@ impl Inner {
     fn copy_into(&self, copy: &Inner) -> Result<()> {
         /// So many bytes go into one frame, about.
         const BATCH_LEN: u64 = 64 << 10;
-        let (tail, max_deleted_id) = self.at_once(|tail, journaling| (tail, journaling.state.max_deleted_id));
+        let (tail, aside) = self.snapshot()?;
         let mut batch = NewEntries::default();
         let mut len = 0;
         let mut cursor = crate::log::cursor::Cursor::new(self.log.view_to(tail), StreamId::MIN, StreamId::MAX);
@@ -629,8 +629,8 @@ impl Inner {
             entry.fields().for_each(|(name, value)| batch.put_field(name, value));
             len += batch.complete(NewId::Exact(entry.id())).len;
         }
-        let set = crate::SetId::new(tail.last_id).entries_added(tail.entries_added).max_deleted_id(max_deleted_id);
-        copy.set_id(&set)?;
-        self.copy_groups_into(copy)
+        let set = crate::SetId::new(tail.last_id).entries_added(tail.entries_added);
+        copy.set_id(&set.max_deleted_id(aside.state.max_deleted_id))?;
+        copy.take_groups(aside)
     }
 }

@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 use crate::format::groups::{Counting, GroupChange, NewConsumer, NewGroup};
 use crate::format::journal::Change;
 use crate::group::Group;
+use crate::group::journal::Aside;
 use crate::group::pending::ConsumerNumber;
+use crate::log::Tail;
 use crate::stream::change::Planned;
 use crate::stream::fetch::Fetcher;
 use crate::stream::group_options::{Position, Release};
@@ -163,19 +165,37 @@ impl Inner {
         self.journal.lock().groups.get(name).is_some()
     }
 
-    /// Gives a copy of the groups, and of what is remembered of producers, to a stream that nobody else has yet.
-    pub fn copy_groups_into(&self, copy: &Inner) -> Result<()> {
-        let (groups, producers) =
-            self.with_groups(|journaling| (journaling.groups.clone(), journaling.producers.clone()));
-        if groups.is_empty() && producers.is_default() {
+    /// The end of the log and what is not in it, of one moment, and durable.
+    pub fn snapshot(&self) -> Result<(Tail, Aside)> {
+        let (tail, aside) = {
+            let append = self.append.lock();
+            let journaling = self.journal.lock();
+            let aside = Aside {
+                state: journaling.state.clone(),
+                groups: journaling.groups.clone(),
+                producers: journaling.producers.clone(),
+                ..Aside::default()
+            };
+            (append.appender.tail(), aside)
+        };
+        if self.env.is_durable_first() {
+            self.sync()?;
+        }
+        Ok((tail, aside))
+    }
+
+    /// Takes the groups, and what is remembered of producers, of a stream that this one is a copy of. Nobody else has it
+    /// yet.
+    pub fn take_groups(&self, aside: Aside) -> Result<()> {
+        if aside.groups.is_empty() && aside.producers.is_default() {
             return Ok(());
         }
-        copy.with_groups(|journaling| {
-            journaling.groups = groups;
-            journaling.producers = producers;
-            journaling.producers.journaled = copy.next_ordinal.load(Ordering::SeqCst);
+        self.with_groups(|journaling| {
+            journaling.groups = aside.groups;
+            journaling.producers = aside.producers;
+            journaling.producers.journaled = self.next_ordinal.load(Ordering::SeqCst);
         });
-        copy.replace_journal_in_turn()
+        self.replace_journal_in_turn()
     }
 }
 

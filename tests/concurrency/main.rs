@@ -3,6 +3,7 @@
 
 mod blocking;
 mod catalog;
+mod groups;
 mod handles;
 mod harness;
 mod writers;
