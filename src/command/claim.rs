@@ -40,7 +40,7 @@ impl ClaimOptions {
         ids: Vec<StreamId>,
         mut options: &[&[u8]],
     ) -> Result<Self, Failure> {
-        let (mut claim, mut ids_only) = (consumer.claim(min_idle, ids), false);
+        let (mut claim, mut ids_only, mut delivery_count) = (consumer.claim(min_idle, ids), false, None);
         while let [option, rest @ ..] = options {
             options = match rest {
                 rest if parse::is(option, "FORCE") => {
@@ -65,10 +65,8 @@ impl ClaimOptions {
                     rest
                 }
                 [value, rest @ ..] if parse::is(option, "RETRYCOUNT") => {
-                    // XCL-6: a negative one is none.
-                    if let Ok(count) = u64::try_from(claim_number(value, "RETRYCOUNT")?) {
-                        claim = claim.delivery_count(count);
-                    }
+                    // XCL-6: a negative one is none, also after another (ARG-4).
+                    delivery_count = u64::try_from(claim_number(value, "RETRYCOUNT")?).ok();
                     rest
                 }
                 [value, rest @ ..] if parse::is(option, "LASTID") => {
@@ -77,6 +75,9 @@ impl ClaimOptions {
                 }
                 _ => return Err(Failure::ClaimOption(option.to_vec())),
             };
+        }
+        if let Some(count) = delivery_count {
+            claim = claim.delivery_count(count);
         }
         Ok(Self { claim, ids_only })
     }

@@ -482,6 +482,30 @@ fn the_number_of_arguments_is_checked_first() {
     }
 }
 
+/// ARG-4, ARG-5
+#[test]
+fn of_an_option_that_is_given_twice_the_last_counts() {
+    crate::notation::run(
+        r#"
+        1. S3; G0; H0 · XREADGROUP GROUP h x GROUP g a COUNT 9 COUNT 1 BLOCK 5 BLOCK 0 NOACK noack STREAMS s > → [["s", [["1-0", ["f", "1"]]]]]; pending of h → []
+        2. S1; G0; R(a,1) · XREADGROUP GROUP g b CLAIM 0 CLAIM 99999 STREAMS s > → *nil; XREADGROUP GROUP g b CLAIM x CLAIM 0 STREAMS s > → E-IDLE-INT
+        3. S1; G0; R(a,1) · XCLAIM s g b 0 1-0 RETRYCOUNT 5 RETRYCOUNT 7 → [["1-0", ["f", "1"]]]; pending of g → [1-0 b×7]
+        4. S1; G0; R(a,1) · XCLAIM s g b 0 1-0 RETRYCOUNT 5 RETRYCOUNT -1 → [["1-0", ["f", "1"]]]; pending of g → [1-0 b×2]
+        5. S3; G0 · XCLAIM s g b 0 LASTID 3-0 LASTID 2-0 → []; XREADGROUP GROUP g a STREAMS s > → [["s", [["3-0", ["f", "3"]]]]]
+        6. S1; G0; R(a,1) · XCLAIM s g b 0 1-0 IDLE 99999 TIME 1 IDLE 0 JUSTID JUSTID FORCE FORCE → ["1-0"]; XPENDING s g IDLE 60000 - + 9 → []
+        7. S1; G0; R(a,1) · XCLAIM s g b 0 1-0 IDLE 0 TIME 1 JUSTID → ["1-0"]; XPENDING s g IDLE 60000 - + 9 → [["1-0", "b", <ms>, 1]]
+        8. S1; G0; R(a,1) · XCLAIM s g b 0 1-0 TIME 1 TIME -1 JUSTID → ["1-0"]; XPENDING s g IDLE 60000 - + 9 → []
+        9. S3; G0; R(a,3) · XAUTOCLAIM s g b 0 - COUNT 1 COUNT 2 justid JUSTID → ["3-0", ["1-0", "2-0"], []]; XAUTOCLAIM s g b 0 - COUNT 0 COUNT 1 → E-COUNT
+        10. S3; G0; R(a,3) · XNACK s g FAIL RETRYCOUNT 1 RETRYCOUNT 6 FORCE FORCE IDS 1 1-0 → 1; pending of g → [1-0 ×6, 2-0 a×1, 3-0 a×1]
+        11. S3 · XGROUP CREATE s g 0 MKSTREAM MKSTREAM → OK; XGROUP CREATE s h 0 MKSTREAM MKSTREAM MKSTREAM → OK
+        12. S3; G0 · XINFO STREAM s FULL FULL → E-SUB(XINFO,STREAM); XINFO STREAM s FULL COUNT 1 COUNT 1 → E-SUB(XINFO,STREAM)
+        13. S2 · XDELEX s KEEPREF KEEPREF IDS 1 1-0 → E-SYNTAX; XDELEX s IDS 1 1-0 ACKED DELREF → E-SYNTAX; XACKDEL s g ACKED IDS 1 1-0 ACKED → E-SYNTAX
+        14. S1 · XCFGSET s IDMP-DURATION 5 IDMP-DURATION 5 → E-CFG-TWICE(IDMP-DURATION); XCFGSET s IDMP-MAXSIZE 5 IDMP-MAXSIZE 6 → E-CFG-TWICE(IDMP-MAXSIZE)
+        15. S1 · XADD s IDMP p i IDMPAUTO p * f v → E-IDMP-TWICE; XADD s IDMPAUTO p IDMPAUTO p * f v → E-IDMP-TWICE; XADD s IDMPAUTO "" * f v → E-IDMP-PID(IDMPAUTO)
+    "#,
+    );
+}
+
 /// ARG-5: it is what is not known in that place.
 #[test]
 fn an_option_without_its_value_is_not_that_option() {
