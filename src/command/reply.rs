@@ -433,7 +433,7 @@ impl Failure {
             Self::ClaimMinIdle(command) => {
                 return format!("ERR Invalid min-idle-time argument for {command}").into_bytes().into();
             }
-            Self::ClaimOption(option) => return quote("ERR Unrecognized XCLAIM option '", option, "'").into(),
+            Self::ClaimOption(option) => return quote_whole("ERR Unrecognized XCLAIM option '", option).into(),
             Self::ClaimArgument(option) => {
                 return format!("ERR Invalid {option} option argument for XCLAIM").into_bytes().into();
             }
@@ -443,7 +443,7 @@ impl Failure {
             Self::ReleaseIdCount => "ERR numids must be a positive integer",
             Self::ReleaseIdsMismatch => "ERR number of IDs doesn't match numids",
             Self::ReleaseNeedsIds => "ERR syntax error, expected IDS keyword",
-            Self::ReleaseOption(option) => return quote("ERR Unrecognized XNACK option '", option, "'").into(),
+            Self::ReleaseOption(option) => return quote_whole("ERR Unrecognized XNACK option '", option).into(),
             Self::RetryCountNegative => "ERR Invalid RETRYCOUNT value, must be >= 0",
 
             Self::NoSetting => "ERR At least one parameter must be specified",
@@ -520,6 +520,11 @@ const QUOTED_LEN_MAX: usize = 128;
 fn no_group(before: &str, first: &[u8], between: &str, second: &[u8], after: &str) -> Vec<u8> {
     let whole = |name| c_string(name, usize::MAX);
     [before.as_bytes(), whole(first), between.as_bytes(), whole(second), after.as_bytes()].concat()
+}
+
+/// Quotes an option at the end of an error, however long it is.
+fn quote_whole(before: &str, option: &[u8]) -> Vec<u8> {
+    [before.as_bytes(), c_string(option, usize::MAX), b"'"].concat()
 }
 
 fn quote(before: &str, argument: &[u8], after: &str) -> Vec<u8> {

@@ -528,6 +528,24 @@ fn an_option_without_its_value_is_not_that_option() {
     );
 }
 
+/// What is quoted is quoted whole, as far as C would print it.
+#[test]
+fn an_option_that_is_not_known_is_quoted_whole() {
+    let store = store_in("the group exists");
+    let long = "x".repeat(300);
+    for (command, error) in [
+        (format!("XCLAIM s g b 0 1-1 {long}"), format!("E-CLAIM-OPT({long})")),
+        (format!("XNACK s g FAIL IDS 1 1-1 {long}"), format!("E-NACK-OPT({long})")),
+        (format!("XCLAIM {long} g b 0 1-1"), format!("E-NOGROUP-KEY({long},g)")),
+        (format!("XREADGROUP GROUP {long} a STREAMS s >"), format!("E-NOGROUP-READ(s,{long})")),
+        (format!("XGROUP DELCONSUMER s {long} a"), format!("E-NOGROUP-IN(s,{long})")),
+        // These are the ones that Redis cuts.
+        (format!("XGROUP {long} s"), format!("E-SUB-UNKNOWN(XGROUP,{})", &long[..128])),
+    ] {
+        assert_eq!(run_line(&store, &command), value(&error));
+    }
+}
+
 /// Names are any bytes. What errors quote of them does not break the protocol.
 #[test]
 fn names_are_any_bytes() {
