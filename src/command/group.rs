@@ -45,6 +45,11 @@ impl Options {
     }
 }
 
+/// An option may be given twice, but only as long as there are no more tokens than without that.
+fn at_most(options: &[&[u8]], tokens: usize) -> Result<(), Failure> {
+    if options.len() > tokens { Err(Failure::SubcommandSyntax) } else { Ok(()) }
+}
+
 /// The stream of a subcommand, which has to exist.
 fn required(session: &Session, key: &[u8]) -> Result<Stream, Failure> {
     session.existing(key)?.ok_or(Failure::GroupNeedsKey)
@@ -70,7 +75,7 @@ fn or_gone(error: Error, key: &[u8], group: &[u8]) -> Failure {
 
 /// `XGROUP CREATE key group <id|$> [MKSTREAM] [ENTRIESREAD n]`
 ///
-/// Order of checks (GRP-1): options, key, ID, group.
+/// Order of checks (GRP-1): options, key, how many options there are, ID, group.
 fn create(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
     let [key, group, id, options @ ..] = args else { return Err(Failure::Arity) };
     let Options { create_stream, entries_read } = Options::parse(options, true)?;
@@ -79,6 +84,7 @@ fn create(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
         None if create_stream => session.stream(key)?.ok_or_else(|| add::too_long(key))?,
         None => return Err(Failure::GroupNeedsKey),
     };
+    at_most(options, 3)?;
     let position = if *id == b"$" { Position::End } else { Position::After(parse::id(id)?) };
     let created = stream.group(group).create_with(position, entries_read, create_stream);
     created.map_err(|error| or_gone(error, key, group))?;
@@ -89,10 +95,8 @@ fn create(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
 fn setid(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
     let [key, name, id, options @ ..] = args else { return Err(Failure::Arity) };
     let Options { entries_read, .. } = Options::parse(options, false)?;
-    if options.len() > 2 {
-        return Err(Failure::SubcommandSyntax);
-    }
     let group = required_group(session, key, name)?;
+    at_most(options, 2)?;
     let position = match *id {
         b"$" => Position::End,
         // Section 2.1: accepted here alone.

@@ -546,6 +546,19 @@ fn an_option_that_is_not_known_is_quoted_whole() {
     }
 }
 
+/// The number of tokens that a subcommand of XGROUP can have is looked at after key and group, and before the ID.
+#[test]
+fn too_many_options_of_xgroup_are_noticed_between_the_group_and_the_id() {
+    crate::notation::run(
+        r#"
+        1. S1; G0 · XGROUP SETID s g x ENTRIESREAD 1 ENTRIESREAD 1 → E-SUB(XGROUP,SETID); XGROUP SETID s g 0 ENTRIESREAD 1 ENTRIESREAD -2 → E-ENTRIESREAD
+        2. S1; G0 · XGROUP SETID nokey g 0 ENTRIESREAD 1 ENTRIESREAD 1 → E-XGROUP-KEY; XGROUP SETID s nog 0 ENTRIESREAD 1 ENTRIESREAD 1 → E-NOGROUP-IN(s,nog)
+        3. S1; G0 · XGROUP CREATE s h x ENTRIESREAD 1 ENTRIESREAD 1 → E-SUB(XGROUP,CREATE); XGROUP CREATE s g 0 ENTRIESREAD 1 ENTRIESREAD 1 → E-SUB(XGROUP,CREATE)
+        4. XGROUP CREATE nokey g 0 ENTRIESREAD 1 ENTRIESREAD 1 → E-XGROUP-KEY; XGROUP CREATE nokey g 0 ENTRIESREAD 1 ENTRIESREAD 1 MKSTREAM → E-SUB(XGROUP,CREATE); EXISTS nokey → 0; XGROUP CREATE nokey g 0 ENTRIESREAD 1 MKSTREAM → OK
+    "#,
+    );
+}
+
 /// Names are any bytes. What errors quote of them does not break the protocol.
 #[test]
 fn names_are_any_bytes() {
