@@ -38,7 +38,8 @@
 //!
 //! There is one database, 0, and all its keys are streams. `XINFO STREAM` reports files of ours as `radix-tree-keys` and
 //! `radix-tree-nodes`, and with `FULL` looks at the stream twice, so that entries deleted meanwhile may be missing from
-//! the list. `XREAD`'s `MAXSIZE` counts keys and entries as they are encoded, without the lengths of the lists.
+//! the list. `XREAD`'s `MAXSIZE` counts keys and entries as they are encoded, without the lengths of the lists; that
+//! of `XREADGROUP` counts entries only.
 //! `HELLO` calls the server `streamlog` and states the version of Redis whose stream commands these are.
 
 mod ack;

@@ -126,10 +126,11 @@ fn group_entry(entry: &GroupEntry, claims: bool) -> Reply {
     Reply::Array(parts)
 }
 
-/// The bytes of an entry in a reply.
-fn encoded_len(entry: &Entry) -> u64 {
+/// The bytes of an entry in a reply, or of one that is gone.
+fn encoded_len(id: StreamId, entry: Option<&Entry>) -> u64 {
     let mut bytes = Vec::new();
-    Reply::entry(entry).encode(Protocol::Resp2, &mut bytes);
+    let gone = || Reply::Array(vec![Reply::id(id), Reply::NilArray]);
+    entry.map_or_else(gone, Reply::entry).encode(Protocol::Resp2, &mut bytes);
     bytes.len() as u64
 }
 

@@ -15,6 +15,9 @@ use crate::stream::groups::{Entering, InGroup};
 use crate::stream::inner::{Inner, Journaling, Outcome};
 use crate::{Entry, Result, StreamId};
 
+/// How many bytes an entry counts for, or one that is gone.
+pub type Measure = fn(StreamId, Option<&Entry>) -> u64;
+
 /// How much a read may return, of one stream and in all.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
@@ -23,23 +26,28 @@ pub struct Budget {
     /// How many entries of all streams together, and how many bytes.
     pub max_count: u64,
     pub max_size: u64,
-    /// What an entry takes of the bytes.
-    pub measure: fn(&Entry) -> u64,
+    /// What an entry takes of the bytes; there may be no more of it than its ID.
+    pub measure: Measure,
     /// Nothing was taken of any stream yet: the first entry is returned whatever its size.
     pub is_first: bool,
 }
 
 impl Budget {
+    /// Whether there is room for nothing of any stream.
+    pub fn is_full(&self) -> bool {
+        self.max_count == 0
+    }
+
     fn is_used_up(&self) -> bool {
         self.count == 0 || self.max_count == 0
     }
 
     /// Takes an entry, if there is room for it.
-    fn admit(&mut self, entry: Option<&Entry>) -> bool {
+    fn admit(&mut self, id: StreamId, entry: Option<&Entry>) -> bool {
         if self.is_used_up() {
             return false;
         }
-        let size = entry.map_or(0, self.measure);
+        let size = (self.measure)(id, entry);
         match self.max_size.checked_sub(size) {
             Some(left) => self.max_size = left,
             None if self.is_first => self.max_size = 0,
@@ -148,7 +156,7 @@ impl Reading<'_> {
                 break;
             }
             let entry = fetcher.get(pending.id)?;
-            if !self.delivered.budget.admit(entry.as_ref()) {
+            if !self.delivered.budget.admit(pending.id, entry.as_ref()) {
                 self.delivered.more = true;
                 break;
             }
@@ -172,7 +180,7 @@ impl Reading<'_> {
             }
             // One whose message is gone stays as it is (CLM-4).
             let Some(entry) = fetcher.get(pending.id)? else { continue };
-            if !self.delivered.budget.admit(Some(&entry)) {
+            if !self.delivered.budget.admit(pending.id, Some(&entry)) {
                 break;
             }
             ids.push(pending.id);
@@ -226,7 +234,7 @@ impl Reading<'_> {
                 }
                 Some(entry) => entry?,
             };
-            if !self.delivered.budget.admit(Some(&entry)) {
+            if !self.delivered.budget.admit(entry.id(), Some(&entry)) {
                 break;
             }
             ids.push(entry.id());

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::store::Shared;
 use crate::stream::change::Made;
 use crate::stream::commit::Progress;
-use crate::stream::deliver::{Budget, Delivered, Request, millis};
+use crate::stream::deliver::{Budget, Delivered, Measure, Request, millis};
 use crate::stream::group::Consumer;
 use crate::stream::group_options::{GroupEntry, GroupReadFrom};
 use crate::stream::groups::lossy;
@@ -51,7 +51,7 @@ pub struct GroupRead {
     count: u64,
     max_count: u64,
     max_size: u64,
-    measure: fn(&Entry) -> u64,
+    measure: Measure,
     no_ack: bool,
     block: Block,
 }
@@ -60,8 +60,8 @@ pub struct GroupRead {
 type Found = Vec<(usize, Vec<GroupEntry>)>;
 
 /// The bytes of names and values.
-fn size(entry: &Entry) -> u64 {
-    entry.fields().map(|(name, value)| (name.len() + value.len()) as u64).sum()
+fn size(_: StreamId, entry: Option<&Entry>) -> u64 {
+    entry.map_or(0, |entry| entry.fields().map(|(name, value)| (name.len() + value.len()) as u64).sum())
 }
 
 impl GroupRead {
@@ -113,7 +113,7 @@ impl GroupRead {
         self
     }
 
-    pub(crate) fn measure(mut self, measure: fn(&Entry) -> u64) -> Self {
+    pub(crate) fn measure(mut self, measure: Measure) -> Self {
         self.measure = measure;
         self
     }
@@ -196,7 +196,7 @@ impl GroupRead {
     }
 
     /// Reads the streams that were named; for each that has something, in their order, its position in that order and what
-    /// it has. Those of which the history was asked for are always there.
+    /// it has. Those of which the history was asked for are always there, unless a limit of the whole read left them out.
     ///
     /// Costs what reading the entries costs, and a record in the journal of each stream. A blocked read costs nothing until
     /// there is something for it; those of one group and stream are served in the order in which they began to wait. What
@@ -304,6 +304,9 @@ impl GroupRead {
         let mut looked = Looked::default();
         let streams = self.streams.iter().zip(inners).enumerate().filter(|(position, _)| is_wanted(*position));
         for (position, ((stream, from), inner)) in streams {
+            if budget.is_full() {
+                break;
+            }
             budget.count = limit(self.count);
             let request = Request { group: &self.group, consumer: &self.consumer, from: *from, no_ack: self.no_ack };
             let (delivered, unsettled) = match self.deliver(stream, inner, &request, budget) {
@@ -361,7 +364,8 @@ impl Looked {
         if !delivered.more {
             self.exhausted.push(position);
         }
-        let is_history = matches!(from, GroupReadFrom::History(_));
+        // An empty history says that there is none, so it is not what a limit has left of one.
+        let is_history = matches!(from, GroupReadFrom::History(_)) && !delivered.more;
         if is_history || !delivered.entries.is_empty() {
             self.entries.push((position, delivered.entries));
         }

@@ -60,6 +60,25 @@ fn replies_of_xread_can_be_limited_as_a_whole() {
     "#);
 }
 
+/// Section 18, of Redis 8.10: what is left out is not delivered, and an empty history is never what a limit left of one.
+#[test]
+fn replies_of_xreadgroup_can_be_limited_as_a_whole() {
+    run(r#"
+        1. S3; G0; XADD t 1-0 f v; XGROUP CREATE t g 0 · XREADGROUP GROUP g a MAXCOUNT 4 STREAMS s t > > → [["s", [["1-0", ["f", "1"]], ["2-0", ["f", "2"]], ["3-0", ["f", "3"]]]], ["t", [["1-0", ["f", "v"]]]]]
+        2. S3; G0; XADD t 1-0 f v; XGROUP CREATE t g 0 · XREADGROUP GROUP g a MAXCOUNT 2 STREAMS s t > > → [["s", [["1-0", ["f", "1"]], ["2-0", ["f", "2"]]]]]; pending of g → [1-0 a×1, 2-0 a×1]; counters of g → entries-read 2, lag 1; XPENDING t g → [0, nil, nil, *nil]; XREADGROUP GROUP g a STREAMS s t > > → [["s", [["3-0", ["f", "3"]]]], ["t", [["1-0", ["f", "v"]]]]]
+        3. S3; G0; XADD t 1-0 f v; XGROUP CREATE t g 0 · XREADGROUP GROUP g a COUNT 1 MAXCOUNT 2 STREAMS s t > > → [["s", [["1-0", ["f", "1"]]]], ["t", [["1-0", ["f", "v"]]]]]
+        4. S3; G0 · XREADGROUP GROUP g a MAXSIZE 1 STREAMS s s > > → [["s", [["1-0", ["f", "1"]]]]]; pending of g → [1-0 a×1]; XREADGROUP GROUP g a MAXSIZE 70 STREAMS s > → [["s", [["2-0", ["f", "2"]], ["3-0", ["f", "3"]]]]]; XREADGROUP GROUP g a MAXSIZE 1 STREAMS s > → *nil
+        5. S3; G0; R(a,3) · XREADGROUP GROUP g a MAXCOUNT 2 STREAMS s 0 → [["s", [["1-0", ["f", "1"]], ["2-0", ["f", "2"]]]]]; pending of g → [1-0 a×2, 2-0 a×2, 3-0 a×1]; XREADGROUP GROUP g a MAXSIZE 1 STREAMS s 2 → [["s", [["3-0", ["f", "3"]]]]]; XREADGROUP GROUP g a MAXSIZE 1 STREAMS s 3 → [["s", []]]
+        6. S3; G0; R(a,2) · XREADGROUP GROUP g a MAXCOUNT 2 STREAMS s s 0 > → [["s", [["1-0", ["f", "1"]], ["2-0", ["f", "2"]]]]]; counters of g → entries-read 2, lag 1; XREADGROUP GROUP g a MAXCOUNT 1 STREAMS s s > 0 → [["s", [["3-0", ["f", "3"]]]]]; pending of g → [1-0 a×2, 2-0 a×2, 3-0 a×1]
+        7. S3; G0; R(a,2) · XREADGROUP GROUP g a MAXSIZE 40 STREAMS s s > 0 → [["s", [["3-0", ["f", "3"]]]]]; pending of g → [1-0 a×1, 2-0 a×1, 3-0 a×1]; XREADGROUP GROUP g a MAXSIZE 1000 STREAMS s s > 5 → [["s", []]]
+        8. S3; G0; R(a,2) · XREADGROUP GROUP g b MAXCOUNT 2 CLAIM 0 STREAMS s > → [["s", [["1-0", ["f", "1"], <ms>, 1], ["2-0", ["f", "2"], <ms>, 1]]]]; XREADGROUP GROUP g c MAXCOUNT 3 CLAIM 0 STREAMS s > → [["s", [["1-0", ["f", "1"], <ms>, 2], ["2-0", ["f", "2"], <ms>, 2], ["3-0", ["f", "3"], 0, 0]]]]
+        9. S3; G0; R(a,2) · XREADGROUP GROUP g b MAXSIZE 1 CLAIM 0 STREAMS s > → [["s", [["1-0", ["f", "1"], <ms>, 1]]]]; pending of g → [1-0 b×2, 2-0 a×1]; XREADGROUP GROUP g b MAXSIZE 1 NOACK STREAMS s > → [["s", [["3-0", ["f", "3"]]]]]; pending of g → [1-0 b×2, 2-0 a×1]
+        10. S3; G0; R(a,3); XDEL s 1-0 2-0 · XREADGROUP GROUP g a MAXSIZE 1 STREAMS s 0 → [["s", [["1-0", *nil]]]]; XREADGROUP GROUP g a MAXCOUNT 2 STREAMS s 0 → [["s", [["1-0", *nil], ["2-0", *nil]]]]; pending of g → [1-0 a×1, 2-0 a×1, 3-0 a×1]
+        11. S1; G0 · XREADGROUP GROUP g a MAXCOUNT 0 STREAMS s > → E-REPLY-LIMIT(MAXCOUNT); XREADGROUP GROUP g a MAXSIZE x STREAMS s > → E-REPLY-LIMIT(MAXSIZE); XREADGROUP GROUP g a COUNT 3 MAXCOUNT 2 STREAMS s > → E-MAXCOUNT; XREADGROUP GROUP g a COUNT 2 MAXCOUNT 2 STREAMS s 5 → [["s", []]]; XREADGROUP GROUP g a MAXCOUNT 1 COUNT -1 STREAMS s > → [["s", [["1-0", ["f", "1"]]]]]
+        12. S1; G0 · XREADGROUP GROUP g a BLOCK 5 MAXCOUNT 1 MAXSIZE 1 STREAMS s s > > → [["s", [["1-0", ["f", "1"]]]]]; XREADGROUP GROUP g a BLOCK 5 MAXCOUNT 1 MAXSIZE 1 STREAMS s s > > → *nil
+    "#);
+}
+
 #[test]
 fn ids_are_read_as_leniently_as_by_redis() {
     run(r#"
