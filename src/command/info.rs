@@ -86,15 +86,20 @@ fn group_detail(detail: &GroupDetail) -> Reply {
         let time = Reply::count(entry.delivery_time_ms);
         Reply::Array(vec![Reply::id(entry.id), owner, time, Reply::count(entry.delivery_count)])
     };
-    Reply::Map(vec![
+    let mut fields = vec![
         field("name", Reply::bulk(info.name.clone())),
         field("last-delivered-id", Reply::id(info.last_delivered_id)),
         field("entries-read", optional(info.entries_read)),
         field("lag", info.lag.map_or(Reply::Nil, Reply::Integer)),
         field("pel-count", Reply::count(info.pending)),
-        field("pending", Reply::Array(pending.iter().map(delivered).collect())),
-        field("consumers", Reply::Array(consumers.iter().map(consumer_detail).collect())),
-    ])
+    ];
+    // INF-2: newer than the rest. Where no entry was released the reply is the one that every client knows.
+    if info.released > 0 {
+        fields.push(field("nacked-count", Reply::count(info.released)));
+    }
+    fields.push(field("pending", Reply::Array(pending.iter().map(delivered).collect())));
+    fields.push(field("consumers", Reply::Array(consumers.iter().map(consumer_detail).collect())));
+    Reply::Map(fields)
 }
 
 fn consumer_detail((info, pending): &(ConsumerInfo, Vec<PendingEntry>)) -> Reply {

@@ -163,10 +163,96 @@ fn the_third_protocol_has_maps_and_one_null() {
     assert_eq!(session.protocol(), Protocol::Resp2);
 }
 
+/// RESP-1 to RESP-4: what differs is the reads, which are maps, and the rows and nested parts of XINFO.
+#[test]
+fn replies_of_groups_have_their_shapes_in_the_third_protocol() {
+    let mut session = Session::new(&Store::in_memory());
+    let mut answer = |command: &str| {
+        let mut bytes = Vec::new();
+        let reply = session.execute(&command.split(' ').collect::<Vec<_>>());
+        reply.encode(session.protocol(), &mut bytes);
+        String::from_utf8(bytes).unwrap().replace("\r\n", "|")
+    };
+    answer("HELLO 3");
+    for (command, reply) in [
+        ("XGROUP CREATE s g 0 MKSTREAM", "+OK|"),
+        ("XGROUP CREATE t g 0 MKSTREAM", "+OK|"),
+        ("XPENDING s g", "*4|:0|_|_|_|"),
+        ("XPENDING s g - + 9", "*0|"),
+        (
+            "XINFO GROUPS t",
+            "*1|%6|$4|name|$1|g|$9|consumers|:0|$7|pending|:0|$17|last-delivered-id|$3|0-0|$12|entries-read|_|$3|lag|:0|",
+        ),
+        ("XINFO CONSUMERS s g", "*0|"),
+        ("XADD s 1-0 f 1", "$3|1-0|"),
+        ("XADD s 2-0 f 2", "$3|2-0|"),
+        (
+            "XREADGROUP GROUP g a COUNT 1 STREAMS s s t > > 0",
+            "%3|$1|s|*1|*2|$3|1-0|*2|$1|f|$1|1|$1|s|*1|*2|$3|2-0|*2|$1|f|$1|2|$1|t|*0|",
+        ),
+        ("XREADGROUP GROUP g a STREAMS s >", "_|"),
+        ("XREADGROUP GROUP g a BLOCK 1 STREAMS s >", "_|"),
+        ("XDEL s 1-0", ":1|"),
+        ("XREADGROUP GROUP g a STREAMS s 0", "%1|$1|s|*2|*2|$3|1-0|_|*2|$3|2-0|*2|$1|f|$1|2|"),
+        ("XPENDING s g", "*4|:2|$3|1-0|$3|2-0|*1|*2|$1|a|$1|2|"),
+        ("XCLAIM s g b 0 2-0", "*1|*2|$3|2-0|*2|$1|f|$1|2|"),
+        ("XCLAIM s g b 0 2-0 JUSTID", "*1|$3|2-0|"),
+        ("XAUTOCLAIM s g b 0 0", "*3|$3|0-0|*1|*2|$3|2-0|*2|$1|f|$1|2|*1|$3|1-0|"),
+        ("XAUTOCLAIM s g b 0 0 JUSTID", "*3|$3|0-0|*1|$3|2-0|*0|"),
+        ("XNACK s g FATAL IDS 1 2-0", ":1|"),
+        ("XPENDING s g - + 9", "*1|*4|$3|2-0|$0||:-1|:9223372036854775807|"),
+        ("XACKDEL s g IDS 2 2-0 3-0", "*2|:1|:-1|"),
+        ("XACK s g 2-0", ":0|"),
+        ("XGROUP DELCONSUMER s g a", ":0|"),
+        ("XGROUP DESTROY s g", ":1|"),
+        ("XINFO GROUPS s", "*0|"),
+    ] {
+        assert_eq!(answer(command), reply, "{command}");
+    }
+    let claimed = answer("XADD t 1-0 f 1") + &answer("XREADGROUP GROUP g a CLAIM 0 STREAMS t >");
+    assert_eq!(claimed, "$3|1-0|%1|$1|t|*1|*4|$3|1-0|*2|$1|f|$1|1|:0|:0|");
+    assert!(answer("XINFO CONSUMERS t g").starts_with("*1|%4|$4|name|$1|a|$7|pending|:1|$4|idle|:"));
+    let full = answer("XINFO STREAM t FULL");
+    let (stream, groups) = full.split_once("$6|groups|*1|%7|$4|name|$1|g|").expect("groups are maps of 7");
+    assert!(stream.starts_with("%15|$6|length|:1|"), "{stream}");
+    assert!(groups.starts_with(
+        "$17|last-delivered-id|$3|1-0|$12|entries-read|:1|$3|lag|:0|$9|pel-count|:1|$7|pending|*1|*4|$3|1-0|$1|a|:"
+    ));
+    let (_, consumers) =
+        groups.split_once("$9|consumers|*1|%5|$4|name|$1|a|$9|seen-time|:").expect("consumers are maps of 5");
+    assert!(
+        consumers.contains("|$11|active-time|:") && consumers.contains("|$9|pel-count|:1|$7|pending|*1|*3|$3|1-0|:")
+    );
+    assert!(answer("XGROUP HELP").starts_with("*17|+XGROUP <subcommand>"));
+}
+
+/// INF-2: a field of Redis 8.8, which is there only when there is something to tell.
+#[test]
+fn released_entries_are_counted_where_there_are_any() {
+    let counted = |commands: &str| {
+        let store = Store::in_memory();
+        let setup = "XADD s 1-0 f 1; XADD s 2-0 f 2; XGROUP CREATE s g 0; XREADGROUP GROUP g a STREAMS s >; ";
+        let mut reply = Vec::new();
+        for command in (setup.to_owned() + commands + "XINFO STREAM s FULL").split("; ") {
+            reply.clear();
+            execute(&store, &command.split(' ').collect::<Vec<_>>()).encode(Protocol::Resp2, &mut reply);
+        }
+        let reply = String::from_utf8(reply).unwrap().replace("\r\n", "|");
+        let (_, after) = reply.split_once("$9|pel-count|").expect("there is a group");
+        after.split("$7|pending|").next().unwrap().to_owned()
+    };
+    assert_eq!(counted(""), ":2|");
+    assert_eq!(counted("XNACK s g FAIL IDS 1 1-0; "), ":2|$12|nacked-count|:1|");
+    assert_eq!(counted("XNACK s g FAIL IDS 2 1-0 2-0; XNACK s g FAIL IDS 1 2-0; "), ":2|$12|nacked-count|:2|");
+    assert_eq!(counted("XNACK s g FAIL IDS 1 1-0; XCLAIM s g b 9999 1-0; "), ":2|");
+    assert_eq!(counted("XNACK s g FAIL IDS 1 1-0; XACK s g 1-0; "), ":1|");
+}
+
 #[test]
 fn no_arguments_make_a_command_panic() {
     let store = Store::in_memory();
     let names = "XADD XLEN XRANGE XREVRANGE XREAD XTRIM XDEL XSETID XINFO DEL UNLINK EXISTS TYPE KEYS SCAN RENAME RENAMENX \
+                 XGROUP XREADGROUP XACK XACKDEL XNACK XPENDING XCLAIM XAUTOCLAIM XDELEX XCFGSET XIDMPRECORD \
                  COPY DBSIZE FLUSHALL PING ECHO TIME HELLO SELECT MULTI EXEC DISCARD WATCH UNWATCH NOSUCH";
     let words = [
         "",
@@ -201,6 +287,24 @@ fn no_arguments_make_a_command_panic() {
         "MAXDELETEDID",
         "MATCH",
         "TYPE",
+        "CREATE",
+        "SETID",
+        "DELCONSUMER",
+        "MKSTREAM",
+        "ENTRIESREAD",
+        "GROUP",
+        "g",
+        "CLAIM",
+        "NOACK",
+        "IDLE",
+        "TIME",
+        "RETRYCOUNT",
+        "FORCE",
+        "JUSTID",
+        "LASTID",
+        "IDS",
+        "FAIL",
+        "FATAL",
         "[",
         "\0",
         "\r\n",
