@@ -3,6 +3,7 @@
 
 mod blocking;
 mod catalog;
+mod group_copies;
 mod groups;
 mod handles;
 mod harness;
