@@ -5,7 +5,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use streamlog::{Block, Durability, Entry, Error, Group, NewId, Options, Position, Store, Stream, StreamId};
+use streamlog::{
+    Block, Durability, Entry, Error, Group, GroupReadFrom, NewId, Options, Position, Store, Stream, StreamId,
+};
 
 use crate::harness::{LEVELS, add_all, fields, options, origin, scale, simulated, within};
 
@@ -146,6 +148,77 @@ fn every_entry_reaches_one_consumer_and_is_acknowledged_once() {
                 println!("{} entries by {count} at {durability:?} took {took:?}", each * scale() * PRODUCERS);
                 store.close().unwrap();
             }
+        }
+    });
+}
+
+/// Readers of several streams that take little at a time, among others that read one of them: what one leaves anywhere is
+/// for the others, so nobody sleeps while there is something.
+#[test]
+fn limits_of_readers_of_several_streams_leave_nothing_behind() {
+    within(120, || {
+        for durability in LEVELS {
+            let (_disk, store) = simulated(durability);
+            let streams: Vec<Stream> = (0..4).map(|at| store.stream(format!("s{at}")).unwrap()).collect();
+            let groups: Vec<Group> = streams.iter().map(group_of).collect();
+            let (each, taken) = (100 * scale(), AtomicU64::new(0));
+            let producers = 4;
+            std::thread::scope(|scope| {
+                for number in 0..12_usize {
+                    let (store, streams, taken) = (&store, &streams, &taken);
+                    scope.spawn(move || {
+                        loop {
+                            let mut read = store.read_group("g", format!("consumer {number}")).block(Block::Forever);
+                            // All of them, or one, in another order each.
+                            for at in 0..if number % 3 == 0 { 1 } else { streams.len() } {
+                                let from = match number % 2 {
+                                    0 => GroupReadFrom::New,
+                                    _ => GroupReadFrom::NewOrIdle(Duration::from_secs(60)),
+                                };
+                                read = read.stream(&streams[(number + at) % streams.len()], from);
+                            }
+                            let read = match number % 4 {
+                                0 => read.count(2),
+                                1 => read.max_count(1),
+                                2 => read.max_size(1),
+                                _ => read.count(1).max_count(2),
+                            };
+                            match read.run() {
+                                Ok(found) => {
+                                    let count: usize = found.iter().map(|(_, entries)| entries.len()).sum();
+                                    assert!(count > 0 && (number % 4 == 0 || count <= 2), "{count} entries");
+                                    taken.fetch_add(count as u64, Ordering::SeqCst);
+                                }
+                                Err(Error::Closed) => return,
+                                Err(error) => panic!("{error:?}"),
+                            }
+                        }
+                    });
+                }
+                for producer in 0..producers {
+                    let streams = &streams;
+                    scope.spawn(move || {
+                        for number in 0..each {
+                            // Some to all streams at almost the same time.
+                            let last = if number % 3 == 0 { streams.len() } else { 1 };
+                            for at in 0..streams.len() {
+                                let stream = &streams[(number as usize + at) % streams.len()];
+                                stream.add(fields(producer, number)).unwrap();
+                                if at >= last {
+                                    std::thread::sleep(Duration::from_micros(50));
+                                }
+                            }
+                        }
+                    });
+                }
+                // A lost wake-up lets this wait until the watchdog comes.
+                while taken.load(Ordering::SeqCst) < producers * each * streams.len() as u64 {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                let pending: u64 = groups.iter().map(|group| group.pending().unwrap().count).sum();
+                assert_eq!(pending, producers * each * streams.len() as u64);
+                store.clone().close().unwrap();
+            });
         }
     });
 }
