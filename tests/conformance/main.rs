@@ -8,6 +8,7 @@
 //! | [`blocking`] | readers that wait while others write |
 //! | [`blocking_groups`] | the same as consumers of groups |
 //! | [`misuse`] | arguments that are wrong, in every position and in every two |
+//! | [`typed`] | misuse of the typed interface |
 //! | [`transactions`] | commands between MULTI and EXEC |
 
 mod beyond;
@@ -18,5 +19,6 @@ mod misuse;
 mod notation;
 mod subject;
 mod transactions;
+mod typed;
 mod value;
 mod vectors;
