@@ -311,7 +311,8 @@ impl Run {
             }
             _ => self.fields(size),
         };
-        let given = if self.written % 2 == 0 { fields.clone() } else { fields.iter().rev().cloned().collect() };
+        let given =
+            if self.written.is_multiple_of(2) { fields.clone() } else { fields.iter().rev().cloned().collect() };
         let trim = trim.map(|by| trims(TrimBy { limit: None, ..by }, &self.model.stream(&name)));
         let id = key.map(|key| format!("key {key}").into_bytes());
         let production = match &id {

@@ -374,7 +374,6 @@ impl Stream {
     }
 
     /// Returns where to go on, what was claimed, and what was gone.
-    #[expect(clippy::type_complexity, reason = "three lists")]
     pub fn auto_claim(
         &mut self,
         group: &[u8],

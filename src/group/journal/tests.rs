@@ -1,7 +1,6 @@
 //! Promise: a journal of valid frames that say anything at all neither panics nor hangs (P9).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -355,7 +354,7 @@ fn payloads_of_any_bytes_neither_panic_nor_hang() {
                 .collect();
             let Some(change) = Change::decode(kind, &payload) else { continue };
             let mut image = image.clone();
-            put_frames(image.file_mut(&path).unwrap(), &[change.clone()], false);
+            put_frames(image.file_mut(&path).unwrap(), std::slice::from_ref(&change), false);
             look_at(&image, &|| format!("{change:?}"));
         }
     }
