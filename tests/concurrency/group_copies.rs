@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use streamlog::{AddOptions, Durability, Error, Options, Position, Production, Store, StreamId};
+use streamlog::{AddOptions, Durability, Error, Options, Position, Production, StreamId};
 
 const HOW_LONG: Duration = Duration::from_millis(700);
 
