@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::io::{Read as _, Write as _};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use flate2::read::GzDecoder;
@@ -46,24 +47,46 @@ fn in_memory() {
     replay_all(Mode::Memory);
 }
 
+/// So many sessions are replayed at a time: most of the time is spent waiting for the disk.
+const AT_A_TIME: usize = 4;
+
 fn replay_all(mode: Mode) {
-    let (mut replayed, mut steps, mut skipped) = (0, 0, BTreeMap::<String, usize>::new());
-    let mut mismatches = Vec::new();
+    let (mut steps, mut skipped) = (0, BTreeMap::<String, usize>::new());
+    let mut supported = Vec::new();
     for session in recorded_sessions() {
         let unsupported = session.unsupported();
         if unsupported.is_empty() {
-            replayed += 1;
             steps += session.steps.len();
-            mismatches.extend(session.replay(&mut Subject::new(mode)));
+            supported.push(session);
         }
         for what in unsupported {
             *skipped.entry(what).or_default() += 1;
         }
     }
+    let mismatches = replay(&supported, mode);
+    let replayed = supported.len();
     report(&mode, replayed, steps, &skipped);
     let shown = mismatches.iter().take(20).map(String::as_str).collect::<String>();
     assert!(mismatches.is_empty(), "{} sessions of {replayed} differ, {mode:?}:\n{shown}", mismatches.len());
     assert!(replayed >= SESSIONS_MIN, "only {replayed} sessions were replayed");
+}
+
+/// Returns how the sessions differ that do, in their order.
+fn replay(sessions: &[Recorded], mode: Mode) -> Vec<String> {
+    let next = AtomicUsize::new(0);
+    let mut mismatches: Vec<(usize, String)> = std::thread::scope(|scope| {
+        let replay_some = || {
+            let taken = std::iter::from_fn(|| {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                sessions.get(at).map(|session| (at, session))
+            });
+            taken.filter_map(|(at, session)| Some((at, session.replay(&mut Subject::new(mode))?))).collect::<Vec<_>>()
+        };
+        let workers: Vec<_> = (0..AT_A_TIME).map(|_| scope.spawn(replay_some)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("no replay panics")).collect()
+    });
+    mismatches.sort_unstable();
+    mismatches.into_iter().map(|(_, mismatch)| mismatch).collect()
 }
 
 /// Past the capturing of test output: what was not tested is worth knowing when everything passes.
