@@ -130,7 +130,13 @@ impl Inner {
             journaling.producers.produced(Production { ordinal, producer, key, id: entry.id });
         }
         if let Some(change) = change {
-            progress.changes = self.write(journaling, change)?;
+            let written = self.write(journaling, change);
+            if let Err(error) = &written {
+                // Only recovery can take back the entry.
+                self.env.latch.poison(error);
+                self.env.check_writable()?;
+            }
+            progress.changes = written?;
             self.take_in(append, change);
             self.publish_unless_durable_first(append);
         }

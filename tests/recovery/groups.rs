@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use streamlog::sim::{CrashLimits, Op, SimDisk};
-use streamlog::{AddOptions, Durability, Options, Position, Production, References, Store, StreamId, Trim};
+use streamlog::{
+    AddOptions, Durability, Error, Options, Position, Production, References, Release, Store, StreamId, Trim,
+};
 
 fn id(ms: u64) -> StreamId {
     StreamId::new(ms, 0)
@@ -368,4 +370,115 @@ fn what_consumers_and_producers_were_told_holds_through_crash_after_crash() {
         }
     }
     println!("{lives} crashes, {segments} of them while a segment, {journals} while a journal was begun");
+}
+
+/// All that can be seen of the stream `s`.
+fn all_of(store: &Store) -> String {
+    let stream = store.stream("s").unwrap();
+    let info = stream.info().unwrap();
+    let mut text = format!("{:?} {} {}", ids(store), info.entries_added, info.max_deleted_entry_id);
+    text += &format!(" {:?}", info.producers);
+    for detail in stream.group_details(usize::MAX).unwrap() {
+        let group = detail.info;
+        text += &format!("\n{:?} {} {:?} {:?}", group.name, group.last_delivered_id, group.entries_read, group.lag);
+        text += &format!(" {:?} {:?}", detail.pending, detail.consumers);
+    }
+    text
+}
+
+type Operation = fn(&Store) -> streamlog::Result<()>;
+
+/// What is done to a stream, each as one change.
+const OPERATIONS: [(&str, Operation); 11] = [
+    ("deliver", |store| group_of(store)?.consumer("alice").read().count(2).new_entries().map(|_| ())),
+    ("deliver to a new consumer", |store| group_of(store)?.consumer("dan").read().count(2).new_entries().map(|_| ())),
+    ("acknowledge", |store| group_of(store)?.acknowledge([id(1), id(3)]).map(|_| ())),
+    ("claim", |store| group_of(store)?.consumer("bob").auto_claim(Duration::ZERO).run().map(|_| ())),
+    ("release", |store| group_of(store)?.release([id(2)], Release::Failed).map(|_| ())),
+    ("create", |store| store.stream("s")?.group("h").create(Position::Start)),
+    ("destroy", |store| group_of(store)?.destroy().map(|_| ())),
+    ("delete", |store| store.stream("s")?.delete_with([id(2), id(5)], References::Delete).map(|_| ())),
+    ("produce", |store| produce(store, "new").map(|_| ())),
+    ("configure", |store| store.stream("s")?.configure_producers(None, Some(7))),
+    ("add and trim", |store| {
+        let trim = Trim::to_len(2).references(References::Delete);
+        store.stream("s")?.add_with(AddOptions::new().trim(trim), [("n", "new")]).map(|_| ())
+    }),
+];
+
+fn group_of(store: &Store) -> streamlog::Result<streamlog::Group> {
+    Ok(store.stream("s")?.group("g"))
+}
+
+/// A disk that is full at one call, or from it on, at which an operation may fail; what fails has no effect, and what
+/// does not is kept.
+#[test]
+fn an_operation_that_finds_no_room_at_any_call_has_no_effect_and_can_be_repeated() {
+    let at_noon = |disk: &Arc<SimDisk>| {
+        let clock = || std::time::UNIX_EPOCH + Duration::from_secs(43_200);
+        Store::open_simulated(options(Durability::Always).clock(clock), disk).unwrap()
+    };
+    let (mut cases, mut refused) = (0, 0);
+    // The journal is each time a bit longer, until a new generation is due, and beyond.
+    for rounds in (0..26).step_by(if std::env::var_os("STREAMLOG_NIGHTLY").is_some() { 1 } else { 3 }) {
+        let disk = SimDisk::new();
+        let store = at_noon(&disk);
+        group_of(&store).unwrap().create_with(Position::Start, None, true).unwrap();
+        fill(&store, 1..=10);
+        produce(&store, "old").unwrap();
+        group_of(&store).unwrap().consumer("alice").read().count(5).new_entries().unwrap();
+        for _ in 0..rounds {
+            group_of(&store).unwrap().release([id(4)], Release::Silent).unwrap();
+        }
+        let prepared = disk.kill_image(disk.steps());
+        drop(store);
+        for (name, operation) in OPERATIONS {
+            let done = {
+                let store = at_noon(&prepared.mount());
+                operation(&store).unwrap();
+                all_of(&store)
+            };
+            for (call, sticky) in (0..).flat_map(|call| [(call, false), (call, true)]) {
+                let disk = prepared.mount();
+                let store = at_noon(&disk);
+                let before = all_of(&store);
+                let first = disk.calls() + call;
+                disk.fail_when(move |at| {
+                    let hit = at.number == first || (sticky && at.number > first);
+                    let takes_room = matches!(at.op, Op::Create | Op::Write | Op::Grow | Op::Rename);
+                    (hit && takes_room).then_some(ErrorKind::StorageFull.into())
+                });
+                let what = format!("{name} after {rounds} rounds, full at call {call}, sticky: {sticky}");
+                let result = operation(&store);
+                let calls = disk.calls();
+                disk.heal();
+                let left = at_noon(&disk.kill_image(disk.steps()).mount());
+                cases += 1;
+                match result {
+                    Ok(()) => {
+                        assert_eq!(all_of(&store), done, "{what}");
+                        assert_eq!(all_of(&left), done, "{what}, reopened");
+                    }
+                    Err(Error::NoSpace { .. }) => {
+                        refused += 1;
+                        assert_eq!(all_of(&store), before, "{what}, refused");
+                        assert_eq!(all_of(&left), before, "{what}, refused and reopened");
+                        operation(&store).unwrap_or_else(|error| panic!("{what}, again: {error}"));
+                        assert_eq!(all_of(&store), done, "{what}, again");
+                        let left = at_noon(&disk.kill_image(disk.steps()).mount());
+                        assert_eq!(all_of(&left), done, "{what}, again and reopened");
+                    }
+                    Err(error) => {
+                        let left = all_of(&left);
+                        assert!(left == before || left == done, "{what}: {error}: {left}");
+                    }
+                }
+                if calls <= first {
+                    break;
+                }
+            }
+        }
+    }
+    println!("{cases} cases, {refused} refused");
+    assert!(cases > 500 && refused > 10, "{cases} cases, {refused} refused");
 }
