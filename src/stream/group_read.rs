@@ -224,6 +224,8 @@ impl GroupRead {
                 return Ok(found);
             }
         } else {
+            // Looks at nothing: all streams are to have the group before anything is done.
+            self.look(|_| false)?;
             // It may have to stand back: from now on it is there, all the same.
             for (stream, _) in &self.streams {
                 stream.group(&self.group).consumer(&self.consumer).create()?;

@@ -401,6 +401,8 @@ fn being_seen_is_when_a_reader_last_looked_and_not_when_its_time_was_up() {
 fn who_asks_for_history_never_waits() {
     at_each_level(|level| {
         let store = store_with_at(level, &["XGROUP CREATE s g $ MKSTREAM", "XGROUP CREATE t g $ MKSTREAM"]);
+        // Also where another waits already.
+        let other = start(&store, "w");
         for (command, reply) in [
             ("XREADGROUP GROUP g a BLOCK 0 STREAMS s 0", r#"[["s", []]]"#),
             ("XREADGROUP GROUP g a BLOCK 0 STREAMS s t > 0", r#"[["t", []]]"#),
@@ -408,6 +410,9 @@ fn who_asks_for_history_never_waits() {
         ] {
             assert_eq!(answer(&store, command), reply);
         }
+        other.assert_waiting();
+        answer(&store, "XADD s 1-0 f v");
+        assert_eq!(other.reply(), entry("s", "1-0"));
     });
 }
 

@@ -133,6 +133,27 @@ fn a_read_of_several_streams_reads_all_or_none() {
         }
     }
     assert_eq!(state(&store), before);
+    // Also while somebody else waits, so that it may have to stand back.
+    let quiet = store.stream("quiet").unwrap();
+    quiet.group("g").create_with(Position::End, None, true).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| quiet.group("g").consumer("w").read().block(Block::Forever).new_entries().unwrap());
+        while quiet.group("g").consumers().unwrap().is_empty() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(30));
+        let errors = [GroupReadFrom::New, GroupReadFrom::History(StreamId::MIN)].map(|from| {
+            let read = store.read_group("g", "b").block(Block::Forever).stream(&stream, from).stream(&missing, from);
+            read.run()
+        });
+        let consumers = stream.group("g").consumers().unwrap();
+        // Nobody is left waiting if this fails.
+        quiet.add([("f", "v")]).unwrap();
+        for error in errors {
+            assert!(matches!(error, Err(Error::GroupNotFound { stream, .. }) if stream == "nos"));
+        }
+        assert_eq!(consumers.len(), 1, "no consumer is created: {consumers:?}");
+    });
     // Of nothing, nothing comes.
     assert!(store.read_group("g", "b").run().unwrap().is_empty());
     assert!(store.read_group("g", "b").block(Duration::from_millis(2)).run().unwrap().is_empty());
