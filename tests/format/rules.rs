@@ -230,9 +230,9 @@ fn rule_7_automatic_ids_stay_below_a_ceiling_that_is_durable_before_they_are_han
 #[test]
 fn rule_8_a_new_generation_of_the_journal_is_complete_before_the_old_one_goes() {
     let disk = SimDisk::new();
-    let store = mount(&disk, Durability::Os);
+    let store = Store::open_simulated(options(Durability::Os).checkpoint_bytes_min(64 << 10), &disk).unwrap();
     let stream = store.stream("s").unwrap();
-    // Small entries and one deletion each: 64 KiB of journal make it worth a new generation.
+    // Small entries and one deletion each: 64 KiB of journal are to make it worth a new generation.
     for ms in 1..=6000 {
         let options = streamlog::AddOptions::new().id(StreamId::new(ms, 0));
         stream.add_with(options, [("n", "v")]).unwrap();
