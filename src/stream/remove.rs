@@ -62,6 +62,9 @@ impl Inner {
                     ids.push(position.id);
                 }
             }
+            // A new one, too, if it has an ID that was given before the last ID was set back.
+            let new = (appender.next_ordinal..floor).zip(&entries.list).map(|(_, entry)| entry.id);
+            ids.extend(new.filter(|&id| journaling.groups.is_pending(id)));
             if !ids.is_empty() {
                 changes.push(Change::Group(GroupChange::Unreference { ids }));
             }

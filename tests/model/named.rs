@@ -100,3 +100,19 @@ fn productions_are_forgotten_in_the_order_in_which_they_were_made_also_after_reo
     let last = produce(&store, "c");
     assert_eq!((produce(&store, "a"), produce(&store, "c")), (again, last), "only b is forgotten");
 }
+
+/// Found by the model: the ID was pending from before the last ID was set back.
+#[test]
+fn a_new_entry_that_is_trimmed_at_once_is_pending_nowhere() {
+    let stream = Store::in_memory().stream("s").unwrap();
+    add(&stream, 1..=2);
+    let group = stream.group("g");
+    group.create(Position::Start).unwrap();
+    group.consumer("alice").read().new_entries().unwrap();
+    stream.delete([id(2)]).unwrap();
+    stream.set_id(SetId::new(id(2)).max_deleted_id(id(1))).unwrap();
+    stream.set_id(SetId::new(id(1))).unwrap();
+    let trim = Trim::to_len(0).references(References::Delete);
+    stream.add_with(AddOptions::new().id(id(2)).trim(trim), [("n", "again")]).unwrap();
+    assert_eq!(group.pending().unwrap().count, 0);
+}
