@@ -271,6 +271,12 @@ impl Stream {
     }
 
     /// Reads for a consumer. The group is there.
+    /// Whether anything above `after` is pending for a consumer.
+    pub fn has_history(&self, group: &[u8], consumer: &[u8], after: StreamId) -> bool {
+        let mut above = self.groups[group].pending.iter().filter(|(id, _)| **id > after);
+        above.any(|(_, entry)| entry.owner.as_deref() == Some(consumer))
+    }
+
     pub fn read_group(
         &mut self,
         group: &[u8],

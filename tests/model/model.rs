@@ -316,10 +316,19 @@ impl Model {
         let mut found = Vec::new();
         let (now_ms, mut left) = (self.now_ms, budget);
         for (position, (name, from)) in from.iter().enumerate() {
+            // What comes after a full answer is left alone.
+            if left.max_count == 0 {
+                break;
+            }
             left.count = budget.count;
             let stream = self.streams.entry(name.clone()).or_default();
             let given = stream.read_group(group, consumer, *from, no_ack, now_ms, &mut left);
-            if !given.is_empty() || matches!(from, crate::groups::From::History(_)) {
+            // An empty history says that there is none, so it is not what a limit has left of one.
+            let is_empty_history = match from {
+                crate::groups::From::History(after) => !stream.has_history(group, consumer, *after),
+                _ => false,
+            };
+            if !given.is_empty() || is_empty_history {
                 found.push((position, given));
             }
         }
