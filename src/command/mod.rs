@@ -83,6 +83,26 @@ pub fn execute<A: AsRef<[u8]>>(store: &Store, args: &[A]) -> Reply {
     Session::new(store).execute(args)
 }
 
+/// The names of all commands in capitals, those of subcommands behind their container's: `XADD`, `XGROUP CREATE`.
+///
+/// # Examples
+///
+/// ```
+/// let names = streamlog::command::names();
+/// assert!(names.iter().any(|name| name == "XGROUP CREATE"));
+/// ```
+#[must_use]
+pub fn names() -> Vec<String> {
+    let of = |command: &Command| match &command.run {
+        Run::Handler(_) => vec![command.name.to_uppercase()],
+        Run::Subcommands(subcommands) => {
+            let name = |sub: &Command| format!("{} {}", command.name, sub.name).to_uppercase();
+            subcommands.iter().map(name).collect()
+        }
+    };
+    FAMILIES.into_iter().flatten().flat_map(of).collect()
+}
+
 /// What a connection to a Redis server would be: a sequence of commands, the protocol version they agreed on, and the
 /// transaction that is open.
 ///

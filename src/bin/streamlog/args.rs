@@ -24,6 +24,7 @@ Examples:
   streamlog --store data shell
   export STREAMLOG_STORE=data
   streamlog XREAD BLOCK 0 STREAMS orders '$'
+  streamlog XREADGROUP GROUP workers alice COUNT 10 STREAMS orders '>'
   printf 'XADD t * c 20.5\\r\\nXLEN t\\r\\n' | streamlog pipe
 
 Exit status: 0 done, 1 an error reply or a failing store, 2 wrong usage.";

@@ -14,7 +14,8 @@ use crate::{Failure, Outcome};
 const HELP: &str = r#"Type a Redis command, for example:
   XADD orders * type order.created total 49.99
   XRANGE orders - + COUNT 10
-  XREAD BLOCK 5000 STREAMS orders $
+  XGROUP CREATE orders workers 0
+  XREADGROUP GROUP workers alice BLOCK 5000 STREAMS orders >
 Arguments are separated by blanks. "a b" and 'a b' are one argument; in double
 quotes, \n \r \t \b \a, \xHH (a byte in hexadecimal), \\ and \" are understood.
 Tab completes command names, up and down walk through the history.

@@ -7,6 +7,7 @@ use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
+use streamlog::command;
 
 use super::{Next, Shell, history};
 use crate::{Failure, Outcome};
@@ -22,7 +23,7 @@ pub fn run(mut shell: Shell) -> Result<Outcome, Failure> {
         .completion_type(CompletionType::List)
         .build();
     let mut editor = Editor::<CommandNames, FileHistory>::with_config(config)?;
-    editor.set_helper(Some(CommandNames));
+    editor.set_helper(Some(CommandNames::new()));
     let history_file = history::file();
     if let Some(file) = &history_file {
         // A history that cannot be read is a pity, but no reason not to start.
@@ -50,53 +51,28 @@ fn read_lines(editor: &mut Editor<CommandNames, FileHistory>, shell: &mut Shell)
     }
 }
 
-/// The commands that Tab completes. A command that is missing here can still be typed.
-const COMMANDS: &[&str] = &[
-    "XADD",
-    "XDEL",
-    "XLEN",
-    "XRANGE",
-    "XREAD",
-    "XREVRANGE",
-    "XSETID",
-    "XTRIM",
-    "XINFO STREAM",
-    "XINFO HELP",
-    "COPY",
-    "DBSIZE",
-    "DEL",
-    "DISCARD",
-    "ECHO",
-    "EXEC",
-    "EXISTS",
-    "FLUSHALL",
-    "FLUSHDB",
-    "HELLO",
-    "KEYS",
-    "MULTI",
-    "PING",
-    "RENAME",
-    "RENAMENX",
-    "SCAN",
-    "SELECT",
-    "TIME",
-    "TYPE",
-    "UNLINK",
-    "help",
-    "exit",
-    "quit",
-];
+/// What the shell knows besides.
+const WORDS: [&str; 3] = ["help", "exit", "quit"];
 
 /// Completes the name of a command at the beginning of a line.
-struct CommandNames;
+struct CommandNames(Vec<String>);
+
+impl CommandNames {
+    fn new() -> Self {
+        let mut names = command::names();
+        names.sort_unstable();
+        names.extend(WORDS.map(str::to_owned));
+        Self(names)
+    }
+}
 
 impl Completer for CommandNames {
     type Candidate = String;
 
     fn complete(&self, line: &str, position: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
         let typed = &line[..position];
-        let fits = |name: &&str| name.len() >= typed.len() && name[..typed.len()].eq_ignore_ascii_case(typed);
-        Ok((0, COMMANDS.iter().filter(|name| typed.is_ascii() && fits(name)).map(|name| format!("{name} ")).collect()))
+        let fits = |name: &&String| name.get(..typed.len()).is_some_and(|start| start.eq_ignore_ascii_case(typed));
+        Ok((0, self.0.iter().filter(fits).map(|name| format!("{name} ")).collect()))
     }
 }
 
