@@ -19,7 +19,7 @@ const MILLION: u64 = 1_000_000;
 
 fn filled(store: &Store, count: u64) -> Group {
     let stream = store.stream(STREAM).unwrap();
-    fill(&stream, &events(0), 0..scaled(count), 100);
+    fill(&stream, &events(0), 0..count, 100);
     let group = stream.group("workers");
     group.create(Position::Start).unwrap();
     group
@@ -39,7 +39,7 @@ fn deliver(consumer: &Consumer, batch: u64) -> Vec<StreamId> {
 fn delivering(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path(), Durability::Os);
-    let consumer = filled(&store, MILLION).consumer("alice");
+    let consumer = filled(&store, scaled(MILLION)).consumer("alice");
     let mut group = criterion.benchmark_group("deliver and acknowledge, Os");
     for batch in [1, 10, 100] {
         group.throughput(Throughput::Elements(batch));
@@ -64,22 +64,22 @@ fn drain(consumer: &Consumer) {
     assert_eq!(group.pending().unwrap().count, 0);
 }
 
-fn all_pending(store: &Store, consumers: u64, batch: u64) -> Group {
-    let group = filled(store, MILLION);
+fn all_pending(store: &Store, count: u64, consumers: u64, batch: u64) -> Group {
+    let group = filled(store, count);
     let consumers: Vec<_> = (0..consumers).map(|number| group.consumer(format!("c{number}"))).collect();
     for consumer in consumers.iter().cycle() {
         if consumer.read().count(batch).new_entries().unwrap().is_empty() {
             break;
         }
     }
-    assert_eq!(group.pending().unwrap().count, scaled(MILLION));
+    assert_eq!(group.pending().unwrap().count, count);
     group
 }
 
 fn claiming(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path(), Durability::Os);
-    let consumer = all_pending(&store, 3, 100).consumer("reclaimer");
+    let consumer = all_pending(&store, scaled(MILLION), 3, 100).consumer("reclaimer");
     let mut group = criterion.benchmark_group("claim of a million pending, 100 a call");
     group.throughput(Throughput::Elements(100));
     let mut claim = |name: &str, ids_only: bool| {
@@ -114,7 +114,7 @@ fn sizes(_: &mut Criterion) {
     for (consumers, batch) in [(1, 100), (3, 100), (100, 1)] {
         let directory = tempfile::tempdir().unwrap();
         let store = open(directory.path(), Durability::Os);
-        let group = all_pending(&store, consumers, batch);
+        let group = all_pending(&store, scaled(MILLION), consumers, batch);
         let each = |bytes: u64| bytes as f64 / scaled(MILLION) as f64;
         let listed = each(group.pending_bytes().unwrap());
         println!("a million pending, {consumers} consumers, {batch} a call: {listed:.1} bytes each in the list");
@@ -153,10 +153,10 @@ fn journal_bytes(batch: u64) -> (f64, f64) {
     (each(delivered - start), each(used() - delivered))
 }
 
-/// The other process, which leaves a million entries pending.
-fn child(path: &Path, end: &str) {
+/// The other process, which leaves so many entries pending.
+fn child(path: &Path, count: u64, end: &str) {
     let store = open(path, Durability::Os);
-    all_pending(&store, 3, 100);
+    all_pending(&store, count, 3, 100);
     match end {
         "Close" => store.close().unwrap(),
         _ => std::process::abort(),
@@ -169,7 +169,7 @@ fn opening(criterion: &mut Criterion) {
     for end in ["Close", "Kill"] {
         let directory = tempfile::tempdir().unwrap();
         let status = Command::new(std::env::current_exe().unwrap())
-            .env(CHILD, format!("{}|{end}", directory.path().display()))
+            .env(CHILD, format!("{}|{}|{end}", directory.path().display(), scaled(MILLION)))
             .status()
             .unwrap();
         assert_eq!(status.success(), end == "Close");
@@ -225,8 +225,9 @@ criterion_group!(benches, sizes, delivering, claiming, opening, waking);
 
 fn main() {
     if let Ok(arguments) = std::env::var(CHILD) {
-        let (path, end) = arguments.split_once('|').unwrap();
-        return child(Path::new(path), end);
+        let mut arguments = arguments.split('|');
+        let mut next = || arguments.next().unwrap();
+        return child(Path::new(next()), next().parse().unwrap(), next());
     }
     benches();
     Criterion::default().configure_from_args().final_summary();
