@@ -130,6 +130,7 @@ mod error;
 mod format;
 mod group;
 mod id;
+pub mod inspect;
 mod io;
 mod log;
 #[cfg(all(test, shuttle))]

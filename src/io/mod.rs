@@ -10,6 +10,7 @@
 //! | [`File::sync`] | bytes and size survive power loss when it returns; after an error nothing is known |
 //! | [`Disk::rename`] | atomic; survives power loss after [`Disk::sync_dir`] of the directory |
 
+pub mod frozen;
 pub mod latch;
 mod map;
 mod mem;
@@ -76,6 +77,11 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Opens a regular file. Symbolic links are not followed, and what is not a regular file is `InvalidInput`.
     fn open(&self, path: &Path, access: Access) -> Result<Arc<dyn File>>;
 
+    /// How many bytes a file takes on the disk, which is more or less than its length.
+    fn allocated(&self, path: &Path) -> Result<u64> {
+        self.open(path, Access::Read)?.len()
+    }
+
     /// Renames a file or directory, replacing a file (or an empty directory) that is at `to`.
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
 
@@ -130,7 +136,7 @@ fn names(path: &Path) -> Result<impl DoubleEndedIterator<Item = &OsStr>> {
 }
 
 /// The error of writing to a file that was opened for reading.
-fn read_only() -> Error {
+pub(crate) fn read_only() -> Error {
     Error::new(ErrorKind::PermissionDenied, "the file is open for reading only")
 }
 

@@ -58,6 +58,8 @@ const ZEROS: usize = 64 << 10;
 pub(crate) struct OsDisk {
     root: PathBuf,
     mode: WriteMode,
+    /// Files that are only read are mapped.
+    maps: bool,
 }
 
 impl OsDisk {
@@ -67,7 +69,14 @@ impl OsDisk {
         if !fs::metadata(&root)?.is_dir() {
             return Err(ErrorKind::NotADirectory.into());
         }
-        Ok(Arc::new(Self { root, mode }))
+        Ok(Arc::new(Self { root, mode, maps: true }))
+    }
+
+    /// As [`open`](Self::open), for reading what another process may be writing and cutting: without mappings, which
+    /// would get a signal where a file was cut.
+    pub(crate) fn open_unmapped(root: &Path) -> Result<Arc<Self>> {
+        let disk = Self::open(root, WriteMode::Pwrite)?;
+        Ok(Arc::new(Self { root: disk.root.clone(), mode: disk.mode, maps: false }))
     }
 
     fn full(&self, path: &Path) -> Result<PathBuf> {
@@ -132,9 +141,18 @@ impl Disk for OsDisk {
         let path = self.full(path)?;
         let (file, len) = open_regular(&path, options().write(access == Access::Write))?;
         Ok(match access {
-            Access::Read => Arc::new(OsFile::reading(file, len)),
+            Access::Read if self.maps => Arc::new(OsFile::reading(file, len)),
+            Access::Read => {
+                let shared = Arc::new(Shared::new(Some(file), len));
+                Arc::new(OsFile { shared, map: None, window: Window::new(0) })
+            }
             Access::Write => self.writable(file, len),
         })
+    }
+
+    fn allocated(&self, path: &Path) -> Result<u64> {
+        // Blocks of 512 bytes, whatever the file system's are.
+        Ok(fs::symlink_metadata(self.full(path)?)?.blocks().saturating_mul(512))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {

@@ -38,6 +38,11 @@ impl Place {
         self.root.join(self.at(name))
     }
 
+    /// Where the disk's root is, for messages.
+    pub fn root(&self) -> Arc<Path> {
+        Arc::clone(&self.root)
+    }
+
     pub fn disk(&self) -> &Arc<dyn Disk> {
         &self.disk
     }

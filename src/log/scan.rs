@@ -400,7 +400,7 @@ fn salvage(header: &Header, file: &dyn File, path: &Path, next_base: Option<u64>
 }
 
 /// The seal at the end of a segment, of which any part may be damaged.
-fn last_seal(bytes: &[u8], salt: Salt) -> Option<Seal> {
+pub fn last_seal(bytes: &[u8], salt: Salt) -> Option<Seal> {
     // A seal is SHAPES_LEN_MAX and some bytes at the most.
     let from = bytes.len().saturating_sub(128 << 10).max(HEADER_LEN);
     let mut budget = (bytes.len() as u64).saturating_mul(SEARCH_FACTOR);

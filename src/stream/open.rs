@@ -119,14 +119,14 @@ impl Opening {
 }
 
 /// What is in the directory of a stream.
-#[derive(Debug, Default)]
-struct Files {
-    segments: Vec<u64>,
-    journals: Vec<u64>,
-    leftovers: Vec<String>,
+#[derive(Clone, Debug, Default)]
+pub struct Files {
+    pub segments: Vec<u64>,
+    pub journals: Vec<u64>,
+    pub leftovers: Vec<String>,
 }
 
-fn list(place: &Place) -> Result<Files> {
+pub fn list(place: &Place) -> Result<Files> {
     let mut files = Files::default();
     let mut indexes = Vec::new();
     for (name, _) in place.list()? {
@@ -180,7 +180,7 @@ pub fn open(env: &Arc<Env>, place: Place, name: &[u8]) -> Result<Arc<Inner>> {
         let synced = if clean { replay.end } else { replay.synced };
         inner.journal.lock().journal = Some(replay.into_journal(synced)?);
     }
-    check_first(&inner, &files)?;
+    check_first(&inner.log, floor, &files)?;
     let inner = Arc::new(inner);
     // What an earlier life left in the page cache is synced when this one ends, if not before.
     inner.touched.store(!clean, Ordering::Relaxed);
@@ -205,7 +205,7 @@ pub fn open(env: &Arc<Env>, place: Place, name: &[u8]) -> Result<Arc<Inner>> {
 }
 
 /// The state that is not in the log, but for what the log says of productions.
-fn take_aside(replay: Option<&mut Replay>, productions: Vec<Production>) -> Aside {
+pub fn take_aside(replay: Option<&mut Replay>, productions: Vec<Production>) -> Aside {
     match replay {
         Some(replay) => replay.take_aside(productions),
         None => {
@@ -216,7 +216,7 @@ fn take_aside(replay: Option<&mut Replay>, productions: Vec<Production>) -> Asid
     }
 }
 
-fn open_journal(place: &Place, files: &Files, meta: &Meta) -> Result<Option<Replay>> {
+pub fn open_journal(place: &Place, files: &Files, meta: &Meta) -> Result<Option<Replay>> {
     let newest = files.journals.last().copied();
     if newest.unwrap_or(0) < meta.journal.number {
         let path = place.full(FileName::Journal(meta.journal.number).name());
@@ -242,19 +242,20 @@ fn open_journal(place: &Place, files: &Files, meta: &Meta) -> Result<Option<Repl
 }
 
 /// The last segment of a stream, and what a scan found in it.
-struct Active {
-    header: Header,
-    file: Arc<dyn File>,
-    path: std::path::PathBuf,
-    found: Scan,
-    beyond: Beyond,
-    sealed: bool,
-    torn: bool,
+#[derive(Debug)]
+pub struct Active {
+    pub header: Header,
+    pub file: Arc<dyn File>,
+    pub path: std::path::PathBuf,
+    pub found: Scan,
+    pub beyond: Beyond,
+    pub sealed: bool,
+    pub torn: bool,
     /// Changes that depend on lost entries were dropped.
-    journal_cut: bool,
+    pub journal_cut: bool,
 }
 
-fn open_active(place: &Place, files: &Files, meta: &Meta, journal: &mut Option<Replay>) -> Result<Active> {
+pub fn open_active(place: &Place, files: &Files, meta: &Meta, journal: &mut Option<Replay>) -> Result<Active> {
     let base = files.segments.last().copied().unwrap_or(0);
     if base < meta.log.number.max(1) {
         let path = place.full(FileName::Segment(meta.log.number.max(1)).name());
@@ -322,7 +323,7 @@ fn scan_consistently(
 
 impl Active {
     /// Whether log and journal end just where a clean end was noted.
-    fn is_clean(&self, meta: &Meta, journal: Option<&Replay>) -> bool {
+    pub fn is_clean(&self, meta: &Meta, journal: Option<&Replay>) -> bool {
         let journal_end = journal.map_or(Mark::default(), |journal| mark(&journal.header, journal.end));
         !self.torn
             && !self.journal_cut
@@ -341,7 +342,7 @@ pub fn mark(header: &Header, end: u64) -> Mark {
 }
 
 /// The appender and the list of segments.
-fn begin(
+pub fn begin(
     active: &Active,
     files: &Files,
     aside: &Aside,
@@ -398,11 +399,10 @@ fn entries_added(header: &Header, found: &Scan, id_set: Option<IdSet>) -> u64 {
 }
 
 /// The segments below the first one must be dead: trimmed, or deleted to the last entry.
-fn check_first(inner: &Inner, files: &Files) -> Result<()> {
-    let floor = inner.append.lock().appender.floor;
+pub fn check_first(log: &Log, floor: u64, files: &Files) -> Result<()> {
     match files.segments.first() {
-        Some(&first) if first > floor && inner.log.live(floor, first) > 0 => {
-            let path = inner.place.full(FileName::Segment(floor).name());
+        Some(&first) if first > floor && log.live(floor, first) > 0 => {
+            let path = log.place.full(FileName::Segment(floor).name());
             Err(Error::corrupt(&path, 0, Corruption::Missing))
         }
         _ => Ok(()),

@@ -1,0 +1,277 @@
+//! Checking a segment that has a successor, and finding all that is damaged in one.
+
+use crate::format::Identity;
+use crate::format::entries::{self, Shapes, decode_shape};
+use crate::format::file_name::File as FileName;
+use crate::format::header::{HEADER_LEN, Header, Kind};
+use crate::format::index::Index;
+use crate::format::record::{self, Flaw, Frame, Salt};
+use crate::inspect::report::{Finding, Problem};
+use crate::io::place::Place;
+use crate::io::{Access, File};
+use crate::log::scan::{self, Ending, check_entries, find_frame, last_seal};
+use crate::log::segment::read_header;
+use crate::{Corruption, Error, Result, StreamId};
+
+/// The most an index may take, in bytes.
+const INDEX_LEN_MAX: u64 = 64 << 20;
+
+/// What is known of a segment after it was checked.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    pub file: Identity,
+    pub predecessor: Identity,
+    /// The ordinal after its last entry, and its last ID.
+    pub next_ordinal: u64,
+    pub last_id: StreamId,
+}
+
+/// A part of a segment that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hole {
+    pub offset: u64,
+    pub what: Corruption,
+    pub after: StreamId,
+    pub through: Option<StreamId>,
+    /// The ordinals that were in it: from the first one to before the last one.
+    pub from: u64,
+    pub to: u64,
+    /// Whole records follow it.
+    pub is_followed: bool,
+}
+
+/// Checks a segment and its index; `next` says with which ordinal, and after which ID, the next one begins.
+pub fn check(
+    place: &Place,
+    base: u64,
+    incarnation: Option<&Identity>,
+    next: (u64, StreamId),
+    findings: &mut Vec<(Finding, Option<Hole>)>,
+) -> Result<Option<Checked>> {
+    let name = FileName::Segment(base).name();
+    let path = place.full(&name);
+    let whole = |after: StreamId| Hole {
+        offset: 0,
+        what: Corruption::Missing,
+        after,
+        through: Some(next.1),
+        from: base,
+        to: next.0,
+        is_followed: false,
+    };
+    let opened =
+        place.open(&name, Access::Read).and_then(|file| Ok((read_header(&*file, &path, Kind::Segment)?, file)));
+    let (header, file) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            findings.push((Finding::of(error)?, Some(whole(StreamId::MIN))));
+            return Ok(None);
+        }
+    };
+    if header.base != base || incarnation.is_some_and(|incarnation| *incarnation != header.incarnation) {
+        let what = Corruption::Foreign("the segment is another stream's or out of place");
+        let finding = Finding::new(path, 0, Problem::Damage(what));
+        findings.push((finding, Some(whole(StreamId::MIN))));
+        return Ok(None);
+    }
+    let found = match scan::scan(&header, &*file, &path, u64::MAX) {
+        Err(error @ Error::Corrupt { .. }) => {
+            findings.push((Finding::of(error)?, Some(whole(header.previous_id))));
+            return Ok(None);
+        }
+        found => found?,
+    };
+    let mut checked = Checked {
+        file: header.file,
+        predecessor: header.predecessor,
+        next_ordinal: found.next_ordinal,
+        last_id: found.last_id,
+    };
+    if matches!(found.ending, Ending::Sealed(_)) && found.next_ordinal <= next.0 {
+        check_index(place, base, &header, &*file, found, findings)?;
+        return Ok(Some(checked));
+    }
+    let mut holes = holes(&header, &*file, &path, Some(next))?;
+    if holes.is_empty() {
+        // All records are whole, but contradict each other or the next segment.
+        let what = match found.ending {
+            Ending::Flawed(what) => what,
+            _ => Corruption::Malformed("the segment and the next one overlap"),
+        };
+        holes.push(Hole { offset: found.tail, what, through: Some(next.1), to: next.0, ..whole(found.last_id) });
+    }
+    for hole in &holes {
+        let finding = Finding::new(path.clone(), hole.offset, Problem::Damage(hole.what.clone()));
+        findings.push((finding, Some(hole.clone())));
+    }
+    checked.next_ordinal = holes.last().map_or(found.next_ordinal, |hole| hole.to).max(found.next_ordinal).min(next.0);
+    checked.last_id = next.1;
+    Ok(Some(checked))
+}
+
+/// Compares the index of a sound segment with what it would be if it was made now.
+fn check_index(
+    place: &Place,
+    base: u64,
+    header: &Header,
+    file: &dyn File,
+    mut found: scan::Scan,
+    findings: &mut Vec<(Finding, Option<Hole>)>,
+) -> Result<()> {
+    let name = FileName::Index(base).name();
+    let bytes = match place.read(&name, INDEX_LEN_MAX) {
+        // It comes and goes with its segment.
+        Ok(None) | Err(Error::Corrupt { what: Corruption::Missing, .. }) => return Ok(()),
+        Err(error @ Error::Corrupt { .. }) => {
+            findings.push((Finding { problem: Problem::Index, ..Finding::of(error)? }, None));
+            return Ok(());
+        }
+        bytes => bytes?.unwrap_or_default(),
+    };
+    let path = place.full(&name);
+    let finished = found.blocks.finish(file, found.tail, &mut Vec::new());
+    finished.map_err(|error| Error::io("read", &place.full(FileName::Segment(base).name()), error))?;
+    let entries = (found.next_ordinal - header.base) as u32;
+    let expected = Index { end: found.tail, entries, blocks: found.blocks.list, shapes: found.shapes };
+    let offset = match Index::decode(&bytes, &header.file) {
+        Some(index) if index == expected => return Ok(()),
+        Some(_) => {
+            let expected = expected.encode(&header.file);
+            let differs = |(at, (a, b)): (usize, (&u8, &u8))| (a != b && !(12..16).contains(&at)).then_some(at as u64);
+            bytes.iter().zip(&expected).enumerate().find_map(differs).unwrap_or(0)
+        }
+        None => 0,
+    };
+    findings.push((Finding::new(path, offset, Problem::Index), None));
+    Ok(())
+}
+
+/// All that is damaged in a segment, from its first frame on. Takes the memory of the whole segment.
+///
+/// `next` is given for a segment that has a successor: it ends with a seal then.
+pub fn holes(
+    header: &Header,
+    file: &dyn File,
+    path: &std::path::Path,
+    next: Option<(u64, StreamId)>,
+) -> Result<Vec<Hole>> {
+    let wrap = |error| Error::io("read", path, error);
+    let len = usize::try_from(file.len().map_err(wrap)?).unwrap_or(usize::MAX);
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len).map_err(|_| wrap(std::io::ErrorKind::OutOfMemory.into()))?;
+    bytes.resize(len, 0);
+    file.read_at(0, &mut bytes).map_err(wrap)?;
+    let salt = Salt::of(&header.file);
+    let seal = last_seal(&bytes, salt);
+    let sealed_end = seal.as_ref().map(|seal| header.base.saturating_add(seal.entries));
+    let mut walk = Walk {
+        header,
+        shapes: seal.as_ref().map_or_else(Shapes::default, |seal| seal.shapes.clone()),
+        shapes_known: seal.is_some(),
+        ordinal: header.base,
+        last_id: header.previous_id,
+        holes: Vec::new(),
+        open: None,
+    };
+    let mut at = HEADER_LEN;
+    let mut is_sealed = false;
+    // As many bytes may be checksummed in vain.
+    let mut budget = (bytes.len() as u64 + 4096).saturating_mul(64);
+    while !is_sealed {
+        let rest = bytes.get(at..).unwrap_or_default();
+        match record::decode(rest, salt, at as u64) {
+            Ok(frame) => {
+                walk.frame(&frame, at as u64);
+                is_sealed = frame.head.kind == entries::SEAL;
+                at += frame.len;
+            }
+            // Where the segment was being written to, it may end like this.
+            Err(Flaw::Blank) if next.is_none() && rest.iter().all(|&byte| byte == 0) => break,
+            Err(flaw) => {
+                let what = if rest.is_empty() { Corruption::Malformed("the seal is missing") } else { flaw.into() };
+                walk.begin(at as u64, what);
+                match find_frame(&bytes, at + 1, salt, 0, &mut budget) {
+                    Some(found) => at = found,
+                    None => break,
+                }
+            }
+        }
+    }
+    let end = [sealed_end, next.map(|next| next.0)].into_iter().flatten().min();
+    if next.is_some() && end.is_some_and(|end| end > walk.ordinal) {
+        walk.begin(at as u64, Corruption::Malformed("entries are missing before the seal"));
+    }
+    walk.end(end, seal.map(|seal| seal.last_id).or(next.map(|next| next.1)));
+    Ok(walk.holes)
+}
+
+struct Walk<'a> {
+    header: &'a Header,
+    shapes: Shapes,
+    /// The seal has them all.
+    shapes_known: bool,
+    ordinal: u64,
+    last_id: StreamId,
+    holes: Vec<Hole>,
+    /// The hole of which the end has not been seen.
+    open: Option<Hole>,
+}
+
+impl Walk<'_> {
+    fn begin(&mut self, offset: u64, what: Corruption) {
+        let (after, ordinal) = (self.last_id, self.ordinal);
+        self.open.get_or_insert(Hole {
+            offset,
+            what,
+            after,
+            through: None,
+            from: ordinal,
+            to: ordinal,
+            is_followed: false,
+        });
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>, offset: u64) {
+        // How many entries a hole took is known from where the next frame says it is.
+        let missing = frame.head.position.wrapping_sub(self.ordinal as u16);
+        if missing != 0 {
+            self.begin(offset, Corruption::Malformed("a record out of sequence"));
+            self.ordinal += u64::from(missing);
+        }
+        if let Some(open) = &mut self.open {
+            (open.to, open.is_followed) = (self.ordinal, true);
+        }
+        match frame.head.kind {
+            entries::SHAPE if !self.shapes_known => {
+                let defined = decode_shape(frame.payload).and_then(|(number, names)| self.shapes.define(number, names));
+                if defined.is_none() {
+                    self.begin(offset, Corruption::Malformed("a list of names that is none"));
+                }
+            }
+            entries::SHAPE | entries::SEAL => {}
+            _ => self.entries(frame, offset),
+        }
+    }
+
+    fn entries(&mut self, frame: &Frame<'_>, offset: u64) {
+        match check_entries(frame, self.header.base_ms, &self.shapes, self.last_id) {
+            Some(checked) => {
+                if let Some(mut hole) = self.open.take() {
+                    hole.through = checked.first_id.previous();
+                    self.holes.push(hole);
+                }
+                self.ordinal += checked.count;
+                self.last_id = checked.last_id;
+            }
+            None => self.begin(offset, Corruption::Malformed("entries that cannot be decoded")),
+        }
+    }
+
+    fn end(&mut self, ordinal: Option<u64>, last_id: Option<StreamId>) {
+        if let Some(mut hole) = self.open.take() {
+            hole.to = ordinal.unwrap_or(hole.to).max(hole.to);
+            hole.through = last_id;
+            self.holes.push(hole);
+        }
+    }
+}

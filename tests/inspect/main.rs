@@ -1,0 +1,5 @@
+//! Promise: an operator can look at any store, whole, damaged or in use, and is told exactly what is the matter, without a
+//! byte being changed.
+
+mod harness;
+mod idle;
