@@ -19,8 +19,9 @@ const INDEX_LEN_MAX: u64 = 64 << 20;
 /// What is known of a segment after it was checked.
 #[derive(Clone, Debug)]
 pub struct Checked {
-    pub file: Identity,
-    pub predecessor: Identity,
+    /// Its identity and that of the segment before, if its header can be read.
+    pub file: Option<Identity>,
+    pub predecessor: Option<Identity>,
     /// The ordinal after its last entry, and its last ID.
     pub next_ordinal: u64,
     pub last_id: StreamId,
@@ -40,14 +41,16 @@ pub struct Hole {
     pub is_followed: bool,
 }
 
-/// Checks a segment and its index; `next` says with which ordinal, and after which ID, the next one begins.
+/// Checks a segment and its index. `after` is the last ID before it; `next` says with which ordinal, and after which ID, the
+/// next one begins.
 pub fn check(
     place: &Place,
     base: u64,
     incarnation: Option<&Identity>,
+    after: StreamId,
     next: (u64, StreamId),
     findings: &mut Vec<(Finding, Option<Hole>)>,
-) -> Result<Option<Checked>> {
+) -> Result<Checked> {
     let name = FileName::Segment(base).name();
     let path = place.full(&name);
     let whole = |after: StreamId| Hole {
@@ -59,39 +62,40 @@ pub fn check(
         to: next.0,
         is_followed: false,
     };
+    let unreadable = Checked { file: None, predecessor: None, next_ordinal: next.0, last_id: next.1 };
     let opened =
         place.open(&name, Access::Read).and_then(|file| Ok((read_header(&*file, &path, Kind::Segment)?, file)));
     let (header, file) = match opened {
         Ok(opened) => opened,
         Err(error) => {
-            findings.push((Finding::of(error)?, Some(whole(StreamId::MIN))));
-            return Ok(None);
+            findings.push((Finding::of(error)?, Some(whole(after))));
+            return Ok(unreadable);
         }
     };
     if header.base != base || incarnation.is_some_and(|incarnation| *incarnation != header.incarnation) {
         let what = Corruption::Foreign("the segment is another stream's or out of place");
         let finding = Finding::new(path, 0, Problem::Damage(what));
-        findings.push((finding, Some(whole(StreamId::MIN))));
-        return Ok(None);
+        findings.push((finding, Some(whole(after))));
+        return Ok(unreadable);
     }
     let found = match scan::scan(&header, &*file, &path, u64::MAX) {
         Err(error @ Error::Corrupt { .. }) => {
             findings.push((Finding::of(error)?, Some(whole(header.previous_id))));
-            return Ok(None);
+            return Ok(unreadable);
         }
         found => found?,
     };
     let mut checked = Checked {
-        file: header.file,
-        predecessor: header.predecessor,
+        file: Some(header.file),
+        predecessor: Some(header.predecessor),
         next_ordinal: found.next_ordinal,
         last_id: found.last_id,
     };
     if matches!(found.ending, Ending::Sealed(_)) && found.next_ordinal <= next.0 {
         check_index(place, base, &header, &*file, found, findings)?;
-        return Ok(Some(checked));
+        return Ok(checked);
     }
-    let mut holes = holes(&header, &*file, &path, Some(next))?;
+    let (mut holes, end) = holes(&header, &*file, &path, Some(next))?;
     if holes.is_empty() {
         // All records are whole, but contradict each other or the next segment.
         let what = match found.ending {
@@ -104,9 +108,9 @@ pub fn check(
         let finding = Finding::new(path.clone(), hole.offset, Problem::Damage(hole.what.clone()));
         findings.push((finding, Some(hole.clone())));
     }
-    checked.next_ordinal = holes.last().map_or(found.next_ordinal, |hole| hole.to).max(found.next_ordinal).min(next.0);
+    checked.next_ordinal = end.min(next.0);
     checked.last_id = next.1;
-    Ok(Some(checked))
+    Ok(checked)
 }
 
 /// Compares the index of a sound segment with what it would be if it was made now.
@@ -146,7 +150,7 @@ fn check_index(
     Ok(())
 }
 
-/// All that is damaged in a segment, from its first frame on. Takes the memory of the whole segment.
+/// All that is damaged in a segment, from its first frame on, and the ordinal after its last entry. Takes the memory of the whole segment.
 ///
 /// `next` is given for a segment that has a successor: it ends with a seal then.
 pub fn holes(
@@ -154,7 +158,7 @@ pub fn holes(
     file: &dyn File,
     path: &std::path::Path,
     next: Option<(u64, StreamId)>,
-) -> Result<Vec<Hole>> {
+) -> Result<(Vec<Hole>, u64)> {
     let wrap = |error| Error::io("read", path, error);
     let len = usize::try_from(file.len().map_err(wrap)?).unwrap_or(usize::MAX);
     let mut bytes = Vec::new();
@@ -202,7 +206,7 @@ pub fn holes(
         walk.begin(at as u64, Corruption::Malformed("entries are missing before the seal"));
     }
     walk.end(end, seal.map(|seal| seal.last_id).or(next.map(|next| next.1)));
-    Ok(walk.holes)
+    Ok((walk.holes, end.unwrap_or(walk.ordinal).max(walk.ordinal)))
 }
 
 struct Walk<'a> {

@@ -207,7 +207,7 @@ impl Verifier<'_> {
         let is_own = incarnation.is_none_or(|incarnation| *incarnation == header.incarnation);
         if !is_checked && is_own {
             // Without the journal and the superblock, what is followed by whole records is damage at least.
-            for hole in segment::holes(&header, &*file, &path, None)?.into_iter().filter(|hole| hole.is_followed) {
+            for hole in segment::holes(&header, &*file, &path, None)?.0.into_iter().filter(|hole| hole.is_followed) {
                 let finding = Finding::new(path.clone(), hole.offset, Problem::Damage(hole.what.clone()));
                 found.push((finding, Some(hole)));
             }
@@ -252,12 +252,11 @@ impl Verifier<'_> {
                 Some(end) if end.base == next => end.previous_id,
                 _ => self.previous_id(next).unwrap_or(StreamId::MAX),
             };
-            let checked = segment::check(self.place, base, incarnation, (next, next_id), found)?;
+            let after = before.as_ref().map_or(StreamId::MIN, |before| before.last_id);
+            let checked = segment::check(self.place, base, incarnation, after, (next, next_id), found)?;
             self.passed(FileName::Segment(base).name());
-            if let Some(checked) = &checked {
-                self.follows(before.as_ref(), base, Some(checked.predecessor), living, found);
-            }
-            before = checked;
+            self.follows(before.as_ref(), base, checked.predecessor, living, found);
+            before = Some(checked);
         }
         if let Some(end) = end {
             self.follows(before.as_ref(), end.base, end.predecessor, living, found);
@@ -288,7 +287,7 @@ impl Verifier<'_> {
         let path = |base| self.place.full(FileName::Segment(base).name());
         if let Some(before) = before
             && before.next_ordinal == base
-            && predecessor.is_some_and(|predecessor| predecessor != before.file)
+            && predecessor.zip(before.file).is_some_and(|(predecessor, file)| predecessor != file)
         {
             let what = Corruption::Foreign("the segment before is not the one that this one follows");
             found.push((Finding::new(path(base), 128, Problem::Damage(what)), None));
