@@ -2,6 +2,7 @@
 //! replies on standard output, errors on standard error, exit status 0, 1 and 2.
 
 mod harness;
+mod look;
 mod once;
 mod pipe;
 mod shell;

@@ -3,13 +3,14 @@
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use streamlog::{Durability, Options, Result, Store};
 
+use crate::look::Wanted;
 use crate::print::Format;
 
 const STORE_VARIABLE: &str = "STREAMLOG_STORE";
@@ -26,8 +27,39 @@ Examples:
   streamlog XREAD BLOCK 0 STREAMS orders '$'
   streamlog XREADGROUP GROUP workers alice COUNT 10 STREAMS orders '>'
   printf 'XADD t * c 20.5\\r\\nXLEN t\\r\\n' | streamlog pipe
+  streamlog verify
 
-Exit status: 0 done, 1 an error reply or a failing store, 2 wrong usage.";
+Exit status: 0 done, 1 an error reply or a failing store, 2 wrong usage; of verify, dump and stat also damage.";
+
+const VERIFY: &str = "\
+Nothing is written or locked: the store may be in use, or on read-only media. Damage is told with file, offset and the
+IDs that may be affected; a line that begins with `note` is of something that opening the stream mends at no loss.
+
+Examples:
+  streamlog --store data verify
+  streamlog --store data verify --json orders | jq '.streams[].findings'
+
+Exit status: 0 sound, 2 damaged, 1 could not tell.";
+
+const DUMP: &str = "\
+Nothing is written or locked. The same state gives the same text: dumps can be compared with diff. With --json, each
+line is an object. Bytes that are not printable are written as \\xHH, and a backslash as \\\\, in both.
+
+Examples:
+  streamlog --store data dump > before.txt
+  streamlog --store copy dump orders | diff - before.txt
+  streamlog --store data dump --json | jq -r 'select(.type == \"pending\") | .id'
+
+Exit status: 0 done, 2 something is damaged and told in its place, 1 something could not be read.";
+
+const STAT: &str = "\
+Nothing is written or locked. Sizes are in bytes.
+
+Examples:
+  streamlog --store data stat
+  streamlog --store data stat --json | jq '.streams[] | {name, entries, bytes_per_entry}'
+
+Exit status: 0 done, 2 a stream cannot be opened for damage, 1 something could not be read.";
 
 /// What was asked for on the command line.
 #[derive(Debug)]
@@ -54,12 +86,20 @@ pub enum Action {
     Shell,
     /// Read commands from a program.
     Pipe,
+    /// Check everything.
+    Verify(Wanted),
+    /// Write everything down.
+    Dump(Wanted),
+    /// Tell sizes and counts.
+    Stat(Wanted),
 }
 
 /// Redis Streams in a directory: run stream commands without a server.
 #[derive(Parser)]
 #[command(name = "streamlog", version, after_help = EXAMPLES, disable_help_subcommand = true)]
-#[command(override_usage = "streamlog [OPTIONS] COMMAND [ARGUMENT]...\n       streamlog [OPTIONS] [shell | pipe]")]
+#[command(
+    override_usage = "streamlog [OPTIONS] COMMAND [ARGUMENT]...\n       streamlog [OPTIONS] [shell | pipe]\n       streamlog [OPTIONS] {verify | dump | stat} [--json] [STREAM]..."
+)]
 struct CommandLine {
     /// The directory of the store, created if missing [env: STREAMLOG_STORE]
     #[arg(short, long, value_name = "DIR", conflicts_with = "in_memory")]
@@ -92,8 +132,35 @@ enum FirstWord {
     Shell,
     /// Read commands from standard input as RESP or plain lines, write RESP replies to standard output
     Pipe,
+    /// Check everything in the store, or in some streams, without opening it
+    #[command(after_help = VERIFY)]
+    Verify(Selection),
+    /// Write the whole state as text, without opening the store
+    #[command(after_help = DUMP)]
+    Dump(Selection),
+    /// Tell sizes and counts, without opening the store
+    #[command(after_help = STAT)]
+    Stat(Selection),
     #[command(external_subcommand)]
     Command(Vec<OsString>),
+}
+
+#[derive(clap::Args)]
+struct Selection {
+    /// Write JSON, for programs
+    #[arg(long)]
+    json: bool,
+
+    /// The names of streams; all if there is none
+    #[arg(value_name = "STREAM")]
+    streams: Vec<OsString>,
+}
+
+impl From<Selection> for Wanted {
+    fn from(selection: Selection) -> Self {
+        let streams = selection.streams.into_iter().map(OsString::into_vec).collect();
+        Self { streams, json: selection.json }
+    }
 }
 
 impl Arguments {
@@ -110,6 +177,9 @@ impl Arguments {
             action: match line.action {
                 Some(FirstWord::Command(words)) => Action::Once(words.into_iter().map(OsString::into_vec).collect()),
                 Some(FirstWord::Pipe) => Action::Pipe,
+                Some(FirstWord::Verify(selection)) => Action::Verify(selection.into()),
+                Some(FirstWord::Dump(selection)) => Action::Dump(selection.into()),
+                Some(FirstWord::Stat(selection)) => Action::Stat(selection.into()),
                 Some(FirstWord::Shell) | None => Action::Shell,
             },
         }
@@ -121,6 +191,14 @@ impl Arguments {
         match &self.store {
             Place::Directory(path) => options.open(path),
             Place::Memory => Ok(options.in_memory()),
+        }
+    }
+
+    /// The directory of the store, unless it is in memory.
+    pub fn directory(&self) -> Option<&Path> {
+        match &self.store {
+            Place::Directory(path) => Some(path),
+            Place::Memory => None,
         }
     }
 

@@ -1,13 +1,20 @@
-//! The command line of streamlog: one Redis command as arguments, a shell, or a pipe that speaks RESP.
+//! The command line of streamlog: one Redis command as arguments, a shell, or a pipe that speaks RESP; and tools that look
+//! at a store without opening it.
 //!
-//! Each way of being used has a file: [`once`], [`shell`], [`pipe`]. This one picks it, opens the store, closes it,
-//! and turns what happened into an exit status: 0 done, 1 an error reply or a failing store, 2 wrong usage.
+//! Each way of being used has a file: [`once`], [`shell`], [`pipe`]; [`verify`], [`dump`], [`stat`]. This one picks it, opens
+//! the store if need be, closes it, and turns what happened into an exit status: 0 done, 1 an error reply or a failing store,
+//! 2 wrong usage or damage.
 
 mod args;
+mod dump;
+mod json;
+mod look;
 mod once;
 mod pipe;
 mod print;
 mod shell;
+mod stat;
+mod verify;
 
 use std::error::Error;
 use std::io;
@@ -16,13 +23,15 @@ use std::process::ExitCode;
 use args::{Action, Arguments};
 use streamlog::Store;
 
-/// What a run came to, when nothing stopped it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a run came to, when nothing stopped it; the worst comes last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Outcome {
     /// Every command was answered without an error.
     Done,
-    /// At least one answer was an error, which has been printed.
+    /// At least one answer was an error, or something could not be told, which has been printed.
     ErrorReply,
+    /// The store is damaged.
+    Damaged,
 }
 
 /// What stopped a run.
@@ -30,15 +39,30 @@ type Failure = Box<dyn Error>;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_command_line();
-    let ran = arguments.open().map_err(Failure::from).and_then(|store| run_and_close(&arguments, store));
+    let ran = match look(&arguments) {
+        Some(looked) => looked.or_else(ignore_broken_pipe),
+        None => arguments.open().map_err(Failure::from).and_then(|store| run_and_close(&arguments, store)),
+    };
     match ran {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::ErrorReply) => ExitCode::FAILURE,
+        Ok(Outcome::Damaged) => ExitCode::from(2),
         Err(failure) => {
             complain(failure.as_ref());
             ExitCode::FAILURE
         }
     }
+}
+
+/// Does what needs no open store; `None` if that is not what was asked for.
+fn look(arguments: &Arguments) -> Option<Result<Outcome, Failure>> {
+    let path = arguments.directory()?;
+    Some(match &arguments.action {
+        Action::Verify(wanted) => verify::run(path, wanted),
+        Action::Dump(wanted) => dump::run(path, wanted),
+        Action::Stat(wanted) => stat::run(path, wanted),
+        _ => return None,
+    })
 }
 
 /// Runs what was asked for. The store is closed whatever comes of it, because only closing reports a failing sync.
@@ -47,6 +71,8 @@ fn run_and_close(arguments: &Arguments, store: Store) -> Result<Outcome, Failure
         Action::Once(command) => once::run(&store, command, arguments.format()),
         Action::Shell => shell::run(&store, arguments.format()),
         Action::Pipe => pipe::run(&store),
+        // Of a store in memory, which holds nothing.
+        Action::Verify(_) | Action::Dump(_) | Action::Stat(_) => Err("there are no files to look at".into()),
     };
     let ran = ran.or_else(ignore_broken_pipe);
     match (ran, store.close()) {

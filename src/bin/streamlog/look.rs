@@ -1,0 +1,97 @@
+//! What `verify`, `dump` and `stat` have in common: they look at a store without opening it.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use streamlog::inspect::{Escaped, Finding, Inspection};
+use streamlog::{Error, StreamId};
+
+use crate::json::{Json, or_null, text};
+use crate::{Failure, Outcome};
+
+/// What to look at, and how to tell it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The names of streams; none for all.
+    pub streams: Vec<Vec<u8>>,
+    /// For programs.
+    pub json: bool,
+}
+
+/// A look at a store, written to standard output.
+pub struct Look<'a> {
+    pub inspection: Inspection,
+    pub wanted: &'a Wanted,
+    pub out: io::BufWriter<io::StdoutLock<'static>>,
+    pub outcome: Outcome,
+}
+
+impl<'a> Look<'a> {
+    pub fn at(path: &Path, wanted: &'a Wanted) -> Result<Self, Failure> {
+        let inspection = Inspection::open(path)?;
+        let out = io::BufWriter::new(io::stdout().lock());
+        Ok(Self { inspection, wanted, out, outcome: Outcome::Done })
+    }
+
+    /// The streams to look at.
+    pub fn names(&self) -> Result<Vec<Vec<u8>>, Failure> {
+        match &*self.wanted.streams {
+            [] => Ok(self.inspection.names()?),
+            names => Ok(names.to_vec()),
+        }
+    }
+
+    /// Whether a stream went since its name was listed, which is nothing to tell of.
+    pub fn is_gone(&self, error: &Error) -> bool {
+        self.wanted.streams.is_empty() && matches!(error, Error::StreamNotFound { .. })
+    }
+
+    /// Takes in what came of one stream. Damage outweighs that something could not be told.
+    pub fn came_to(&mut self, outcome: Outcome) {
+        self.outcome = self.outcome.max(outcome);
+    }
+
+    /// Ends the output; what it all came to.
+    pub fn end(mut self) -> Result<Outcome, Failure> {
+        self.out.flush()?;
+        Ok(self.outcome)
+    }
+}
+
+/// What an error says about a stream.
+pub fn outcome_of(error: &Error) -> Outcome {
+    match error {
+        Error::Corrupt { .. } => Outcome::Damaged,
+        _ => Outcome::ErrorReply,
+    }
+}
+
+/// An error with its causes.
+pub fn explain(error: &Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        line.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    line
+}
+
+/// Any bytes as text of JSON, from which they can be had back.
+pub fn bytes(bytes: &[u8]) -> Json {
+    text(Escaped(bytes))
+}
+
+pub fn finding(finding: &Finding) -> Json {
+    let ids = |ids: streamlog::inspect::IdRange| {
+        Json::Object(vec![("after", text(ids.after)), ("through", or_null(ids.through, |id: StreamId| text(id)))])
+    };
+    Json::Object(vec![
+        ("damage", Json::Bool(finding.is_damage())),
+        ("path", text(finding.path.display())),
+        ("offset", finding.offset.into()),
+        ("what", text(&finding.problem)),
+        ("ids", or_null(finding.ids, ids)),
+        ("entries_lost", or_null(finding.entries_lost, Json::from)),
+    ])
+}
