@@ -102,7 +102,7 @@
 //! After any other failed write or sync it is not known what the disk holds: the store is poisoned, and everything that
 //! writes fails with [`Error::Poisoned`] until it is opened again. Bytes that were synced once and are not there any
 //! more, or not as they were, are [`Error::Corrupt`], with the file and the offset; a record that a crash cut short is
-//! dropped when the stream is opened. In a sealed segment damage costs the entries it hit: reading yields an error in their
+//! dropped when the stream is opened, which [`Stream::recovery`] tells. In a sealed segment damage costs the entries it hit: reading yields an error in their
 //! place and goes on behind them. In the segment a stream was being written to, or in its journal, it keeps that stream
 //! from opening, but no other. There is one blind spot: damage to the very last record of a file that was not closed looks
 //! like a record that was cut short.
@@ -153,7 +153,8 @@ pub use store::{NAME_LEN_MAX, Store};
 pub use stream::{
     AddOptions, AutoClaim, AutoClaimed, Block, Claim, Consumer, ConsumerInfo, Deletion, ENTRY_LEN_MAX, Group,
     GroupDetail, GroupEntry, GroupInfo, GroupRead, GroupReadFrom, Pending, PendingEntry, PendingSummary, Position,
-    ProducersInfo, Production, Range, Read, ReadFrom, References, Release, SetId, Stream, StreamInfo, Trim,
+    ProducersInfo, Production, Range, Read, ReadFrom, RecoveryReport, References, Release, SetId, Stream, StreamInfo,
+    Trim,
 };
 
 /// The README's examples compile.

@@ -31,6 +31,7 @@ use crate::log::{Log, Tail, View};
 use crate::stream::commit::{Committer, Progress};
 use crate::stream::deliver::Cursors;
 use crate::stream::open::mark;
+use crate::stream::recovery::RecoveryReport;
 use crate::stream::superblock::Superblock;
 use crate::{Error, Result, StreamId};
 
@@ -52,6 +53,8 @@ pub struct Inner {
     pub touched: AtomicBool,
     pub committer: Committer,
     pub turn: Mutex<()>,
+    /// What was found when it was opened.
+    pub recovery: RecoveryReport,
 }
 
 /// The appender, and what else its lock guards.

@@ -17,6 +17,7 @@ mod pending;
 mod produce;
 mod range;
 mod read;
+mod recovery;
 mod remove;
 mod rotate;
 mod set_id;
@@ -47,6 +48,7 @@ pub use options::{AddOptions, Block, Deletion, Production, ReadFrom, References,
 pub use pending::Pending;
 pub use range::Range;
 pub use read::Read;
+pub use recovery::RecoveryReport;
 
 /// The most bytes that the names and values of one entry, or of all entries of a batch, may have: 1 GiB, as in Redis.
 pub const ENTRY_LEN_MAX: u64 = 1 << 30;
@@ -155,6 +157,33 @@ impl Stream {
             }
         }
         Ok(None)
+    }
+
+    /// What opening the stream found and made of it: whether it had been closed, and what was dropped of what a crash cut
+    /// short. Opens the stream, if it is not open.
+    ///
+    /// A stream that was closed meanwhile because too many were open has been opened again, and cleanly: to know what a crash
+    /// has left, ask before anything else is done.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StreamNotFound`]; [`Error::Corrupt`] if it cannot be opened for damage, and [`Error::Io`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = streamlog::Store::open(dir.path())?;
+    /// # store.create("orders")?;
+    /// let recovery = store.stream("orders")?.recovery()?;
+    /// if recovery.has_dropped() {
+    ///     eprintln!("{} bytes of the last append were not complete", recovery.log_bytes_dropped);
+    /// }
+    /// # assert!(recovery.is_clean);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn recovery(&self) -> Result<RecoveryReport> {
+        Ok(self.existing()?.recovery.clone())
     }
 
     /// The name of the stream.

@@ -23,6 +23,7 @@ use crate::log::segment::{Segment, Slot, Table, read_header};
 use crate::stream::commit::{Committer, Progress};
 use crate::stream::deliver::Cursors;
 use crate::stream::inner::{Appending, Inner, Journaling};
+use crate::stream::recovery::{RecoveryReport, Uncut};
 use crate::stream::superblock::Superblock;
 use crate::{Corruption, Error, Result, StreamId};
 
@@ -69,7 +70,8 @@ pub fn create(env: &Arc<Env>, place: Place, name: &[u8], entries: &NewEntries, b
     };
     let appender = Appender::new(Arc::clone(&segment), start)?;
     let slots = vec![Arc::new(Slot::opened(segment))];
-    let opening = Opening { superblock, appender, slots, aside: Aside::default(), generation: 0, changes: 0 };
+    let recovery = RecoveryReport::new_stream();
+    let opening = Opening { superblock, appender, slots, aside: Aside::default(), generation: 0, changes: 0, recovery };
     let inner = opening.into_inner(env, place, name, incarnation);
     inner.touched.store(true, Ordering::Relaxed);
     Ok(Arc::new(inner))
@@ -82,6 +84,7 @@ struct Opening {
     aside: Aside,
     generation: u64,
     changes: u64,
+    recovery: RecoveryReport,
 }
 
 impl Opening {
@@ -114,6 +117,7 @@ impl Opening {
             changes: AtomicU64::new(self.changes),
             committer: Committer::new(Progress { next_ordinal: 1, changes: 0 }),
             turn: Mutex::new(()),
+            recovery: self.recovery,
         }
     }
 }
@@ -158,6 +162,7 @@ pub fn open(env: &Arc<Env>, place: Place, name: &[u8]) -> Result<Arc<Inner>> {
     }
     let files = list(&place)?;
     let mut replay = open_journal(&place, &files, &meta)?;
+    let uncut = Uncut::of(replay.as_ref())?;
     let mut active = open_active(&place, &files, &meta, &mut replay)?;
     let mut aside = take_aside(replay.as_mut(), std::mem::take(&mut active.found.productions));
     aside.producers.forget_due(env.now_ms());
@@ -167,13 +172,15 @@ pub fn open(env: &Arc<Env>, place: Place, name: &[u8]) -> Result<Arc<Inner>> {
     let (sealed, torn) = (active.sealed, active.torn);
     let tail_offset = active.found.tail;
     let (mut appender, slots) = begin(&active, &files, &aside, &meta, replay.as_ref())?;
+    let last_ids = (last_id(&active.found, aside.state.id_set), appender.last_id);
+    let recovery = RecoveryReport::of(&files, uncut, &active, replay.as_ref(), clean, last_ids)?;
     if clean {
         appender.segment.synced.store(tail_offset, Ordering::Release);
         appender.unproven_end = 0;
     }
     let generation = files.journals.last().copied().unwrap_or(0);
     let floor = appender.floor;
-    let opening = Opening { superblock, appender, slots, aside, generation, changes };
+    let opening = Opening { superblock, appender, slots, aside, generation, changes, recovery };
     let inner = opening.into_inner(env, place, name, meta.incarnation);
     inner.log.tombstones.write().forget_below(floor);
     if let Some(replay) = replay.filter(|_| !torn_journal) {

@@ -10,3 +10,4 @@ mod bit_flips;
 mod groups;
 mod harness;
 mod power_loss;
+mod report;
