@@ -119,8 +119,8 @@
 //!
 //! From the bottom up: `io` is the operating system or a simulated one; `format` the bytes on disk, specified there;
 //! `log` the entries, `group` what is not an entry; `stream` joins the two, `store` names the streams; [`command`] speaks
-//! Redis, [`inspect`] looks at what nobody opened, and `redis`, behind the feature of that name, is a connection for redis-rs. `cargo doc --document-private-items`
-//! shows all of it.
+//! Redis, [`inspect`] looks at stores without opening them, and `redis`, behind the feature of that name, is a connection
+//! for redis-rs. `cargo doc --document-private-items` shows all of it.
 #![deny(unsafe_code)]
 
 pub mod command;

@@ -18,6 +18,8 @@ mod picture;
 mod report;
 mod segment;
 mod stat;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::fmt;

@@ -119,11 +119,11 @@ pub struct StreamReport {
     pub name: Vec<u8>,
     /// What was found, in the order of files and offsets.
     pub findings: Vec<Finding>,
-    /// How many segments, records and bytes were checked.
+    /// How many segments there are.
     pub segments: u64,
     /// Living entries; 0 if the stream cannot be opened.
     pub entries: u64,
-    /// Bytes that were read and checked.
+    /// How many bytes of files were checked.
     pub bytes: u64,
 }
 

@@ -160,7 +160,21 @@ pub fn holes(
     next: Option<(u64, StreamId)>,
 ) -> Result<(Vec<Hole>, u64)> {
     let wrap = |error| Error::io("read", path, error);
-    let len = usize::try_from(file.len().map_err(wrap)?).unwrap_or(usize::MAX);
+    let len = file.len().map_err(wrap)?;
+    if len > u64::from(u32::MAX) {
+        // It is not read into memory on the word of its length.
+        let hole = Hole {
+            offset: u64::from(u32::MAX),
+            what: Corruption::Malformed("the segment is over the length limit"),
+            after: header.previous_id,
+            through: None,
+            from: header.base,
+            to: header.base,
+            is_followed: true,
+        };
+        return Ok((vec![hole], header.base));
+    }
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(len).map_err(|_| wrap(std::io::ErrorKind::OutOfMemory.into()))?;
     bytes.resize(len, 0);

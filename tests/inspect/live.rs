@@ -30,10 +30,10 @@ fn write(store: &Store, done: &AtomicBool) {
         let given = consumer.read().count(15).new_entries().unwrap();
         group.acknowledge(given.iter().take(10).map(|entry| entry.id())).unwrap();
         stream.delete_with(ids[..3].iter().copied(), References::Keep).unwrap();
-        if round % 10 == 0 {
+        if round.is_multiple_of(10) {
             stream.trim(Trim::to_len(500)).unwrap();
         }
-        if round % 64 == 0 {
+        if round.is_multiple_of(64) {
             store.stream("other").unwrap().add([("a", "b")]).unwrap();
             store.rename("other", "another").unwrap();
             store.delete(["another"]).unwrap();
