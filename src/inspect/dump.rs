@@ -273,19 +273,31 @@ pub struct Escaped<'a>(pub &'a [u8]);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use fmt::Write;
         for chunk in self.0.utf8_chunks() {
-            for character in chunk.valid().chars() {
+            let text = chunk.valid();
+            // Runs of what stands for itself are written at once: most text is nothing else.
+            let mut run = 0;
+            for (at, character) in text.char_indices().filter(|&(_, character)| !is_plain(character)) {
+                f.write_str(text.get(run..at).unwrap_or_default())?;
+                run = at + character.len_utf8();
                 match character {
                     '"' | '\\' => write!(f, "\\{character}")?,
-                    ' '..='~' => f.write_char(character)?,
-                    _ if !character.is_ascii() && character.is_alphanumeric() => f.write_char(character)?,
                     _ => escape(f, character.encode_utf8(&mut [0; 4]).as_bytes())?,
                 }
             }
+            f.write_str(text.get(run..).unwrap_or_default())?;
             escape(f, chunk.invalid())?;
         }
         Ok(())
+    }
+}
+
+/// Whether a character stands for itself.
+fn is_plain(character: char) -> bool {
+    match character {
+        '"' | '\\' => false,
+        ' '..='~' => true,
+        _ => !character.is_ascii() && character.is_alphanumeric(),
     }
 }
 
