@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use streamlog::inspect::{Inspection, Problem};
-use streamlog::sim::SimDisk;
+use streamlog::sim::{CrashLimits, SimDisk};
 use streamlog::{AddOptions, Durability, Error, Store};
 
 use crate::harness::{dump, fill, findings, id, listing, options};
@@ -131,6 +131,39 @@ fn what_a_crash_leaves_is_no_damage_and_is_what_opening_finds() {
         }
         drop(store);
     }
+}
+
+#[test]
+fn what_a_power_loss_leaves_is_no_damage_and_is_what_opening_finds() {
+    let disk = SimDisk::new();
+    let store = Store::open_simulated(options(), &disk).unwrap();
+    fill(&store);
+    let steps = disk.steps();
+    let mut looks = 0;
+    for at in (0..=steps).step_by(steps / 150) {
+        for image in disk.crash_images(at, CrashLimits::default(), at as u64).take(6) {
+            let what = format!("after step {at}: {}", image.description());
+            let image = image.mount();
+            // Before the store was complete there is none.
+            let Ok(reopened) = Store::open_simulated(options(), &image) else { continue };
+            let names = reopened.names().unwrap();
+            drop(reopened);
+            let inspection = Inspection::open_simulated(&image).unwrap();
+            let reports = inspection.verify().unwrap_or_else(|error| panic!("{what}: {error}"));
+            let damaged: Vec<_> = findings(&reports).into_iter().filter(|finding| finding.is_damage()).collect();
+            assert!(damaged.is_empty(), "{what}: {damaged:?}");
+            let seen = dump(&inspection);
+            let reopened = Store::open_simulated(options(), &image).unwrap();
+            for name in names {
+                reopened.stream(&name).unwrap().len().unwrap();
+            }
+            reopened.close().unwrap();
+            assert_eq!(dump(&Inspection::open_simulated(&image).unwrap()), seen, "{what}");
+            looks += 1;
+        }
+    }
+    assert!(looks > 500, "{looks}");
+    drop(store);
 }
 
 #[test]
