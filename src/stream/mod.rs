@@ -242,7 +242,9 @@ impl Stream {
     ) -> Result<Option<StreamId>> {
         with_scratch(|scratch| {
             put(scratch, options.id, fields)?;
-            scratch.production = options.new_production(scratch)?;
+            if options.production.is_some() {
+                scratch.production = options.new_production(scratch)?;
+            }
             let added = self.add_entries(scratch, options.trim.as_ref(), !options.no_create)?;
             Ok(match added {
                 Some(Added::New) => scratch.list.first().map(|entry| entry.id),
