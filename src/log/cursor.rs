@@ -129,7 +129,7 @@ impl Cursor {
     pub fn resumed(mut self, view: View, lower: StreamId) -> Option<Self> {
         let opened = self.front.opened.as_mut().filter(|_| self.lower == lower && !self.back.started)?;
         let base = opened.segment.header.base;
-        self.front.segment = view.place_of(base)?;
+        self.front.segment = view.place_of(&self.view, self.front.segment)?;
         opened.end = opened.segment.end(if base == view.tail.segment { view.tail.offset } else { u64::MAX });
         // Where the block it was in has grown, it goes on within it.
         self.front.block = self.front.block.min(opened.segment.block_at(self.front.next.0));

@@ -243,9 +243,12 @@ impl View {
         self.slots.partition_point(|slot| slot.base <= self.tail.segment)
     }
 
-    /// The place in the list of the segment with this first ordinal, if it is there.
-    pub fn place_of(&self, base: u64) -> Option<usize> {
-        self.slots.binary_search_by_key(&base, |slot| slot.base).ok()
+    /// The place in this list of the segment that is at a place of another one, if it is there. Its number does not tell: an
+    /// empty segment may have been replaced by another with the same.
+    pub fn place_of(&self, other: &View, at: usize) -> Option<usize> {
+        let slot = other.slots.get(at)?;
+        let place = self.slots.binary_search_by_key(&slot.base, |slot| slot.base).ok()?;
+        Arc::ptr_eq(self.slots.get(place)?, slot).then_some(place)
     }
 
     /// Opens a segment by its place in the list.

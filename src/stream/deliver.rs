@@ -309,7 +309,23 @@ impl Cursors {
 
 #[cfg(test)]
 mod tests {
-    use crate::{AddOptions, Entry, NewId, Options, Position, StreamId, Trim};
+    use crate::{AddOptions, Entry, NewId, Options, Position, SetId, Store, StreamId, Trim};
+
+    /// An empty segment is replaced by one with the same number when the last ID is set back.
+    #[test]
+    fn a_group_does_not_go_on_in_a_segment_that_was_replaced() {
+        let stream = Store::in_memory().stream("s").unwrap();
+        let id = |ms| StreamId::new(ms, 0);
+        (1..=7).for_each(|ms| _ = stream.add_with(AddOptions::new().id(id(ms)), [("n", "1")]).unwrap());
+        stream.trim(Trim::to_len(0)).unwrap();
+        stream.group("g").create(Position::Start).unwrap();
+        let read = || stream.group("g").consumer("c").read().new_entries().unwrap();
+        stream.set_id(SetId::new(id(5))).unwrap();
+        assert_eq!(read(), []);
+        stream.set_id(SetId::new(id(3))).unwrap();
+        stream.add_with(AddOptions::new().id(id(4)), [("n", "2")]).unwrap();
+        assert_eq!(read().iter().map(Entry::id).collect::<Vec<_>>(), [id(4)]);
+    }
 
     /// What a group goes on with is a matter of speed: it gets what is there, whatever happened meanwhile.
     #[test]
