@@ -2,8 +2,6 @@
 
 use std::sync::atomic::Ordering;
 
-use parking_lot::MutexGuard;
-
 use crate::format::entries::Production;
 use crate::format::groups::GroupChange;
 use crate::format::journal::Change;
@@ -53,8 +51,12 @@ impl Inner {
             }
             // First: what is trimmed depends on the IDs.
             let obstacle = self.resolve(&append, entries)?;
-            let removal = match (&mut journaling, references) {
-                (Some(journaling), Some(trim)) if obstacle.is_none() && !journaling.groups.is_empty() => {
+            // Without groups there are no references, and a trim moves the floor alone.
+            let groups = journaling.as_deref().filter(|journaling| !journaling.groups.is_empty());
+            let by_reference = groups.zip(references);
+            let floor_moves = if by_reference.is_some() { None } else { trim };
+            let removal = match by_reference {
+                Some((journaling, trim)) if obstacle.is_none() => {
                     self.plan_trim_of_references(&append, journaling, trim, entries)?
                 }
                 _ => None,
@@ -70,7 +72,6 @@ impl Inner {
                 }
                 continue;
             }
-            let floor_moves = trim.filter(|_| removal.is_none() && !self.spares_referenced(&journaling, references));
             let change = removal.map(|(change, _)| change);
             let (progress, last_id) =
                 self.append_with(&mut append, journaling.as_deref_mut(), entries, floor_moves, change.as_ref())?;
@@ -81,11 +82,6 @@ impl Inner {
             }
             return Ok(Outcome::Done(Added::New));
         }
-    }
-
-    /// Whether a trim looks at references, so that it is not just a move of the floor.
-    fn spares_referenced(&self, journaling: &Option<MutexGuard<'_, Journaling>>, trim: Option<&Trim>) -> bool {
-        trim.is_some() && journaling.as_ref().is_some_and(|journaling| !journaling.groups.is_empty())
     }
 
     /// The entry that came of the same production before.

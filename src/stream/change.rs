@@ -112,7 +112,10 @@ impl Inner {
             self.publish_unless_durable_first(&append);
             let next_ordinal = append.appender.next_ordinal;
             drop((append, journaling));
-            return self.answer(planned, Progress { next_ordinal, changes });
+            if planned.durable {
+                self.settle_aside(Progress { next_ordinal, changes })?;
+            }
+            return Ok(Outcome::Done(planned.answer));
         }
     }
 
@@ -182,13 +185,6 @@ impl Inner {
     /// Returns when a change is as durable as it is to be.
     pub fn settle_aside(&self, progress: Progress) -> Result<()> {
         if self.env.is_durable_first() { self.commit(progress) } else { Ok(()) }
-    }
-
-    fn answer<T>(&self, planned: Planned<T>, progress: Progress) -> Result<Outcome<T>> {
-        if planned.durable && self.env.is_durable_first() {
-            self.commit(progress)?;
-        }
-        Ok(Outcome::Done(planned.answer))
     }
 
     /// Writes a change to the journal, which is ready, and takes in what of it concerns groups and producers. Returns how

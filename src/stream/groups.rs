@@ -1,5 +1,6 @@
 //! Consumer groups: what is decided without looking at entries.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
@@ -94,8 +95,9 @@ impl Inner {
 
     /// Returns how many were pending.
     pub fn acknowledge(&self, group: &[u8], ids: &[StreamId]) -> Result<Outcome<InGroup<u64>>> {
-        let mut ids = ids.to_vec();
+        let mut ids = Cow::Borrowed(ids);
         if !ids.is_sorted_by(|a, b| a < b) {
+            let ids = ids.to_mut();
             ids.sort_unstable();
             ids.dedup();
         }
