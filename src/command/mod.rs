@@ -37,8 +37,8 @@
 //! # Differences from Redis
 //!
 //! There is one database, 0, and all its keys are streams. `XINFO STREAM` reports files of ours as `radix-tree-keys` and
-//! `radix-tree-nodes`, and with `FULL` looks at the stream twice, so that entries deleted meanwhile may be missing from
-//! the list; a group has a `nacked-count` there only if entries of it were released. `XREAD`'s `MAXSIZE` counts keys and entries as they are encoded, without the lengths of the lists; that
+//! `radix-tree-nodes`, and with `FULL` looks at the counters, the entries and the groups one after the other, so that they
+//! may not fit together while others write; a group has a `nacked-count` there only if entries of it were released. `XREAD`'s `MAXSIZE` counts keys and entries as they are encoded, without the lengths of the lists; that
 //! of `XREADGROUP` counts entries only.
 //! `HELLO` calls the server `streamlog` and states the version of Redis whose stream commands these are.
 
