@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::StreamId;
+use crate::damage::IdRange;
 
 /// The result of a call into this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -36,8 +37,8 @@ pub enum Error {
 
     /// `path` holds bytes this crate never wrote there; the first of them is `offset` bytes in.
     ///
-    /// Nothing has been changed on disk.
-    #[error("{} at byte {offset}: {what}", path.display())]
+    /// Nothing has been changed on disk. Reading goes on behind it: see [`Stream::range`](crate::Stream::range).
+    #[error("{} at byte {offset}: {what}{}", path.display(), affected(*ids))]
     Corrupt {
         /// The damaged file.
         path: PathBuf,
@@ -45,6 +46,8 @@ pub enum Error {
         offset: u64,
         /// What is wrong there.
         what: Corruption,
+        /// Which entries may be lost by it; `None` if it is found where it is not known, as when a stream is opened.
+        ids: Option<IdRange>,
     },
 
     /// `path` was written by a later version of this crate, or with a feature this one does not know.
@@ -254,6 +257,10 @@ pub enum Corruption {
     NotADirectory,
 }
 
+fn affected(ids: Option<IdRange>) -> String {
+    ids.map_or_else(String::new, |ids| format!("; {ids}"))
+}
+
 impl Error {
     /// An `Io` or, when the disk is full, a `NoSpace`.
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
@@ -272,6 +279,14 @@ impl Error {
     }
 
     pub(crate) fn corrupt(path: &Path, offset: u64, what: Corruption) -> Self {
-        Self::Corrupt { path: path.to_owned(), offset, what }
+        Self::Corrupt { path: path.to_owned(), offset, what, ids: None }
+    }
+
+    /// The same, with the entries that damage may have taken.
+    pub(crate) fn affecting(self, range: IdRange) -> Self {
+        match self {
+            Self::Corrupt { path, offset, what, ids: None } => Self::Corrupt { path, offset, what, ids: Some(range) },
+            error => error,
+        }
     }
 }

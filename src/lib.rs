@@ -124,6 +124,7 @@
 #![deny(unsafe_code)]
 
 pub mod command;
+mod damage;
 mod entry;
 mod env;
 mod error;
@@ -143,6 +144,7 @@ mod stream;
 mod sync;
 mod waiters;
 
+pub use damage::{Finding, IdRange, Problem};
 pub use entry::{Entry, Fields};
 pub use error::{Corruption, Error, Result, SetIdConflict};
 pub use id::{NewId, ParseIdError, StreamId};

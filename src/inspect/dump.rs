@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use crate::damage::Finding;
 use crate::inspect::picture::Picture;
-use crate::inspect::report::Finding;
 use crate::inspect::{Inspection, moment};
 use crate::{Corruption, Entry, Error, Result, StreamId};
 

@@ -26,6 +26,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::damage::{Finding, Problem};
 use crate::format::file_name::{self, Directory, INTENT, LOCK, RESERVE, STREAMS, TMP};
 use crate::format::meta::Meta;
 use crate::format::store::{Intent, LOCK_LEN, decode_lock};
@@ -38,7 +39,7 @@ use crate::log::segment::bad_header;
 use crate::{Corruption, Error, Result};
 
 pub use dump::{Escaped, Item};
-pub use report::{Finding, IdRange, Problem, StreamReport};
+pub use report::StreamReport;
 pub use stat::{GroupStat, SegmentStat, StreamStat};
 
 /// How often a stream is verified again because it changed underneath.

@@ -1,17 +1,19 @@
 //! Reading everything of a stream and checking it against everything else.
 
+use crate::damage::{Finding, Problem};
 use crate::format::Identity;
 use crate::format::file_name::{self, File as FileName};
 use crate::format::header::{BadHeader, Kind};
 use crate::format::meta::{META_LEN, Meta, SLOT_LEN};
 use crate::group::journal::Replay;
 use crate::inspect::picture::{self, Picture};
-use crate::inspect::report::{Finding, Problem, StreamReport};
-use crate::inspect::segment::{self, Checked, Hole};
+use crate::inspect::report::StreamReport;
+use crate::inspect::segment::{self, Checked};
 use crate::io::Access;
 use crate::io::frozen::extent;
 use crate::io::place::Place;
 use crate::log::Log;
+use crate::log::holes::{self, Hole};
 use crate::log::segment::read_header;
 use crate::stream::open::{self, Files};
 use crate::{Corruption, Error, Result, StreamId};
@@ -207,7 +209,7 @@ impl Verifier<'_> {
         let is_own = incarnation.is_none_or(|incarnation| *incarnation == header.incarnation);
         if !is_checked && is_own {
             // Without the journal and the superblock, what is followed by whole records is damage at least.
-            for hole in segment::holes(&header, &*file, &path, None)?.0.into_iter().filter(|hole| hole.is_followed) {
+            for hole in holes::holes(&header, &*file, &path, None)?.0.into_iter().filter(|hole| hole.is_followed) {
                 let finding = Finding::new(path.clone(), hole.offset, Problem::Damage(hole.what.clone()));
                 found.push((finding, Some(hole)));
             }

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::damage::IdRange;
 use crate::entry::Chunk;
 use crate::format::entries::{ENTRY, Entries, SHAPE, peek_id};
 use crate::format::file_name::File as FileName;
@@ -178,10 +179,14 @@ impl Cursor {
                 Some(Item::Damage(damage)) => {
                     let (offset, what) = (damage.offset, damage.what.clone());
                     if !self.front_is_beyond() {
-                        return Some(Err(self.front.corrupt(offset, what)));
+                        let ids = self.ids_around(&self.front, self.front.taken - 1);
+                        return Some(Err(self.front.corrupt(offset, what).affecting(ids)));
                     }
                 }
-                Some(&Item::Missing(base)) => return Some(Err(self.missing(base))),
+                Some(&Item::Missing(base)) => {
+                    let ids = self.ids_around(&self.front, self.front.taken - 1);
+                    return Some(Err(self.missing(base).affecting(ids)));
+                }
                 None => match self.load_front() {
                     Ok(true) => {}
                     Ok(false) => break,
@@ -213,12 +218,14 @@ impl Cursor {
                 Some(Item::Damage(damage)) => {
                     let (offset, what) = (damage.offset, damage.what.clone());
                     if !self.back_is_beyond() {
-                        return Some(Err(self.back.corrupt(offset, what)));
+                        let ids = self.ids_around(&self.back, self.back.last_taken());
+                        return Some(Err(self.back.corrupt(offset, what).affecting(ids)));
                     }
                 }
                 Some(&Item::Missing(base)) => {
                     if !self.back_is_beyond() {
-                        return Some(Err(self.missing(base)));
+                        let ids = self.ids_around(&self.back, self.back.last_taken());
+                        return Some(Err(self.missing(base).affecting(ids)));
                     }
                 }
                 None => match self.load_back() {
@@ -286,6 +293,29 @@ impl Cursor {
         Error::corrupt(&self.view.log.place.full(FileName::Segment(base).name()), 0, Corruption::Missing)
     }
 
+    /// The IDs that are not there between the neighbours of an item.
+    fn ids_around(&self, side: &Side, item: usize) -> IdRange {
+        let Some(loaded) = &side.loaded else { return IdRange { after: StreamId::MIN, through: None } };
+        let id = |item: &Item| match item {
+            Item::Entry(position) => Some(position.id),
+            _ => None,
+        };
+        let before = loaded.items.iter().take(item).rev().find_map(id);
+        let behind = loaded.items.iter().skip(item + 1).find_map(id);
+        let whole = self.view.ids_of(side.segment);
+        let next_block = || side.opened.as_ref()?.segment.first_id_behind(loaded.next.0);
+        let after = before.unwrap_or(whole.after);
+        let through = behind.or_else(next_block).and_then(StreamId::previous).or(whole.through);
+        self.within(IdRange { after, through })
+    }
+
+    /// The part of a range that is not behind this cursor already.
+    fn within(&self, ids: IdRange) -> IdRange {
+        let after = ids.after.max(self.lower.previous().unwrap_or(StreamId::MIN));
+        let through = ids.through.map_or(Some(self.upper), |through| Some(through.min(self.upper)));
+        IdRange { after, through: through.filter(|&through| through < StreamId::MAX) }
+    }
+
     /// Whether the entry behind the damage that was just taken shows that all it hit is below the range.
     fn front_is_beyond(&self) -> bool {
         let next = self.front.loaded.as_ref().and_then(|loaded| loaded.items.get(self.front.taken));
@@ -301,6 +331,8 @@ impl Cursor {
 
     /// After an error that concerns a whole segment: goes on behind it if it is damage, and ends otherwise.
     fn skip_segment(&mut self, error: Error, forward: bool) -> Error {
+        let at = if forward { self.front.segment } else { self.back.segment };
+        let error = error.affecting(self.within(self.view.ids_of(at)));
         let side = if forward { &mut self.front } else { &mut self.back };
         side.opened = None;
         side.next = (0, 0);
@@ -462,7 +494,12 @@ impl Side {
 
     fn corrupt(&self, offset: u64, what: Corruption) -> Error {
         let path = self.opened.as_ref().map(|opened| opened.segment.path.clone()).unwrap_or_default();
-        Error::Corrupt { path, offset, what }
+        Error::Corrupt { path, offset, what, ids: None }
+    }
+
+    /// The place of the item that was taken last, from the back.
+    fn last_taken(&self) -> usize {
+        self.loaded.as_ref().map_or(0, |loaded| loaded.items.len().saturating_sub(self.taken))
     }
 
     #[inline]

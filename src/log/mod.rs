@@ -5,6 +5,7 @@
 
 pub mod append;
 pub mod cursor;
+pub mod holes;
 pub mod lookup;
 pub mod recovery;
 pub mod scan;
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
 
+use crate::damage::IdRange;
 use crate::format::Identity;
 use crate::io::place::Place;
 use crate::log::segment::{Segment, Slot};
@@ -308,6 +310,16 @@ impl View {
             Some(slot) => Ok(self.log.previous_id(slot)?.is_some_and(|previous| previous < id)),
             None => Ok(false),
         }
+    }
+
+    /// The IDs that may be in the segment at this place of the list, as far as the headers around it tell.
+    pub fn ids_of(&self, at: usize) -> IdRange {
+        let before = |at: usize| {
+            let slot = self.slots.get(at).filter(|slot| slot.base <= self.tail.segment)?;
+            self.log.previous_id(slot).ok().flatten()
+        };
+        let last = (at + 1 >= self.segments()).then_some(self.tail.last_id);
+        IdRange { after: before(at).unwrap_or(StreamId::MIN), through: before(at + 1).or(last) }
     }
 
     /// Whether an entry is neither trimmed nor deleted.

@@ -104,6 +104,13 @@ impl Segment {
         list.partition_point(|block| u64::from(block.offset) <= offset).saturating_sub(1)
     }
 
+    /// The first ID of the first block that begins at or behind this offset.
+    pub fn first_id_behind(&self, offset: u64) -> Option<StreamId> {
+        let table = self.table.read();
+        let at = table.blocks.list.partition_point(|block| u64::from(block.offset) < offset);
+        table.blocks.list.get(at).map(|block| block.first_id)
+    }
+
     /// The blocks at these places in the table, as far as they lie before `end`; returns how many there are.
     pub fn parts(&self, places: Range<usize>, end: u64, out: &mut [Part]) -> usize {
         let table = self.table.read();

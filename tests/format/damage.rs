@@ -1,6 +1,6 @@
 //! Promise: damage stays with the entries it hit, from whichever end they are read.
 
-use streamlog::{Durability, Error, StreamId};
+use streamlog::{Durability, Error, IdRange, StreamId};
 
 use crate::harness::{file_of, fill, image, mount};
 use streamlog::sim::SimDisk;
@@ -24,9 +24,10 @@ fn damage_in_a_sealed_segment_costs_the_entries_it_hit_and_is_told_in_their_plac
         let stream = store.stream("s").unwrap();
         let seen = |entry: streamlog::Result<streamlog::Entry>| match entry {
             Ok(entry) => entry.id().ms(),
-            Err(Error::Corrupt { path, offset, .. }) => {
+            Err(Error::Corrupt { path, offset, ids, .. }) => {
                 assert!(path.ends_with("streams/s/00000000000000000001.log"));
                 assert!((192 + 1000..192 + 1100).contains(&offset), "at {offset}");
+                assert_eq!(ids, Some(between(1, 3)));
                 0
             }
             Err(error) => panic!("{error}"),
@@ -39,6 +40,42 @@ fn damage_in_a_sealed_segment_costs_the_entries_it_hit_and_is_told_in_their_plac
         }
         assert_eq!(stream.len().unwrap(), 7, "what is damaged still counts");
         drop(store);
+    }
+}
+
+/// What is lost when the neighbours are `after` and `next`.
+fn between(after: u64, next: u64) -> IdRange {
+    IdRange { after: StreamId::new(after, 0), through: StreamId::new(next, 0).previous() }
+}
+
+#[test]
+fn a_missing_segment_and_one_that_is_no_segment_are_told_with_the_ids_that_were_in_them() {
+    for missing in [true, false] {
+        let disk = SimDisk::new();
+        let store = mount(&disk, Durability::Always);
+        fill(&store.stream("s").unwrap(), 1, 9);
+        store.close().unwrap();
+        let mut damaged = image(&disk);
+        let path = "streams/s/00000000000000000004.log";
+        match missing {
+            true => damaged.remove(path),
+            false => damaged.file_mut(path).unwrap().fill(0),
+        }
+        let store = mount(&damaged.mount(), Durability::Always);
+        let stream = store.stream("s").unwrap();
+        let seen = |entry: streamlog::Result<streamlog::Entry>| match entry {
+            Ok(entry) => entry.id().ms(),
+            Err(Error::Corrupt { ids: Some(ids), path, .. }) => {
+                assert!(path.ends_with("streams/s/00000000000000000004.log"), "{path:?}");
+                assert_eq!(ids.through, Some(StreamId::new(6, 0)), "missing: {missing}");
+                // From the back, only the header could tell.
+                assert!(ids.after == StreamId::new(3, 0) || (!missing && ids.after == StreamId::MIN), "{ids}");
+                0
+            }
+            Err(error) => panic!("{error:?}"),
+        };
+        assert_eq!(stream.range(..).map(seen).collect::<Vec<_>>(), [1, 2, 3, 0, 7, 8, 9], "missing: {missing}");
+        assert_eq!(stream.range(..).rev().map(seen).collect::<Vec<_>>(), [9, 8, 7, 0, 3, 2, 1], "missing: {missing}");
     }
 }
 

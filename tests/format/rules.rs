@@ -99,7 +99,7 @@ fn rule_2_a_bad_frame_below_a_later_watermark_is_damage_and_without_one_is_torn(
         bytes[value] ^= 1;
         let reopened = mount(&image.mount(), level);
         match reopened.stream("s").unwrap().len() {
-            Err(Error::Corrupt { path, offset, what: Corruption::Checksum { .. } }) if damage => {
+            Err(Error::Corrupt { path, offset, what: Corruption::Checksum { .. }, .. }) if damage => {
                 assert!(path.ends_with("streams/s/00000000000000000001.log") && offset > 192, "{path:?} {offset}");
             }
             Ok(1) if !damage => {}

@@ -4,9 +4,9 @@
 
 use std::path::Path;
 
-use streamlog::inspect::{Finding, IdRange, Inspection, Problem, StreamReport};
+use streamlog::inspect::{Inspection, StreamReport};
 use streamlog::sim::{Image, SimDisk};
-use streamlog::{Corruption, Durability, Error, Store};
+use streamlog::{Corruption, Durability, Error, Finding, IdRange, Problem, Store};
 
 use crate::harness::{dump, fill, findings, id, options};
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use streamlog::inspect::{Finding, Inspection, StreamReport};
-use streamlog::{AddOptions, Error, NewId, Options, Position, Production, Release, Store, StreamId, Trim};
+use streamlog::inspect::{Inspection, StreamReport};
+use streamlog::{AddOptions, Error, Finding, NewId, Options, Position, Production, Release, Store, StreamId, Trim};
 
 pub fn id(ms: u64) -> StreamId {
     StreamId::new(ms, 0)

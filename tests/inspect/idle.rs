@@ -2,9 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use streamlog::inspect::{Inspection, Problem};
+use streamlog::inspect::Inspection;
 use streamlog::sim::{CrashLimits, SimDisk};
-use streamlog::{AddOptions, Durability, Error, Store};
+use streamlog::{AddOptions, Durability, Error, Problem, Store};
 
 use crate::harness::{dump, fill, findings, id, listing, options};
 
@@ -17,7 +17,7 @@ fn a_closed_store_is_sound_and_nothing_in_it_is_touched() {
     let before = listing(directory.path());
     let inspection = Inspection::open(directory.path()).unwrap();
     let reports = inspection.verify().unwrap();
-    assert_eq!(findings(&reports), Vec::<&streamlog::inspect::Finding>::new());
+    assert_eq!(findings(&reports), Vec::<&streamlog::Finding>::new());
     let counts: Vec<_> = reports.iter().map(|report| report.entries).collect();
     assert_eq!(counts, [1, 0, 6, 200]);
     let text = dump(&inspection);

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use streamlog::inspect::{Escaped, Finding, Inspection};
-use streamlog::{Error, StreamId};
+use streamlog::inspect::{Escaped, Inspection};
+use streamlog::{Error, Finding, IdRange, StreamId};
 
 use crate::json::{Json, or_null, text};
 use crate::{Failure, Outcome};
@@ -83,7 +83,7 @@ pub fn bytes(bytes: &[u8]) -> Json {
 }
 
 pub fn finding(finding: &Finding) -> Json {
-    let ids = |ids: streamlog::inspect::IdRange| {
+    let ids = |ids: IdRange| {
         Json::Object(vec![("after", text(ids.after)), ("through", or_null(ids.through, |id: StreamId| text(id)))])
     };
     Json::Object(vec![

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use streamlog::Error;
-use streamlog::inspect::{Escaped, Finding, StreamReport};
+use streamlog::inspect::{Escaped, StreamReport};
+use streamlog::{Error, Finding};
 
 use crate::json::{Json, text};
 use crate::look::{self, Look, Wanted, bytes};
