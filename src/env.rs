@@ -10,7 +10,7 @@ use crate::options::Clock;
 use crate::store::reserve::Reserve;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::waiters::Waiters;
-use crate::{Durability, Error, Options, Result};
+use crate::{Durability, Error, OnDamage, Options, Result};
 
 /// What all streams of a store share.
 pub struct Env {
@@ -19,6 +19,7 @@ pub struct Env {
     pub segment_bytes_max: u64,
     pub checkpoint_bytes_min: u64,
     pub open_streams_max: usize,
+    pub on_damage: OnDamage,
     pub store: Identity,
     pub latch: Latch,
     pub waiters: Waiters,
@@ -35,6 +36,7 @@ impl Env {
             segment_bytes_max: options.segment_bytes_max,
             checkpoint_bytes_min: options.checkpoint_bytes_min,
             open_streams_max: options.open_streams_max,
+            on_damage: options.on_damage,
             store,
             latch: Latch::default(),
             waiters: Waiters::default(),

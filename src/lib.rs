@@ -150,7 +150,7 @@ pub use error::{Corruption, Error, Result, SetIdConflict};
 pub use id::{NewId, ParseIdError, StreamId};
 #[doc(hidden)]
 pub use io::sim;
-pub use options::{Clock, Durability, Options, WriteMode};
+pub use options::{Clock, Durability, OnDamage, Options, WriteMode};
 pub use store::{NAME_LEN_MAX, Store};
 pub use stream::{
     AddOptions, AutoClaim, AutoClaimed, Block, Claim, Consumer, ConsumerInfo, Deletion, ENTRY_LEN_MAX, Group,

@@ -37,6 +37,30 @@ pub enum WriteMode {
     Pwrite,
 }
 
+/// What becomes of a stream in which something that was synced is lost or changed, where opening it comes to that: in its
+/// last segment, its journal, or its superblock.
+///
+/// Damage in other segments keeps no stream from opening: reading gives an error in its place, and goes on behind it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnDamage {
+    /// It is not opened: every call fails with [`Error::Corrupt`](crate::Error::Corrupt), and nothing on disk is changed. Other
+    /// streams are.
+    #[default]
+    Refuse,
+    /// It goes on, with the damage kept out of the way. What can be read, is; reading across what cannot gives an
+    /// [`Error::Corrupt`](crate::Error::Corrupt) that names the IDs, each time. A group gets that error once, and goes on behind
+    /// the lost entries then.
+    ///
+    /// No byte of damaged entries is changed. A damaged journal or superblock is copied to the store's folder `quarantine`
+    /// before it is replaced: of the journal, what precedes the damage is kept, so that entries may be delivered again, or
+    /// deleted ones come back; if it does not tell what was pending, groups begin at the oldest entry again. What was found is
+    /// told by [`Stream::recovery`](crate::Stream::recovery) once. `streamlog repair` ends it for good.
+    ///
+    /// It may be that a stream cannot be opened even so: if nothing of it tells which stream it is.
+    Quarantine,
+}
+
 /// Where a store gets the time from.
 pub trait Clock: Send + Sync + 'static {
     /// The time now. It may stand still or go backwards; IDs increase nevertheless.
@@ -73,6 +97,7 @@ pub struct Options {
     pub(crate) segment_bytes_max: u64,
     pub(crate) checkpoint_bytes_min: u64,
     pub(crate) open_streams_max: usize,
+    pub(crate) on_damage: OnDamage,
     pub(crate) create: bool,
     pub(crate) clock: Option<Arc<dyn Clock>>,
 }
@@ -87,6 +112,7 @@ impl Options {
             segment_bytes_max: 64 << 20,
             checkpoint_bytes_min: 1 << 20,
             open_streams_max: 100,
+            on_damage: OnDamage::Refuse,
             create: true,
             clock: None,
         }
@@ -126,6 +152,12 @@ impl Options {
     /// that are being used stay open beyond this.
     pub fn open_streams_max(mut self, count: usize) -> Self {
         self.open_streams_max = count.max(1);
+        self
+    }
+
+    /// What becomes of a stream that is damaged.
+    pub fn on_damage(mut self, policy: OnDamage) -> Self {
+        self.on_damage = policy;
         self
     }
 
@@ -175,6 +207,7 @@ impl fmt::Debug for Options {
             .field("write_mode", &self.write_mode)
             .field("segment_bytes_max", &self.segment_bytes_max)
             .field("open_streams_max", &self.open_streams_max)
+            .field("on_damage", &self.on_damage)
             .field("create", &self.create)
             .finish_non_exhaustive()
     }

@@ -15,9 +15,13 @@ pub const INTENT_NEW: &str = "intent.new";
 pub const RESERVE: &str = "reserve";
 pub const STREAMS: &str = "streams";
 pub const META: &str = "meta";
+pub const META_NEW: &str = "meta.new";
 
 /// Streams that are being created or removed, in directories with random names.
 pub const TMP: &str = "tmp";
+
+/// Copies of damaged files that were replaced, in a directory for each stream.
+pub const QUARANTINE: &str = "quarantine";
 
 /// What a file that has not got its final name ends in.
 const NEW_SUFFIX: &str = ".new";

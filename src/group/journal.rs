@@ -321,8 +321,30 @@ pub struct Replay {
     pub highest_id: StreamId,
 }
 
+/// Damage in what a journal begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckpointDamage {
+    pub offset: u64,
+    pub what: Corruption,
+    /// It may have been of groups.
+    pub hit_groups: bool,
+}
+
 /// Reads a journal, which begins with a complete checkpoint or is damaged.
 pub fn replay(place: &Place, generation: u64, incarnation: &[u8; 16]) -> Result<Replay> {
+    let (replay, damage) = replay_rest(place, generation, incarnation)?;
+    match damage {
+        Some(CheckpointDamage { offset, what, .. }) => Err(Error::corrupt(&replay.path, offset, what)),
+        None => Ok(replay),
+    }
+}
+
+/// As [`replay`], with what can be read of a damaged checkpoint.
+pub fn replay_rest(
+    place: &Place,
+    generation: u64,
+    incarnation: &[u8; 16],
+) -> Result<(Replay, Option<CheckpointDamage>)> {
     let name = FileName::Journal(generation).name();
     let path = place.full(&name);
     let file = place.open(&name, Access::Write)?;
@@ -341,18 +363,7 @@ pub fn replay(place: &Place, generation: u64, incarnation: &[u8; 16]) -> Result<
         synced: 0,
         dead: 0,
     };
-    let mut checkpoint = Aside::default();
-    loop {
-        let at = reading.at as u64;
-        let found = reading.next().map_err(|what| Error::corrupt(&path, at, what))?;
-        let missing =
-            || Error::corrupt(&path, at, Corruption::Malformed("the journal does not begin with a checkpoint"));
-        let found = found.filter(|found| found.change.is_checkpoint_part()).ok_or_else(missing)?;
-        if found.change == Change::Checkpoint {
-            break;
-        }
-        checkpoint.apply(&found.change, header.peer);
-    }
+    let (checkpoint, damage) = reading.checkpoint(&header);
     let checkpoint_end = reading.at as u64;
     let mut changes = Vec::new();
     let flaw = loop {
@@ -372,7 +383,8 @@ pub fn replay(place: &Place, generation: u64, incarnation: &[u8; 16]) -> Result<
     if flaw.is_some() {
         look_beyond(&mut reading, &mut synced, &mut highest_id);
     }
-    Ok(Replay { header, file, path, checkpoint, changes, checkpoint_end, end, flaw, synced, highest_id })
+    let replay = Replay { header, file, path, checkpoint, changes, checkpoint_end, end, flaw, synced, highest_id };
+    Ok((replay, damage))
 }
 
 fn read_all(file: &dyn File, path: &Path) -> Result<Vec<u8>> {
@@ -432,6 +444,44 @@ impl Reading<'_> {
 }
 
 impl Reading<'_> {
+    /// What the journal begins with, as far as it can be read, and the first thing that is wrong with it.
+    fn checkpoint(&mut self, header: &Header) -> (Aside, Option<CheckpointDamage>) {
+        let mut checkpoint = Aside::default();
+        let mut damage: Option<CheckpointDamage> = None;
+        let mut budget = (self.bytes.len() as u64 + 4096).saturating_mul(64);
+        let no_end = || Corruption::Malformed("the journal does not begin with a checkpoint");
+        loop {
+            let (at, position) = (self.at, self.position);
+            let what = match self.next() {
+                Ok(Some(Found { change: Change::Checkpoint, .. })) => return (checkpoint, damage),
+                Ok(Some(Found { change, .. })) if change.is_checkpoint_part() => {
+                    if let (Some(damage), Change::State(_) | Change::Dead { .. }) = (&mut damage, &change) {
+                        damage.hit_groups = false;
+                    }
+                    checkpoint.apply(&change, header.peer);
+                    continue;
+                }
+                Ok(Some(_)) => {
+                    // What marks the end is lost.
+                    (self.at, self.position, self.next_ordinal) = (at, position, self.first_ordinal);
+                    None
+                }
+                Ok(None) => None,
+                Err(what) => Some(what),
+            };
+            let offset = at as u64;
+            let is_end = what.is_none();
+            let what = what.unwrap_or_else(no_end);
+            // It may have been of groups, unless something follows that comes before them.
+            damage.get_or_insert(CheckpointDamage { offset, what, hit_groups: true }).hit_groups = true;
+            let next = crate::log::scan::find_frame(self.bytes, at + 1, self.salt, 0, &mut budget);
+            match next.filter(|_| !is_end) {
+                Some(next) => self.at = next,
+                None => return (checkpoint, damage),
+            }
+        }
+    }
+
     /// Whether the numbers in a change are such as a stream can have.
     fn is_possible(&mut self, change: &Change) -> bool {
         change.parts().iter().all(|part| match part {
@@ -488,6 +538,13 @@ impl Replay {
     /// The number of changes there are, also those before this generation.
     pub fn count(&self) -> u64 {
         self.header.base + self.changes.len() as u64
+    }
+
+    /// The ordinal after the entries that were there when the last change was made of which it is known that it was synced: so
+    /// were they, before.
+    pub fn proven(&self) -> u64 {
+        let synced = self.changes.iter().take_while(|found| found.offset < self.synced);
+        synced.last().map_or(self.header.peer, |found| found.next_ordinal)
     }
 
     /// Drops the changes that depend on entries from `next_ordinal` on, of which the log has none; returns whether there

@@ -121,6 +121,15 @@ impl Groups {
         }
     }
 
+    /// Lets all groups begin at the oldest entry again, with nothing pending.
+    pub fn begin_again(&mut self) {
+        for group in self.by_number.values_mut() {
+            group.position = StreamId::MIN;
+            group.entries_read = None;
+            group.pending = PendingList::default();
+        }
+    }
+
     fn create(&mut self, group: &NewGroup) {
         self.numbers.insert(group.name.clone(), group.group);
         let group = Group {

@@ -353,7 +353,7 @@ pub fn rebuild_index(header: &Header, file: &dyn File, path: &Path, next_base: O
 }
 
 /// Scans a damaged segment that ends at `next_base` or, as its seal says, before; goes on behind each flaw.
-fn salvage(header: &Header, file: &dyn File, path: &Path, next_base: Option<u64>) -> Result<Scan> {
+pub fn salvage(header: &Header, file: &dyn File, path: &Path, next_base: Option<u64>) -> Result<Scan> {
     let wrap = |error| Error::io("read", path, error);
     let len = file.len().map_err(wrap)?;
     let mut bytes = Vec::new();

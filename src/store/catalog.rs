@@ -29,8 +29,9 @@ use crate::store::reserve::Reserve;
 use crate::stream::inner::{Inner, Outcome};
 use crate::stream::open;
 use crate::stream::options::Trim;
+use crate::stream::quarantine::Quarantine;
 use crate::stream::superblock::Superblock;
-use crate::{Corruption, Error, NewId, Options, Result, StreamId};
+use crate::{Corruption, Error, NewId, OnDamage, Options, Result, StreamId};
 
 /// The longest intent, in bytes.
 const INTENT_LEN_MAX: u64 = 1 << 30;
@@ -246,7 +247,10 @@ impl Shared {
         if !self.is_there(name)? {
             return Ok(None);
         }
-        let inner = open::open(&self.env, self.streams.within(file_name::escape(name)), name)?;
+        let directory = file_name::escape(name);
+        let quarantine = Quarantine { root: &self.root, directory: &directory };
+        let quarantine = (self.env.on_damage == OnDamage::Quarantine).then_some(&quarantine);
+        let inner = open::open(&self.env, || self.streams.within(&directory), name, quarantine)?;
         self.insert(&inner);
         Ok(Some(inner))
     }

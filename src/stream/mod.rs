@@ -17,6 +17,7 @@ mod pending;
 mod produce;
 mod range;
 mod read;
+pub(crate) mod quarantine;
 mod recovery;
 mod remove;
 mod rotate;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::damage::Finding;
 use crate::env::{Env, new_identity};
 use crate::format::entries::Production;
 use crate::format::file_name::{self, File as FileName};
@@ -23,6 +24,7 @@ use crate::log::segment::{Segment, Slot, Table, read_header};
 use crate::stream::commit::{Committer, Progress};
 use crate::stream::deliver::Cursors;
 use crate::stream::inner::{Appending, Inner, Journaling};
+use crate::stream::quarantine::{self, Quarantine};
 use crate::stream::recovery::{RecoveryReport, Uncut};
 use crate::stream::superblock::Superblock;
 use crate::{Corruption, Error, Result, StreamId};
@@ -148,8 +150,24 @@ pub fn list(place: &Place) -> Result<Files> {
     Ok(files)
 }
 
-/// Opens the stream in a directory, finishing what a crash interrupted.
-pub fn open(env: &Arc<Env>, place: Place, name: &[u8]) -> Result<Arc<Inner>> {
+/// Opens the stream in a directory, finishing what a crash interrupted. What is damaged is refused, or kept out of the way if
+/// there is a `quarantine`.
+pub fn open(
+    env: &Arc<Env>,
+    place: impl Fn() -> Place,
+    name: &[u8],
+    quarantine: Option<&Quarantine<'_>>,
+) -> Result<Arc<Inner>> {
+    match (open_sound(env, place(), name, Vec::new()), quarantine) {
+        (Err(Error::Corrupt { .. }), Some(quarantine)) => {
+            let damage = quarantine::set_aside(env, &place(), name, quarantine)?;
+            open_sound(env, place(), name, damage)
+        }
+        (opened, _) => opened,
+    }
+}
+
+fn open_sound(env: &Arc<Env>, place: Place, name: &[u8], damage: Vec<Finding>) -> Result<Arc<Inner>> {
     let superblock = Superblock::open(&place)?;
     let meta = superblock.current();
     if meta.store != env.store {
@@ -173,7 +191,9 @@ pub fn open(env: &Arc<Env>, place: Place, name: &[u8]) -> Result<Arc<Inner>> {
     let tail_offset = active.found.tail;
     let (mut appender, slots) = begin(&active, &files, &aside, &meta, replay.as_ref())?;
     let last_ids = (last_id(&active.found, aside.state.id_set), appender.last_id);
-    let recovery = RecoveryReport::of(&files, uncut, &active, replay.as_ref(), clean, last_ids)?;
+    let mut recovery = RecoveryReport::of(&files, uncut, &active, replay.as_ref(), clean, last_ids)?;
+    recovery.is_clean &= damage.is_empty();
+    recovery.damage = damage;
     if clean {
         appender.segment.synced.store(tail_offset, Ordering::Release);
         appender.unproven_end = 0;
@@ -275,11 +295,7 @@ pub fn open_active(place: &Place, files: &Files, meta: &Meta, journal: &mut Opti
     if header.incarnation != meta.incarnation || header.base != base {
         return Err(Error::corrupt(&path, 0, Corruption::Foreign("the segment is another stream's or out of place")));
     }
-    // What the journal says of entries that were synced before it was.
-    let proven = journal.as_ref().map_or(0, |journal| {
-        let synced = journal.changes.iter().take_while(|found| found.offset < journal.synced);
-        synced.last().map_or(journal.header.peer, |found| found.next_ordinal)
-    });
+    let proven = journal.as_ref().map_or(0, Replay::proven);
     let (found, journal_cut) = scan_consistently(&header, &*file, &path, journal)?;
     let sealed = matches!(found.ending, Ending::Sealed(_));
     let blank = !sealed && scan::is_blank_from(&*file, &path, found.tail)?;
@@ -374,7 +390,7 @@ pub fn begin(
         next_ordinal: found.next_ordinal,
         last_id: last_id(found, aside.state.id_set).max(meta.ceiling).max(lost_id),
         written_id: found.last_id,
-        entries_added: entries_added(&active.header, found, aside.state.id_set),
+        entries_added: entries_added(&active.header, found.next_ordinal, aside.state.id_set),
         floor: found.floor.max(aside.state.floor).clamp(1, found.next_ordinal.max(1)),
         watermark: found.synced,
         peer: found.peer,
@@ -397,12 +413,12 @@ fn last_id(found: &Scan, id_set: Option<IdSet>) -> StreamId {
 }
 
 /// How many entries were ever added, as a fold over the additions since it was set, or since the segment began.
-fn entries_added(header: &Header, found: &Scan, id_set: Option<IdSet>) -> u64 {
+pub fn entries_added(header: &Header, next_ordinal: u64, id_set: Option<IdSet>) -> u64 {
     let (before, since) = match id_set {
         Some(set) => (set.entries_added, set.next_ordinal),
         None => (header.entries_added, header.base),
     };
-    before.saturating_add(found.next_ordinal.saturating_sub(since))
+    before.saturating_add(next_ordinal.saturating_sub(since))
 }
 
 /// The segments below the first one must be dead: trimmed, or deleted to the last entry.

@@ -1,5 +1,6 @@
 //! What opening a stream found, and what it made of it.
 
+use crate::damage::Finding;
 use crate::group::journal::Replay;
 use crate::io::File;
 use crate::io::frozen::extent;
@@ -10,8 +11,8 @@ use crate::{Error, Result, StreamId};
 /// What opening a stream found, and what was dropped to begin from one point again: see
 /// [`Stream::recovery`](crate::Stream::recovery).
 ///
-/// Nothing in it was ever acknowledged as durable. Damage, which is what had been and is not there any more, is an error
-/// instead.
+/// Nothing of it was ever acknowledged as durable, but for `damage`: that had been, and is not there any more. Unless
+/// [`Options::on_damage`](crate::Options::on_damage) says otherwise, damage is an error instead.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecoveryReport {
@@ -33,6 +34,9 @@ pub struct RecoveryReport {
     pub last_id: StreamId,
     /// The names of files of unfinished changes, which were removed.
     pub leftovers: Vec<String>,
+    /// What had been synced and is lost or changed: see [`OnDamage::Quarantine`](crate::OnDamage::Quarantine). Empty at the
+    /// next opening. Damage in segments before the last one is not looked for: reading comes to it, or a verification.
+    pub damage: Vec<Finding>,
 }
 
 /// What a journal held before it was cut to fit the log.
@@ -91,6 +95,7 @@ impl RecoveryReport {
             last_id_raised_from: (given < last_id).then_some(given),
             last_id,
             leftovers,
+            damage: Vec::new(),
         })
     }
 

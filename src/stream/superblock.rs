@@ -11,7 +11,7 @@ use crate::log::segment::bad_header;
 use crate::{Error, Result, StreamId};
 
 /// How far the ceiling is put above an ID that reaches it, in milliseconds: one small sync for so much time.
-const CEILING_LEAD_MS: u64 = 5_000;
+pub const CEILING_LEAD_MS: u64 = 5_000;
 
 /// The superblock. Its lock is a turn, which is held while a slot is written and synced; nobody else waits for it.
 #[derive(Debug)]

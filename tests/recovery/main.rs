@@ -10,4 +10,5 @@ mod bit_flips;
 mod groups;
 mod harness;
 mod power_loss;
+mod quarantine;
 mod report;

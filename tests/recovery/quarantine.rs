@@ -1,0 +1,285 @@
+//! Promise: a damaged stream can go on, with an error in the place of what is lost, and nothing else lost.
+
+use std::sync::Arc;
+
+use streamlog::sim::{Image, SimDisk};
+use streamlog::{AddOptions, Error, OnDamage, Options, Position, Store, Stream, StreamId};
+
+const LOG: &str = "streams/s/00000000000000000001.log";
+const JOURNAL: &str = "streams/s/00000000000000000001.journal";
+
+fn options() -> Options {
+    Options::new().segment_bytes_max(8192)
+}
+
+fn open(disk: &Arc<SimDisk>, policy: OnDamage) -> Store {
+    Store::open_simulated(options().on_damage(policy), disk).unwrap()
+}
+
+fn id(ms: u64) -> StreamId {
+    StreamId::new(ms, 0)
+}
+
+fn add(stream: &Stream, ms: u64) {
+    stream.add_with(AddOptions::new().id(id(ms)), [("n", format!("value of {ms}."))]).unwrap();
+}
+
+/// What reading gives: the milliseconds of entries, 0 for an error in their place.
+fn seen(stream: &Stream) -> Vec<u64> {
+    let ms = |entry: streamlog::Result<streamlog::Entry>| match entry {
+        Ok(entry) => entry.id().ms(),
+        Err(Error::Corrupt { ids: Some(_), .. }) => 0,
+        Err(error) => panic!("{error}"),
+    };
+    let forward: Vec<u64> = stream.range(..).map(ms).collect();
+    let mut backward: Vec<u64> = stream.range(..).rev().map(ms).collect();
+    backward.reverse();
+    assert_eq!(backward, forward);
+    forward
+}
+
+/// A store with six entries, a group that has read four of them and acknowledged the second, and one deleted entry; what is on the
+/// disk if its process is killed.
+fn killed() -> Image {
+    let disk = SimDisk::new();
+    let store = open(&disk, OnDamage::Refuse);
+    let stream = store.stream("s").unwrap();
+    (1..=6).for_each(|ms| add(&stream, ms));
+    let group = stream.group("g");
+    group.create(Position::Start).unwrap();
+    for _ in 0..4 {
+        group.consumer("c").read().count(1).new_entries().unwrap();
+    }
+    group.acknowledge([id(2)]).unwrap();
+    stream.delete([id(5)]).unwrap();
+    store.stream("other").unwrap().add([("sound", "yes")]).unwrap();
+    disk.kill_image(disk.steps())
+}
+
+fn find(bytes: &[u8], wanted: &str) -> usize {
+    bytes.windows(wanted.len()).position(|window| window == wanted.as_bytes()).unwrap()
+}
+
+fn pending(stream: &Stream) -> Vec<u64> {
+    stream.group("g").pending_entries().run().unwrap().iter().map(|entry| entry.id.ms()).collect()
+}
+
+/// A stream that is refused as it is, and opened with its damage quarantined; a second opening finds nothing new.
+#[track_caller]
+fn quarantined(image: &Image, check: impl Fn(&Stream)) -> Vec<streamlog::Finding> {
+    let refused = open(&image.mount(), OnDamage::Refuse);
+    let error = refused.stream("s").unwrap().len().unwrap_err();
+    assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+    assert_eq!(refused.stream("other").unwrap().len().unwrap(), 1, "other streams open");
+    drop(refused);
+    let disk = image.mount();
+    let store = open(&disk, OnDamage::Quarantine);
+    let stream = store.stream("s").unwrap();
+    let recovery = stream.recovery().unwrap();
+    assert!(!recovery.is_clean && !recovery.damage.is_empty(), "{recovery:?}");
+    assert!(recovery.damage.iter().all(streamlog::Finding::is_damage), "{recovery:?}");
+    check(&stream);
+    // Life goes on, and the next process need not be told to accept it.
+    let added = stream.add([("n", "afterwards")]).unwrap();
+    // The sixth had an ID of the user's choice, which nothing but the entry tells of.
+    assert!(added > recovery.last_id && recovery.last_id >= id(5));
+    store.close().unwrap();
+    let store = open(&disk, OnDamage::Refuse);
+    let stream = store.stream("s").unwrap();
+    assert!(stream.recovery().unwrap().damage.is_empty());
+    assert_eq!(stream.get(added).unwrap().unwrap().id(), added);
+    stream.delete([added]).unwrap();
+    check(&stream);
+    recovery.damage
+}
+
+#[test]
+fn a_damaged_entry_of_the_last_segment_is_told_in_its_place() {
+    let mut image = killed();
+    let bytes = image.file_mut(LOG).unwrap();
+    let at = find(bytes, "value of 3.");
+    bytes[at] ^= 1;
+    let damage = quarantined(&image, |stream| {
+        assert_eq!(seen(stream), [1, 2, 0, 4, 6]);
+        assert_eq!(pending(stream), [1, 3, 4]);
+        assert_eq!(stream.len().unwrap(), 5, "what is damaged still counts");
+    });
+    let [finding] = &damage[..] else { panic!("{damage:?}") };
+    assert_eq!((finding.ids.unwrap().after, finding.ids.unwrap().through), (id(2), id(4).previous()));
+    assert_eq!(finding.entries_lost, Some(1));
+    assert!(finding.path.ends_with(LOG) && finding.offset < at as u64);
+}
+
+#[test]
+fn the_end_of_the_last_segment_can_be_lost() {
+    // The last entry, of which the superblock knows that it was synced, as the store was closed.
+    let disk = killed().mount();
+    open(&disk, OnDamage::Refuse).stream("s").unwrap().len().unwrap();
+    let mut image = disk.kill_image(disk.steps());
+    let bytes = image.file_mut(LOG).unwrap();
+    let at = find(bytes, "value of 6.");
+    bytes[at..].fill(0);
+    let damage = quarantined(&image, |stream| {
+        assert_eq!(seen(stream), [1, 2, 3, 4, 0]);
+        assert_eq!(pending(stream), [1, 3, 4]);
+    });
+    assert_eq!(damage.last().unwrap().ids.unwrap().after, id(5));
+}
+
+#[test]
+fn a_missing_or_unreadable_last_segment_costs_its_entries_and_no_group_forgets_what_it_read() {
+    for missing in [true, false] {
+        let mut image = killed();
+        match missing {
+            true => image.remove(LOG),
+            false => image.file_mut(LOG).unwrap()[..192].fill(7),
+        }
+        let damage = quarantined(&image, |stream| {
+            assert_eq!(seen(stream), [0]);
+            assert_eq!(pending(stream), [1, 3, 4]);
+        });
+        assert!(damage.iter().any(|finding| finding.path.ends_with(LOG)), "{damage:?}");
+    }
+}
+
+#[test]
+fn of_a_damaged_journal_the_changes_before_the_damage_are_kept_and_the_file_is_copied() {
+    let mut image = killed();
+    let before = image.file(JOURNAL).unwrap().to_vec();
+    let bytes = image.file_mut(JOURNAL).unwrap();
+    // In the deletion, which is the last change: the one before it says that it was synced. So it is that one that is hit.
+    let end = bytes.iter().rposition(|&byte| byte != 0).unwrap();
+    bytes[end - 30] ^= 1;
+    let damaged = bytes.to_vec();
+    assert_ne!(damaged, before);
+    let disk = image.mount();
+    let store = open(&disk, OnDamage::Quarantine);
+    let stream = store.stream("s").unwrap();
+    let recovery = stream.recovery().unwrap();
+    assert!(recovery.damage.iter().any(|finding| finding.path.ends_with(JOURNAL)), "{recovery:?}");
+    let kept = disk.kill_image(disk.steps());
+    assert_eq!(kept.file("quarantine/s/00000000000000000001.journal").unwrap(), damaged);
+    assert!(kept.file(JOURNAL).is_none());
+    assert_eq!(seen(&stream), [1, 2, 3, 4, 5, 6]);
+    // The acknowledgement of the second may have been lost, but no delivery that was acknowledged before it was.
+    assert!(pending(&stream).starts_with(&[1]));
+}
+
+#[test]
+fn groups_begin_again_if_the_journal_does_not_tell_what_was_pending() {
+    let disk = killed().mount();
+    // A generation that begins with a group, and is noted in the superblock.
+    let store = Store::open_simulated(options().checkpoint_bytes_min(0), &disk).unwrap();
+    store.stream("s").unwrap().group("g").consumer("c").read().count(1).new_entries().unwrap();
+    (0..40).for_each(|_| store.stream("s").unwrap().group("g").set_position(Position::After(id(4)), None).unwrap());
+    store.close().unwrap();
+    let mut image = disk.kill_image(disk.steps());
+    let journal = image.files().find(|path| path.to_string_lossy().ends_with(".journal")).unwrap().to_owned();
+    assert_ne!(journal.file_name().unwrap(), "00000000000000000001.journal");
+    // The record of the consumer, whose name is in it, is one of the checkpoint.
+    let bytes = image.file_mut(&journal).unwrap();
+    let at = bytes.iter().rposition(|&byte| byte == b'c').unwrap();
+    bytes[at] ^= 1;
+    quarantined(&image, |stream| {
+        assert_eq!(seen(stream), [1, 2, 3, 4, 6]);
+        assert_eq!(pending(stream), []);
+        assert_eq!(stream.group("g").info().unwrap().last_delivered_id, StreamId::MIN);
+    });
+}
+
+#[test]
+fn a_superblock_is_made_again_from_the_files_beside_it() {
+    for cut in [false, true] {
+        let mut image = killed();
+        let meta = image.file_mut("streams/s/meta").unwrap();
+        match cut {
+            true => meta.truncate(10),
+            false => meta.fill(0xaa),
+        }
+        quarantined(&image, |stream| {
+            assert_eq!(seen(stream), [1, 2, 3, 4, 6]);
+            assert_eq!(pending(stream), [1, 3, 4]);
+        });
+        let mut image = killed();
+        image.remove("streams/s/meta");
+        quarantined(&image, |stream| assert_eq!(seen(stream), [1, 2, 3, 4, 6]));
+    }
+}
+
+#[test]
+fn missing_segments_at_the_front_are_told_as_well() {
+    let disk = SimDisk::new();
+    let store = open(&disk, OnDamage::Refuse);
+    let stream = store.stream("s").unwrap();
+    let value = "x".repeat(1000);
+    for ms in 1..=12 {
+        stream.add_with(AddOptions::new().id(id(ms)), [("n", &value)]).unwrap();
+    }
+    store.stream("other").unwrap().add([("sound", "yes")]).unwrap();
+    store.close().unwrap();
+    let mut image = disk.kill_image(disk.steps());
+    image.remove(LOG);
+    quarantined(&image, |stream| assert_eq!(seen(stream), [0, 4, 5, 6, 7, 8, 9, 10, 11, 12]));
+}
+
+/// Entries are there as they were, or within the IDs that an error names, or were never known to be synced.
+#[test]
+fn no_byte_of_a_stream_costs_more_than_is_told() {
+    let sound = killed();
+    let files: Vec<_> = sound.files().filter(|path| path.starts_with("streams/s")).map(Into::into).collect();
+    let originals = [1, 2, 3, 4, 6];
+    let (mut opened, mut told) = (0, 0);
+    for file in files {
+        let file: std::path::PathBuf = file;
+        let bytes = sound.file(&file).unwrap();
+        let len = bytes.iter().rposition(|&byte| byte != 0).unwrap() + 2;
+        for at in 0..len.min(bytes.len()) {
+            let mut image = sound.clone();
+            image.file_mut(&file).unwrap()[at] ^= 0x10;
+            let store = open(&image.mount(), OnDamage::Quarantine);
+            let stream = store.stream("s").unwrap();
+            let context = format!("byte {at} of {}", file.display());
+            let recovery = match stream.recovery() {
+                Ok(recovery) => recovery,
+                // A version or feature that is not known is not damage.
+                Err(Error::Unsupported { .. }) => continue,
+                Err(error) => panic!("{context}: {error}"),
+            };
+            opened += 1;
+            let (mut there, mut ranges) = (Vec::new(), Vec::new());
+            for entry in stream.range(..) {
+                match entry {
+                    Ok(entry) => {
+                        let ms = entry.id().ms();
+                        assert_eq!(entry.get("n"), Some(format!("value of {ms}.").as_bytes()), "{context}");
+                        there.push(ms);
+                    }
+                    Err(Error::Corrupt { ids: Some(ids), .. }) => ranges.push(ids),
+                    Err(error) => panic!("{context}: {error}"),
+                }
+            }
+            told += ranges.len();
+            let is_told = |ms: u64| {
+                ranges.iter().any(|ids| ids.after < id(ms) && ids.through.is_none_or(|through| through >= id(ms)))
+            };
+            for ms in originals.into_iter().filter(|ms| !there.contains(ms)) {
+                assert!(is_told(ms) || recovery.has_dropped(), "{context}: {ms} of {there:?}, {ranges:?}, {recovery:?}");
+            }
+            // One that was deleted may come back if the journal says that it was damaged.
+            let is_new = |ms: &u64| !originals.contains(ms) && !(*ms == 5 && !recovery.is_clean);
+            assert_eq!(there.iter().find(|ms| is_new(ms)), None, "{context}: {there:?}");
+            // What was acknowledged may be pending again, but what was pending is, or is new.
+            let group = stream.group("g");
+            if let Ok(info) = group.info() {
+                let pending = pending(&stream);
+                for ms in [1, 3, 4] {
+                    let is_new = info.last_delivered_id < id(ms);
+                    assert!(pending.contains(&ms) || is_new, "{context}: {ms} is not among {pending:?}, {info:?}");
+                }
+            } else {
+                assert!(!recovery.damage.is_empty() || recovery.has_dropped(), "{context}: {recovery:?}");
+            }
+        }
+    }
+    assert!(opened > 1000 && told > 300, "{opened} opened, {told} errors in the place of entries");
+}
