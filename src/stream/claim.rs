@@ -7,7 +7,6 @@ use crate::format::groups::{Counting, GroupChange};
 use crate::format::journal::Change;
 use crate::group::Group;
 use crate::stream::deliver::{is_idle, millis};
-use crate::stream::fetch::Fetcher;
 use crate::stream::group::Consumer;
 use crate::stream::group_options::AutoClaimed;
 use crate::stream::groups::{Entering, InGroup};
@@ -258,7 +257,7 @@ impl Inner {
             let delivery_time = claiming.delivery_time(now);
             let mut taking =
                 Taking { now, delivery_time, counting: claiming.counting(), claimed: Vec::new(), gone: Vec::new() };
-            let mut fetcher = Fetcher::new(self.view());
+            let mut fetcher = self.fetcher();
             let mut entries = Vec::new();
             // What this very claim did to an ID that is named again; `None` if it is not pending any more.
             let mut done: HashMap<StreamId, bool> = HashMap::new();
@@ -302,7 +301,7 @@ impl Inner {
             let counting = if claim.ids_only { Counting::Keep } else { Counting::Increment };
             let mut taking = Taking { now, delivery_time: now, counting, claimed: Vec::new(), gone: Vec::new() };
             let mut done = AutoClaimed::default();
-            let mut fetcher = Fetcher::new(self.view());
+            let mut fetcher = self.fetcher();
             let (mut attempts, mut left) = (claim.count.saturating_mul(ATTEMPTS), claim.count);
             for pending in group.pending.iter_from(claim.start) {
                 if attempts == 0 || left == 0 {

@@ -13,7 +13,7 @@ use crate::stream::fetch::Fetcher;
 use crate::stream::group_options::{GroupEntry, GroupReadFrom};
 use crate::stream::groups::{Entering, InGroup};
 use crate::stream::inner::{Inner, Journaling, Outcome};
-use crate::{Entry, Result, StreamId};
+use crate::{Entry, Error, OnDamage, Result, StreamId};
 
 /// How many bytes an entry counts for, or one that is gone.
 pub type Measure = fn(StreamId, Option<&Entry>) -> u64;
@@ -80,9 +80,16 @@ pub struct Delivered {
     pub budget: Budget,
     /// There may be more that the budget has no room for.
     pub more: bool,
+    /// Nothing was read, as this was in the way; the next read goes on behind it.
+    pub damage: Option<Error>,
 }
 
 impl Inner {
+    /// Looks up what is pending. Where a stream goes on with its damage, what is lost is as if it had been deleted.
+    pub fn fetcher(&self) -> Fetcher {
+        Fetcher::new(self.view(), self.env.on_damage == OnDamage::Quarantine)
+    }
+
     /// Reads for a consumer, which is created if it is new; `None` if there is no such group. What is read may be handed
     /// over when the change is durable.
     pub fn deliver(&self, request: &Request<'_>, budget: Budget) -> Result<Outcome<Made<InGroup<Delivered>>>> {
@@ -90,7 +97,7 @@ impl Inner {
             let now = self.env.now_ms();
             let Some(group) = journaling.groups.get_mut(request.group) else { return Ok(Planned::nothing(None)) };
             let consumer = Entering::new(group, request.consumer, now);
-            let delivered = Delivered { entries: Vec::new(), budget, more: false };
+            let delivered = Delivered { entries: Vec::new(), budget, more: false, damage: None };
             let mut reading = Reading { inner: self, now, consumer: consumer.number, delivered, changes: Vec::new() };
             let number = group.number;
             match request.from {
@@ -112,7 +119,7 @@ impl Inner {
         let now = self.env.now_ms();
         let mut journaling = self.journal.lock();
         let Some(group) = journaling.groups.get_mut(group) else { return Ok(None) };
-        let mut fetcher = Fetcher::new(self.view());
+        let mut fetcher = self.fetcher();
         for entry in group.pending.by_time() {
             if fetcher.exists(entry.id)? {
                 return Ok(Some(min_idle.saturating_sub(idle_ms(&entry, now))));
@@ -148,7 +155,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn take_history(&mut self, group: &Group, after: StreamId) -> Result<()> {
         let Some(from) = after.next() else { return Ok(()) };
-        let mut fetcher = Fetcher::new(self.inner.view());
+        let mut fetcher = self.inner.fetcher();
         let mut ids = Vec::new();
         for pending in group.pending.iter_owner_from(self.consumer, from) {
             if self.delivered.budget.is_used_up() {
@@ -172,7 +179,7 @@ impl Reading<'_> {
     /// Takes pending entries over that were delivered long ago.
     fn take_idle(&mut self, group: &mut Group, min_idle: Duration) -> Result<()> {
         let min_idle = millis(min_idle);
-        let mut fetcher = Fetcher::new(self.inner.view());
+        let mut fetcher = self.inner.fetcher();
         let mut ids = Vec::new();
         for pending in group.pending.by_time() {
             if self.delivered.budget.is_used_up() || !is_idle(&pending, self.now, min_idle) {
@@ -211,6 +218,16 @@ impl Reading<'_> {
         }));
     }
 
+    /// Whether a group goes on behind damage once somebody was told of it.
+    fn may_pass_damage(&self) -> bool {
+        self.inner.env.on_damage == OnDamage::Quarantine && self.delivered.budget.is_first
+    }
+
+    /// Lets the group go on behind entries that are lost, of which it is not known how many there were.
+    fn pass_damage(&mut self, group: u64, through: StreamId) {
+        self.changes.push(Change::Group(GroupChange::SetPosition { group, position: through, entries_read: None }));
+    }
+
     fn take_new(&mut self, journaling: &mut Journaling, request: &Request<'_>) -> Result<()> {
         let Some(group) = journaling.groups.get(request.group) else { return Ok(()) };
         let (number, position, entries_read) = (group.number, group.position, group.entries_read);
@@ -228,9 +245,14 @@ impl Reading<'_> {
             let entry = match cursor.next_entry() {
                 None => break,
                 // What is before the damage is given out first.
-                Some(Err(_)) if !ids.is_empty() => {
+                Some(Err(_)) if !self.delivered.entries.is_empty() => {
                     is_damaged = true;
                     break;
+                }
+                Some(Err(Error::Corrupt { path, offset, what, ids: Some(lost) })) if self.may_pass_damage() => {
+                    self.pass_damage(number, lost.through.unwrap_or(last_id));
+                    self.delivered.damage = Some(Error::Corrupt { path, offset, what, ids: Some(lost) });
+                    return Ok(());
                 }
                 Some(entry) => entry?,
             };

@@ -2,7 +2,7 @@
 
 use crate::log::View;
 use crate::log::cursor::Cursor;
-use crate::{Entry, Result, StreamId};
+use crate::{Entry, Error, Result, StreamId};
 
 /// So many entries are passed over before the next one is searched for anew.
 const STEPS_MAX: usize = 32;
@@ -11,6 +11,8 @@ const STEPS_MAX: usize = 32;
 #[derive(Debug)]
 pub struct Fetcher {
     view: View,
+    /// What is damaged counts as gone.
+    passes_damage: bool,
     cursor: Option<Cursor>,
     /// What the cursor gave last.
     ahead: Option<Entry>,
@@ -19,19 +21,25 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    pub fn new(view: View) -> Self {
-        Self { view, cursor: None, ahead: None, end: None }
+    pub fn new(view: View, passes_damage: bool) -> Self {
+        Self { view, passes_damage, cursor: None, ahead: None, end: None }
     }
 
     /// The living entry with this ID.
     pub fn get(&mut self, id: StreamId) -> Result<Option<Entry>> {
-        self.seek(id)?;
-        Ok(self.ahead.as_ref().filter(|entry| entry.id() == id).cloned())
+        Ok(self.find(id)?.cloned())
     }
 
     pub fn exists(&mut self, id: StreamId) -> Result<bool> {
-        self.seek(id)?;
-        Ok(self.ahead.as_ref().is_some_and(|entry| entry.id() == id))
+        Ok(self.find(id)?.is_some())
+    }
+
+    fn find(&mut self, id: StreamId) -> Result<Option<&Entry>> {
+        match self.seek(id) {
+            Err(Error::Corrupt { .. }) if self.passes_damage => return Ok(None),
+            sought => sought?,
+        }
+        Ok(self.ahead.as_ref().filter(|entry| entry.id() == id))
     }
 
     /// Goes on to the first entry at or above `id`.
@@ -44,7 +52,10 @@ impl Fetcher {
             Some(ahead) if ahead.id() == id => return Ok(()),
             Some(ahead) if ahead.id() < id => {
                 for _ in 0..STEPS_MAX {
-                    self.step(id)?;
+                    // What is damaged on the way there is of no concern.
+                    if self.step(id).is_err() {
+                        break;
+                    }
                     if self.ahead.as_ref().is_none_or(|ahead| ahead.id() >= id) {
                         return Ok(());
                     }
@@ -85,7 +96,7 @@ mod tests {
             stream.add_with(AddOptions::new().id(id(ms)), [("ms", ms.to_string())]).unwrap();
         }
         stream.delete([id(100)]).unwrap();
-        let mut fetcher = Fetcher::new(stream.inner().unwrap().unwrap().view());
+        let mut fetcher = Fetcher::new(stream.inner().unwrap().unwrap().view(), false);
         let up = 1..=410;
         let hops = [7, 6, 6, 400, 401, 399, 398, 2, 1, 300, 100, 98, 102, 409, 2];
         for ms in up.chain(hops) {

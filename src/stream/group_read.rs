@@ -206,7 +206,8 @@ impl GroupRead {
     ///
     /// [`Error::GroupNotFound`] if one of the streams does not have the group, also if that, or the stream, goes while the
     /// read is blocked. [`Error::Corrupt`] if the first entry to be delivered is damaged; those before damage are delivered,
-    /// and [`Group::set_position`](crate::Group::set_position) gets the group past it. [`Error::Closed`] if the store is
+    /// and [`Group::set_position`](crate::Group::set_position) gets the group past it, or the next read, with
+    /// [`OnDamage::Quarantine`](crate::OnDamage::Quarantine). [`Error::Closed`] if the store is
     /// closed meanwhile; and as [`Group::acknowledge`](crate::Group::acknowledge).
     pub fn run(self) -> Result<Found> {
         let deadline = match self.block {
@@ -316,6 +317,9 @@ impl GroupRead {
                 Err(_) if !looked.entries.is_empty() => break,
                 delivered => delivered?,
             };
+            if let Some(damage) = delivered.damage {
+                return Err(damage);
+            }
             budget = delivered.budget;
             looked.take(position, *from, delivered);
             looked.unsettled.push(unsettled);

@@ -11,7 +11,6 @@ use crate::group::journal::Aside;
 use crate::group::pending::ConsumerNumber;
 use crate::log::Tail;
 use crate::stream::change::Planned;
-use crate::stream::fetch::Fetcher;
 use crate::stream::group_options::{Position, Release};
 use crate::stream::inner::{Inner, Journaling, Outcome};
 use crate::{Error, Result, StreamId};
@@ -125,7 +124,7 @@ impl Inner {
             (None, Release::Fatal) => Counting::Set(i64::MAX as u64),
         };
         let done = self.change_group(group, |group| {
-            let mut fetcher = Fetcher::new(self.view());
+            let mut fetcher = self.fetcher();
             let mut created = HashSet::new();
             let mut released = Vec::new();
             for &id in ids {

@@ -5,6 +5,7 @@
 //! | [`bit_flips`] | is damage noticed, and kept to what it hit? |
 //! | [`groups`] | are log and groups cut at one point, and does a full disk stop nobody from acknowledging? |
 //! | [`power_loss`] | is the state after a crash one that was, and nothing acknowledged missing? |
+//! | [`quarantine`] | can a damaged stream go on, and is all told that it lost? |
 
 mod bit_flips;
 mod groups;

@@ -263,7 +263,10 @@ fn no_byte_of_a_stream_costs_more_than_is_told() {
                 ranges.iter().any(|ids| ids.after < id(ms) && ids.through.is_none_or(|through| through >= id(ms)))
             };
             for ms in originals.into_iter().filter(|ms| !there.contains(ms)) {
-                assert!(is_told(ms) || recovery.has_dropped(), "{context}: {ms} of {there:?}, {ranges:?}, {recovery:?}");
+                assert!(
+                    is_told(ms) || recovery.has_dropped(),
+                    "{context}: {ms} of {there:?}, {ranges:?}, {recovery:?}"
+                );
             }
             // One that was deleted may come back if the journal says that it was damaged.
             let is_new = |ms: &u64| !originals.contains(ms) && !(*ms == 5 && !recovery.is_clean);
@@ -282,4 +285,77 @@ fn no_byte_of_a_stream_costs_more_than_is_told() {
         }
     }
     assert!(opened > 1000 && told > 300, "{opened} opened, {told} errors in the place of entries");
+}
+
+/// A store whose third entry is damaged.
+fn third_damaged() -> Image {
+    let mut image = killed();
+    let bytes = image.file_mut(LOG).unwrap();
+    let at = find(bytes, "value of 3.");
+    bytes[at] ^= 1;
+    image
+}
+
+#[test]
+fn a_group_is_told_of_lost_entries_once_and_goes_on_behind_them() {
+    let disk = third_damaged().mount();
+    let store = open(&disk, OnDamage::Quarantine);
+    let stream = store.stream("s").unwrap();
+    let group = stream.group("late");
+    group.create(Position::Start).unwrap();
+    let read = |count| {
+        let read = group.consumer("c").read().count(count).new_entries();
+        read.map(|entries| entries.iter().map(|entry| entry.id().ms()).collect::<Vec<_>>())
+    };
+    assert_eq!(read(10).unwrap(), [1, 2]);
+    let error = read(10).unwrap_err();
+    assert!(matches!(&error, Error::Corrupt { ids: Some(ids), .. } if ids.after == id(2)), "{error}");
+    drop((stream, store));
+    // That it was told is durable.
+    let store = open(&disk.kill_image(disk.steps()).mount(), OnDamage::Refuse);
+    let group = store.stream("s").unwrap().group("late");
+    let read = group.consumer("c").read().new_entries().unwrap();
+    assert_eq!(read.iter().map(|entry| entry.id().ms()).collect::<Vec<_>>(), [4, 6]);
+}
+
+#[test]
+fn a_group_that_is_not_to_go_on_stays_before_lost_entries() {
+    let disk = third_damaged().mount();
+    open(&disk, OnDamage::Quarantine).stream("s").unwrap().len().unwrap();
+    // What is damaged is not in the last segment any more, so the stream opens.
+    let store = open(&disk, OnDamage::Refuse);
+    let group = store.stream("s").unwrap().group("late");
+    group.create(Position::After(id(2))).unwrap();
+    for _ in 0..3 {
+        let error = group.consumer("c").read().new_entries().unwrap_err();
+        assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+    }
+    let Err(Error::Corrupt { ids: Some(ids), .. }) = group.consumer("c").read().new_entries() else { panic!() };
+    group.set_position(Position::After(ids.through.unwrap()), None).unwrap();
+    assert_eq!(group.consumer("c").read().new_entries().unwrap().len(), 2);
+}
+
+#[test]
+fn pending_entries_that_are_lost_keep_nobody_from_the_others() {
+    let read = |store: &Store| {
+        let group = store.stream("s").unwrap().group("g");
+        let history = group.consumer("c").read().history(StreamId::MIN)?;
+        Ok(history.iter().map(|found| (found.id.ms(), found.entry.is_some())).collect::<Vec<_>>())
+    };
+    let disk = third_damaged().mount();
+    let store = open(&disk, OnDamage::Quarantine);
+    assert_eq!(read(&store).unwrap(), [(1, true), (3, false), (4, true)]);
+    let group = store.stream("s").unwrap().group("g");
+    let taken = group.consumer("d").auto_claim(std::time::Duration::ZERO).run().unwrap();
+    assert_eq!(taken.entries.iter().map(|entry| entry.id().ms()).collect::<Vec<_>>(), [1, 4]);
+    assert_eq!(taken.deleted, [id(3)]);
+    // Where it is not to go on, it is an error; but for those that are not lost there is none.
+    let disk = third_damaged().mount();
+    open(&disk, OnDamage::Quarantine).stream("s").unwrap().len().unwrap();
+    let store = open(&disk, OnDamage::Refuse);
+    let error: Error = read(&store).unwrap_err();
+    assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+    let group = store.stream("s").unwrap().group("g");
+    let taken = group.consumer("d").claim(std::time::Duration::ZERO, [id(1), id(4)]).run().unwrap();
+    assert_eq!(taken.iter().map(|entry| entry.id().ms()).collect::<Vec<_>>(), [1, 4]);
 }
