@@ -155,8 +155,8 @@ pub use store::{NAME_LEN_MAX, Store};
 pub use stream::{
     AddOptions, AutoClaim, AutoClaimed, Block, Claim, Consumer, ConsumerInfo, Deletion, ENTRY_LEN_MAX, Group,
     GroupDetail, GroupEntry, GroupInfo, GroupRead, GroupReadFrom, Pending, PendingEntry, PendingSummary, Position,
-    ProducersInfo, Production, Range, Read, ReadFrom, RecoveryReport, References, Release, SetId, Stream, StreamInfo,
-    Trim,
+    ProducersInfo, Production, Range, Read, ReadFrom, RecoveryReport, References, Release, Repaired, SetId, Stream,
+    StreamInfo, Trim,
 };
 
 /// The README's examples compile.

@@ -7,7 +7,7 @@ use crate::format::header::{Header, Kind};
 use crate::format::index::Index;
 use crate::io::place::Place;
 use crate::io::{Access, File};
-use crate::log::holes::{Hole, holes};
+use crate::log::holes::{Hole, Walked, walk};
 use crate::log::scan::{self, Ending};
 use crate::log::segment::read_header;
 use crate::{Corruption, Error, Result, StreamId};
@@ -80,7 +80,7 @@ pub fn check(
         check_index(place, base, &header, &*file, found, findings)?;
         return Ok(checked);
     }
-    let (mut holes, end) = holes(&header, &*file, &path, Some(next))?;
+    let Walked { mut holes, end, .. } = walk(&header, &*file, &path, Some(next))?;
     if holes.is_empty() {
         // All records are whole, but contradict each other or the next segment.
         let what = match found.ending {

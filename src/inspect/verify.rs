@@ -13,7 +13,7 @@ use crate::io::Access;
 use crate::io::frozen::extent;
 use crate::io::place::Place;
 use crate::log::Log;
-use crate::log::holes::{self, Hole};
+use crate::log::holes::{Hole, walk};
 use crate::log::segment::read_header;
 use crate::stream::open::{self, Files};
 use crate::{Corruption, Error, Result, StreamId};
@@ -209,7 +209,7 @@ impl Verifier<'_> {
         let is_own = incarnation.is_none_or(|incarnation| *incarnation == header.incarnation);
         if !is_checked && is_own {
             // Without the journal and the superblock, what is followed by whole records is damage at least.
-            for hole in holes::holes(&header, &*file, &path, None)?.0.into_iter().filter(|hole| hole.is_followed) {
+            for hole in walk(&header, &*file, &path, None)?.holes.into_iter().filter(|hole| hole.is_followed) {
                 let finding = Finding::new(path.clone(), hole.offset, Problem::Damage(hole.what.clone()));
                 found.push((finding, Some(hole)));
             }

@@ -4,7 +4,7 @@ use crate::format::entries::{self, Shapes, decode_shape};
 use crate::format::header::{HEADER_LEN, Header};
 use crate::format::record::{self, Flaw, Frame, Salt};
 use crate::io::File;
-use crate::log::scan::{check_entries, find_frame, last_seal};
+use crate::log::scan::{Checked, check_entries, find_frame, last_seal};
 use crate::{Corruption, Error, Result, StreamId};
 
 /// A part of a segment that cannot be read.
@@ -21,15 +21,34 @@ pub struct Hole {
     pub is_followed: bool,
 }
 
-/// All that is damaged in a segment, from its first frame on, and the ordinal after its last entry. Takes the memory of the whole segment.
+/// What is in a segment of which some may be damaged.
+#[derive(Debug, Default)]
+pub struct Walked {
+    /// All that is damaged, from the first frame on.
+    pub holes: Vec<Hole>,
+    /// The frames of entries that are not.
+    pub sound: Vec<Sound>,
+    /// The ordinal after the last entry.
+    pub end: u64,
+    pub shapes: Shapes,
+    /// The content of the segment.
+    pub bytes: Vec<u8>,
+}
+
+/// A frame whose entries can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sound {
+    pub offset: u64,
+    /// The ordinal of its first entry.
+    pub ordinal: u64,
+    pub count: u64,
+    pub last_id: StreamId,
+}
+
+/// Reads a segment from its first frame on, over everything that is damaged. Takes the memory of the whole segment.
 ///
 /// `next` is given for a segment that has a successor: it ends with a seal then.
-pub fn holes(
-    header: &Header,
-    file: &dyn File,
-    path: &std::path::Path,
-    next: Option<(u64, StreamId)>,
-) -> Result<(Vec<Hole>, u64)> {
+pub fn walk(header: &Header, file: &dyn File, path: &std::path::Path, next: Option<(u64, StreamId)>) -> Result<Walked> {
     let wrap = |error| Error::io("read", path, error);
     let len = file.len().map_err(wrap)?;
     if len > u64::from(u32::MAX) {
@@ -43,7 +62,7 @@ pub fn holes(
             to: header.base,
             is_followed: true,
         };
-        return Ok((vec![hole], header.base));
+        return Ok(Walked { holes: vec![hole], end: header.base, ..Walked::default() });
     }
     let len = usize::try_from(len).unwrap_or(usize::MAX);
     let mut bytes = Vec::new();
@@ -60,6 +79,7 @@ pub fn holes(
         ordinal: header.base,
         last_id: header.previous_id,
         holes: Vec::new(),
+        sound: Vec::new(),
         open: None,
     };
     let mut at = HEADER_LEN;
@@ -91,7 +111,9 @@ pub fn holes(
         walk.begin(at as u64, Corruption::Malformed("entries are missing before the seal"));
     }
     walk.end(end, seal.map(|seal| seal.last_id).or(next.map(|next| next.1)));
-    Ok((walk.holes, end.unwrap_or(walk.ordinal).max(walk.ordinal)))
+    let end = end.unwrap_or(walk.ordinal).max(walk.ordinal);
+    let Walk { holes, sound, shapes, .. } = walk;
+    Ok(Walked { holes, sound, end, shapes, bytes })
 }
 
 struct Walk<'a> {
@@ -102,6 +124,7 @@ struct Walk<'a> {
     ordinal: u64,
     last_id: StreamId,
     holes: Vec<Hole>,
+    sound: Vec<Sound>,
     /// The hole of which the end has not been seen.
     open: Option<Hole>,
 }
@@ -149,8 +172,10 @@ impl Walk<'_> {
                     hole.through = checked.first_id.previous();
                     self.holes.push(hole);
                 }
-                self.ordinal += checked.count;
-                self.last_id = checked.last_id;
+                let (ordinal, Checked { count, last_id, .. }) = (self.ordinal, checked);
+                self.sound.push(Sound { offset, ordinal, count, last_id });
+                self.ordinal += count;
+                self.last_id = last_id;
             }
             None => self.begin(offset, Corruption::Malformed("entries that cannot be decoded")),
         }

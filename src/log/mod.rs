@@ -7,6 +7,7 @@ pub mod append;
 pub mod cursor;
 pub mod holes;
 pub mod lookup;
+pub mod pieces;
 pub mod recovery;
 pub mod scan;
 pub mod segment;

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use crate::damage::Finding;
 use crate::env::{Env, new_identity};
 use crate::format::file_name::{self, Directory, INTENT, INTENT_NEW, LOCK, STREAMS, TMP};
 use crate::format::meta::NAME_AT;
@@ -31,7 +32,7 @@ use crate::stream::open;
 use crate::stream::options::Trim;
 use crate::stream::quarantine::Quarantine;
 use crate::stream::superblock::Superblock;
-use crate::{Corruption, Error, NewId, OnDamage, Options, Result, StreamId};
+use crate::{Corruption, Error, NewId, OnDamage, Options, Repaired, Result, StreamId};
 
 /// The longest intent, in bytes.
 const INTENT_LEN_MAX: u64 = 1 << 30;
@@ -247,12 +248,37 @@ impl Shared {
         if !self.is_there(name)? {
             return Ok(None);
         }
-        let directory = file_name::escape(name);
-        let quarantine = Quarantine { root: &self.root, directory: &directory };
-        let quarantine = (self.env.on_damage == OnDamage::Quarantine).then_some(&quarantine);
-        let inner = open::open(&self.env, || self.streams.within(&directory), name, quarantine)?;
+        let inner = self.open_in_turn(name, self.env.on_damage)?;
         self.insert(&inner);
         Ok(Some(inner))
+    }
+
+    fn open_in_turn(&self, name: &[u8], policy: OnDamage) -> Result<Arc<Inner>> {
+        let directory = file_name::escape(name);
+        let quarantine = Quarantine { root: &self.root, directory: &directory };
+        let quarantine = (policy == OnDamage::Quarantine).then_some(&quarantine);
+        open::open(&self.env, || self.streams.within(&directory), name, quarantine)
+    }
+
+    /// Repairs a stream, which is closed then; `None` if there is none.
+    pub fn repair(&self, name: &[u8]) -> Result<Option<Repaired>> {
+        let _catalog = self.catalog.lock();
+        self.env.check_writable()?;
+        if !self.is_there(name)? {
+            return Ok(None);
+        }
+        self.let_go(name)?;
+        let inner = self.open_in_turn(name, OnDamage::Quarantine)?;
+        let directory = file_name::escape(name);
+        let repaired = inner.repair(&Quarantine { root: &self.root, directory: &directory });
+        let closed = inner.retire();
+        let mut repaired = repaired?;
+        closed?;
+        // What opening it came to is found again, and without what it was then: it had no successor.
+        let known = |finding: &Finding| inner.recovery.damage.iter().any(|known| known.path == finding.path);
+        repaired.damage.retain(|finding| !known(finding));
+        repaired.damage.splice(0..0, inner.recovery.damage.iter().cloned());
+        Ok(Some(repaired))
     }
 
     fn is_there(&self, name: &[u8]) -> Result<bool> {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::{Error, GroupRead, Options, Read, Result, Stream};
+use crate::{Error, GroupRead, Options, Read, Repaired, Result, Stream};
 
 pub(crate) use catalog::Shared;
 
@@ -164,6 +164,37 @@ impl Store {
     pub fn copy(&self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>, replace: bool) -> Result<bool> {
         check_name(to.as_ref())?;
         self.shared.copy(from.as_ref(), to.as_ref(), replace)
+    }
+
+    /// Ends the damage of a stream for good: what can be read is kept, the rest counts as deleted. `None` if there is no such
+    /// stream.
+    ///
+    /// Reads all of the stream, and rewrites the segments that are damaged; the files that are replaced are copied to the store's
+    /// folder `quarantine` first. Entries and their IDs stay as they are. A damaged journal or superblock is replaced as
+    /// [`OnDamage::Quarantine`](crate::OnDamage::Quarantine) says. Handles to the stream go on working; a stream that is sound
+    /// stays as it is. [`inspect`](crate::inspect) tells beforehand what is damaged.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] if nothing of it tells which stream it is, [`Error::NoSpace`] and [`Error::Io`]: it can be repeated
+    /// then, and nothing is lost by it that could be read before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = streamlog::Store::open(dir.path())?;
+    /// # store.create("orders")?;
+    /// let repaired = store.repair("orders")?.expect("there is such a stream");
+    /// for finding in &repaired.damage {
+    ///     eprintln!("{finding}");
+    /// }
+    /// assert_eq!(repaired.entries_lost, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn repair(&self, name: impl AsRef<[u8]>) -> Result<Option<Repaired>> {
+        check_name(name.as_ref())?;
+        self.shared.repair(name.as_ref())
     }
 
     /// Starts a read of several streams; see [`Read`].

@@ -20,6 +20,7 @@ mod range;
 mod read;
 mod recovery;
 mod remove;
+mod repair;
 mod rotate;
 mod set_id;
 pub(crate) mod superblock;
@@ -50,6 +51,7 @@ pub use pending::Pending;
 pub use range::Range;
 pub use read::Read;
 pub use recovery::RecoveryReport;
+pub use repair::Repaired;
 
 /// The most bytes that the names and values of one entry, or of all entries of a batch, may have: 1 GiB, as in Redis.
 pub const ENTRY_LEN_MAX: u64 = 1 << 30;

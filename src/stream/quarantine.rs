@@ -30,7 +30,7 @@ use crate::group::journal::{Aside, Birth, Checkpoint, Content, Journal, Replay, 
 use crate::io::place::Place;
 use crate::io::{Access, File};
 use crate::log::append::{begin_segment, capacity_for};
-use crate::log::holes::holes;
+use crate::log::holes::{Hole, walk};
 use crate::log::recovery::{Evidence, Verdict, judge};
 use crate::log::scan::{self, Beyond, Ending, Scan};
 use crate::log::segment::read_header;
@@ -50,6 +50,14 @@ pub struct Quarantine<'a> {
 }
 
 impl Quarantine<'_> {
+    /// As [`keep`](Self::keep); `None` if there is no such file, or none that can be opened.
+    pub fn keep_if_there(&self, place: &Place, name: &Path) -> Result<Option<PathBuf>> {
+        match place.open(name, Access::Read) {
+            Err(Error::Corrupt { .. }) => Ok(None),
+            opened => opened.and_then(|_| self.keep(place, name)).map(Some),
+        }
+    }
+
     /// Copies a file into the folder, durably, under a name that is not taken; returns where it is.
     pub fn keep(&self, place: &Place, name: &Path) -> Result<PathBuf> {
         let mut folder = self.root.within("");
@@ -458,10 +466,9 @@ impl LogLeft {
 
 /// What is damaged in the last segment.
 fn found_holes(header: &Header, file: &dyn File, path: &Path) -> Result<Vec<Finding>> {
-    let (holes, _) = holes(header, file, path, None)?;
-    let finding = |hole: crate::log::holes::Hole| Finding {
+    let finding = |hole: Hole| Finding {
         entries_lost: hole.is_followed.then_some(hole.to - hole.from),
         ..Finding::new(path.to_owned(), hole.offset, Problem::Damage(hole.what)).with_ids(hole.after, hole.through)
     };
-    Ok(holes.into_iter().map(finding).collect())
+    Ok(walk(header, file, path, None)?.holes.into_iter().map(finding).collect())
 }

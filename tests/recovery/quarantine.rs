@@ -48,7 +48,7 @@ fn killed() -> Image {
     let group = stream.group("g");
     group.create(Position::Start).unwrap();
     for _ in 0..4 {
-        group.consumer("c").read().count(1).new_entries().unwrap();
+        group.consumer("carol").read().count(1).new_entries().unwrap();
     }
     group.acknowledge([id(2)]).unwrap();
     stream.delete([id(5)]).unwrap();
@@ -170,7 +170,7 @@ fn groups_begin_again_if_the_journal_does_not_tell_what_was_pending() {
     let disk = killed().mount();
     // A generation that begins with a group, and is noted in the superblock.
     let store = Store::open_simulated(options().checkpoint_bytes_min(0), &disk).unwrap();
-    store.stream("s").unwrap().group("g").consumer("c").read().count(1).new_entries().unwrap();
+    store.stream("s").unwrap().group("g").consumer("carol").read().count(1).new_entries().unwrap();
     (0..40).for_each(|_| store.stream("s").unwrap().group("g").set_position(Position::After(id(4)), None).unwrap());
     store.close().unwrap();
     let mut image = disk.kill_image(disk.steps());
@@ -178,7 +178,7 @@ fn groups_begin_again_if_the_journal_does_not_tell_what_was_pending() {
     assert_ne!(journal.file_name().unwrap(), "00000000000000000001.journal");
     // The record of the consumer, whose name is in it, is one of the checkpoint.
     let bytes = image.file_mut(&journal).unwrap();
-    let at = bytes.iter().rposition(|&byte| byte == b'c').unwrap();
+    let at = find(bytes, "carol");
     bytes[at] ^= 1;
     quarantined(&image, |stream| {
         assert_eq!(seen(stream), [1, 2, 3, 4, 6]);
@@ -304,7 +304,7 @@ fn a_group_is_told_of_lost_entries_once_and_goes_on_behind_them() {
     let group = stream.group("late");
     group.create(Position::Start).unwrap();
     let read = |count| {
-        let read = group.consumer("c").read().count(count).new_entries();
+        let read = group.consumer("carol").read().count(count).new_entries();
         read.map(|entries| entries.iter().map(|entry| entry.id().ms()).collect::<Vec<_>>())
     };
     assert_eq!(read(10).unwrap(), [1, 2]);
@@ -314,7 +314,7 @@ fn a_group_is_told_of_lost_entries_once_and_goes_on_behind_them() {
     // That it was told is durable.
     let store = open(&disk.kill_image(disk.steps()).mount(), OnDamage::Refuse);
     let group = store.stream("s").unwrap().group("late");
-    let read = group.consumer("c").read().new_entries().unwrap();
+    let read = group.consumer("carol").read().new_entries().unwrap();
     assert_eq!(read.iter().map(|entry| entry.id().ms()).collect::<Vec<_>>(), [4, 6]);
 }
 
@@ -327,19 +327,19 @@ fn a_group_that_is_not_to_go_on_stays_before_lost_entries() {
     let group = store.stream("s").unwrap().group("late");
     group.create(Position::After(id(2))).unwrap();
     for _ in 0..3 {
-        let error = group.consumer("c").read().new_entries().unwrap_err();
+        let error = group.consumer("carol").read().new_entries().unwrap_err();
         assert!(matches!(error, Error::Corrupt { .. }), "{error}");
     }
-    let Err(Error::Corrupt { ids: Some(ids), .. }) = group.consumer("c").read().new_entries() else { panic!() };
+    let Err(Error::Corrupt { ids: Some(ids), .. }) = group.consumer("carol").read().new_entries() else { panic!() };
     group.set_position(Position::After(ids.through.unwrap()), None).unwrap();
-    assert_eq!(group.consumer("c").read().new_entries().unwrap().len(), 2);
+    assert_eq!(group.consumer("carol").read().new_entries().unwrap().len(), 2);
 }
 
 #[test]
 fn pending_entries_that_are_lost_keep_nobody_from_the_others() {
     let read = |store: &Store| {
         let group = store.stream("s").unwrap().group("g");
-        let history = group.consumer("c").read().history(StreamId::MIN)?;
+        let history = group.consumer("carol").read().history(StreamId::MIN)?;
         Ok(history.iter().map(|found| (found.id.ms(), found.entry.is_some())).collect::<Vec<_>>())
     };
     let disk = third_damaged().mount();
@@ -358,4 +358,99 @@ fn pending_entries_that_are_lost_keep_nobody_from_the_others() {
     let group = store.stream("s").unwrap().group("g");
     let taken = group.consumer("d").claim(std::time::Duration::ZERO, [id(1), id(4)]).run().unwrap();
     assert_eq!(taken.iter().map(|entry| entry.id().ms()).collect::<Vec<_>>(), [1, 4]);
+}
+
+/// A repair leaves a sound stream, in which what could not be read before is deleted.
+#[track_caller]
+fn repaired(image: &Image, entries: &[u64]) -> streamlog::Repaired {
+    let disk = image.mount();
+    let store = open(&disk, OnDamage::Refuse);
+    let stream = store.stream("s").unwrap();
+    let repaired = store.repair("s").unwrap().unwrap();
+    assert!(!repaired.damage.is_empty());
+    assert_eq!((seen(&stream), stream.len().unwrap()), (entries.to_vec(), entries.len() as u64), "{repaired:?}");
+    for ms in 1..=20 {
+        let found = stream.get(id(ms)).unwrap().map(|entry| entry.id().ms());
+        assert_eq!(found, entries.contains(&ms).then_some(ms));
+    }
+    let again = store.repair("s").unwrap().unwrap();
+    assert_eq!((again.damage, again.entries_lost, again.copies), (Vec::new(), 0, Vec::new()));
+    let added = stream.add([("n", "afterwards")]).unwrap();
+    store.close().unwrap();
+    let verified = streamlog::inspect::Inspection::open_simulated(&disk).unwrap().verify().unwrap();
+    let damage: Vec<_> = verified.iter().flat_map(|report| &report.findings).filter(|it| it.is_damage()).collect();
+    assert!(damage.is_empty(), "{damage:?}");
+    let store = open(&disk, OnDamage::Refuse);
+    let stream = store.stream("s").unwrap();
+    assert_eq!(seen(&stream), [entries, &[added.ms()]].concat());
+    let kept = disk.kill_image(disk.steps());
+    for copy in &repaired.copies {
+        let copy = copy.strip_prefix("simulated").unwrap();
+        let name = copy.file_name().unwrap().to_string_lossy().trim_end_matches(".2").to_owned();
+        let original = std::path::Path::new("streams/s").join(name);
+        // What stands for a missing segment was not there before.
+        if let Some(original) = image.file(original) {
+            assert_eq!(kept.file(copy).unwrap(), original, "{}", copy.display());
+        }
+    }
+    repaired
+}
+
+#[test]
+fn a_repair_deletes_what_cannot_be_read_and_keeps_the_rest() {
+    // In the last segment.
+    let outcome = repaired(&third_damaged(), &[1, 2, 4, 6]);
+    assert_eq!((outcome.entries_lost, outcome.copies.len()), (1, 1));
+    // In segments of three entries each.
+    let disk = SimDisk::new();
+    let store = open(&disk, OnDamage::Refuse);
+    let stream = store.stream("s").unwrap();
+    let value = |ms: u64| format!("value of {ms}.{}", "x".repeat(2000));
+    for ms in 1..=14 {
+        stream.add_with(AddOptions::new().id(id(ms)), [("n", value(ms))]).unwrap();
+    }
+    stream.delete([id(7)]).unwrap();
+    store.close().unwrap();
+    let sound = disk.kill_image(disk.steps());
+    let segments: Vec<_> = sound.files().filter(|path| path.to_string_lossy().ends_with(".log")).collect();
+    let segments: Vec<_> = segments.into_iter().map(std::path::Path::to_path_buf).collect();
+    assert!(segments.len() >= 5, "{segments:?}");
+    let all = |without: &[u64]| (1..=14).filter(|ms| *ms != 7 && !without.contains(ms)).collect::<Vec<u64>>();
+    let holding = |ms: u64| {
+        let wanted = format!("value of {ms}.");
+        segments
+            .iter()
+            .position(|path| sound.file(path).unwrap().windows(wanted.len()).any(|window| window == wanted.as_bytes()))
+    };
+    for ms in (1..=14).filter(|ms| *ms != 7) {
+        let path = &segments[holding(ms).unwrap()];
+        if Some(path) == segments.last() {
+            continue;
+        }
+        let mut image = sound.clone();
+        let bytes = image.file_mut(path).unwrap();
+        let at = find(bytes, &format!("value of {ms}."));
+        bytes[at] ^= 1;
+        assert_eq!(repaired(&image, &all(&[ms])).entries_lost, 1, "entry {ms}");
+    }
+    for (at, path) in segments.iter().enumerate() {
+        let inside: Vec<u64> = (1..=14).filter(|&ms| ms != 7 && holding(ms) == Some(at)).collect();
+        // The seal, which no entry depends on.
+        if at + 1 < segments.len() {
+            let mut image = sound.clone();
+            let bytes = image.file_mut(path).unwrap();
+            let end = bytes.len();
+            bytes[end - 3] ^= 1;
+            assert_eq!(repaired(&image, &all(&[])).entries_lost, 0);
+        }
+        let mut image = sound.clone();
+        image.remove(path);
+        repaired(&image, &all(&inside));
+        let mut image = sound.clone();
+        image.file_mut(path).unwrap()[100] ^= 1;
+        repaired(&image, &all(&inside));
+        let mut image = sound.clone();
+        image.file_mut(path).unwrap().truncate(300);
+        repaired(&image, &all(&inside));
+    }
 }
