@@ -57,7 +57,9 @@ pub enum OnDamage {
     /// deleted ones come back; if it does not tell what was pending, groups begin at the oldest entry again. What was found is
     /// told by [`Stream::recovery`](crate::Stream::recovery) once. `streamlog repair` ends it for good.
     ///
-    /// It may be that a stream cannot be opened even so: if nothing of it tells which stream it is.
+    /// It may be that a stream cannot be opened even so: if nothing of it tells which stream it is. The file `LOCK`, which says
+    /// which store it is, is made again from the streams, if they agree; an unfinished change of several streams that cannot be
+    /// read is given up.
     Quarantine,
 }
 

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::damage::{Finding, Problem};
-use crate::format::file_name::{self, Directory, INTENT, LOCK, RESERVE, STREAMS, TMP};
+use crate::format::file_name::{self, Directory, INTENT, LOCK, QUARANTINE, RESERVE, STREAMS, TMP};
 use crate::format::meta::Meta;
 use crate::format::store::{Intent, LOCK_LEN, decode_lock};
 use crate::format::{Identity, header::BadHeader};
@@ -264,7 +264,7 @@ impl Inspection {
         names.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         for (name, kind) in &names {
             match name.as_str() {
-                LOCK | RESERVE => {}
+                LOCK | RESERVE | QUARANTINE => {}
                 STREAMS | TMP if *kind == FileKind::Directory => {}
                 STREAMS | TMP => note(&self.root, name, not_a_directory()),
                 INTENT if self.intent()?.is_none() && self.root.kind(INTENT)?.is_some() => {

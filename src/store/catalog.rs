@@ -108,7 +108,15 @@ pub fn mount(options: &Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Shar
         Some(FileKind::Directory) => streams.is_empty()?,
         Some(_) => return Err(Error::corrupt(&root.full(STREAMS), 0, Corruption::NotADirectory)),
     };
-    let store = identify(&root, &*locked, is_new, is_empty)?;
+    let quarantine = Quarantine { root: &root, directory: "store" };
+    let (store, is_lost) = match identify(&root, &*locked, is_new, is_empty) {
+        Err(error @ Error::Corrupt { .. }) if options.on_damage == OnDamage::Quarantine && !is_new => {
+            let store = identity_of_streams(&streams).ok_or(error)?;
+            quarantine.keep(&root, Path::new(LOCK))?;
+            (store, true)
+        }
+        store => (store?, false),
+    };
     // Also what is there already: whoever made or renamed it may have been killed before it could sync that.
     root.sync()?;
     for name in [TMP, STREAMS] {
@@ -118,7 +126,7 @@ pub fn mount(options: &Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Shar
     }
     root.sync()?;
     streams.sync()?;
-    if is_empty {
+    if is_empty || is_lost {
         // Last: a store that knows its identity is complete. Also if it is there: it may be in the page cache only.
         let path = root.full(LOCK);
         // The size, too: a sync that failed may have left it out.
@@ -137,7 +145,16 @@ pub fn mount(options: &Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Shar
         syncer: Mutex::new(None),
         lock: Mutex::new(Some(locked)),
     };
-    shared.finish_intent()?;
+    match shared.finish_intent() {
+        // What is left to do cannot be told; nothing was acknowledged of it.
+        Err(Error::Corrupt { .. }) if options.on_damage == OnDamage::Quarantine => {
+            let quarantine = Quarantine { root: &shared.root, directory: "store" };
+            quarantine.keep_if_there(&shared.root, Path::new(INTENT))?;
+            shared.root.remove(INTENT)?;
+            shared.root.sync()?;
+        }
+        finished => finished?,
+    }
     shared.remove_leftovers()?;
     if let Durability::Interval(interval) = options.durability {
         *shared.syncer.lock() = Some(Syncer::start(Arc::clone(&shared.env), Arc::clone(&shared.open), interval));
@@ -174,6 +191,22 @@ fn identify(root: &Place, lock: &dyn File, is_new: bool, is_empty: bool) -> Resu
         Err(_) if is_empty && is_unfinished(&bytes) => Ok(new_identity()),
         Err(bad) => Err(bad_header(&path, bad)),
     }
+}
+
+/// What the streams say which store they belong to, if they agree.
+fn identity_of_streams(streams: &Place) -> Option<[u8; 16]> {
+    let names = streams.list().ok()?;
+    let ids = names.iter().filter(|(_, kind)| *kind == FileKind::Directory).filter_map(|(directory, _)| {
+        // One that is damaged says nothing.
+        Some(Superblock::open(&streams.within(directory)).ok()?.current().store)
+    });
+    let mut found = None;
+    for id in ids {
+        if found.replace(id).is_some_and(|before| before != id) {
+            return None;
+        }
+    }
+    found
 }
 
 /// Whether the bytes may be a part of what we were writing.

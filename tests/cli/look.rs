@@ -225,3 +225,38 @@ fn help_has_examples_and_tells_the_status() {
     }
     assert!(streamlog().arg("--help").run().stdout.contains("verify"));
 }
+
+#[test]
+fn a_repair_tells_what_it_would_do_and_does_it_when_told_to() {
+    let directory = filled();
+    let path = directory.path();
+    let sound = json_of(path, "repair --json");
+    assert_eq!(sound, (0, json!({"applied": false, "status": "sound", "findings": [], "streams": []})));
+    let log = log_of(path, "orders");
+    let bytes = fs::read(&log).unwrap();
+    flip(&log, bytes.windows(5).position(|window| window == b"49.99").unwrap());
+    let lock = fs::read(path.join("LOCK")).unwrap();
+    flip(&path.join("LOCK"), 20);
+    let before = listing(path);
+
+    let (status, plan) = json_of(path, "repair --json");
+    assert_eq!((status, &plan["applied"], &plan["status"]), (2, &json!(false), &json!("damaged")));
+    assert_eq!(plan["streams"][0]["findings"][0]["ids"], json!({"after": "1-0", "through": "2-18446744073709551615"}));
+    let told = streamlog().store(path).args("repair").run();
+    assert_eq!(told.status, 2);
+    for line in ["damaged: \"orders\"", "would copy the file, keep what can be read", "nothing was changed"] {
+        assert!(told.stdout.contains(line), "{line} in {}", told.stdout);
+    }
+    assert_eq!(listing(path), before);
+
+    let (status, done) = json_of(path, "repair --apply --json");
+    assert_eq!((status, &done["status"]), (0, &json!("sound")), "{done}");
+    assert_eq!(done["streams"][0]["entries_lost"], json!(1));
+    let copy = PathBuf::from(done["streams"][0]["copies"][0].as_str().unwrap());
+    assert_eq!(fs::read(copy).unwrap(), before[&log].1);
+    assert_eq!(fs::read(path.join("LOCK")).unwrap(), lock);
+    assert_eq!(streamlog().store(path).args("verify").run().status, 0);
+    let left = streamlog().store(path).args("--raw XRANGE orders - +").run();
+    assert!(left.stdout.contains("1-0") && !left.stdout.contains("2-0"), "{}", left.stdout);
+    assert_eq!(streamlog().store(path).args("--raw XLEN orders").run().stdout, "1\n");
+}

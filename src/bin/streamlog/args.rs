@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
-use streamlog::{Durability, Options, Result, Store};
+use streamlog::{Durability, OnDamage, Options, Result, Store};
 
 use crate::look::Wanted;
 use crate::print::Format;
@@ -29,7 +29,7 @@ Examples:
   printf 'XADD t * c 20.5\\r\\nXLEN t\\r\\n' | streamlog pipe
   streamlog verify
 
-Exit status: 0 done, 1 an error reply or a failing store, 2 wrong usage; of verify, dump and stat also damage.";
+Exit status: 0 done, 1 an error reply or a failing store, 2 wrong usage; of verify, repair, dump and stat also damage.";
 
 const VERIFY: &str = "\
 Nothing is written or locked: the store may be in use, or on read-only media. Damage is told with file, offset and the
@@ -40,6 +40,17 @@ Examples:
   streamlog --store data verify --json orders | jq '.streams[].findings'
 
 Exit status: 0 sound, 2 damaged, 1 could not tell.";
+
+const REPAIR: &str = "\
+Without --apply nothing is written: it is told what is damaged and what a repair would do. With it, what can be read is
+kept as it is, and the rest counts as deleted. Files that are replaced are copied to the store's folder `quarantine`
+first. The store must not be in use then, and needs room for the copies.
+
+Examples:
+  streamlog --store data repair
+  streamlog --store data repair --apply orders
+
+Exit status: 0 nothing is damaged, or all of it was repaired; 2 damaged; 1 could not tell, or not repair.";
 
 const DUMP: &str = "\
 Nothing is written or locked. The same state gives the same text: dumps can be compared with diff. With --json, each
@@ -88,6 +99,8 @@ pub enum Action {
     Pipe,
     /// Check everything.
     Verify(Wanted),
+    /// End damage for good, or tell what that would take.
+    Repair { wanted: Wanted, apply: bool },
     /// Write everything down.
     Dump(Wanted),
     /// Tell sizes and counts.
@@ -98,7 +111,7 @@ pub enum Action {
 #[derive(Parser)]
 #[command(name = "streamlog", version, after_help = EXAMPLES, disable_help_subcommand = true)]
 #[command(
-    override_usage = "streamlog [OPTIONS] COMMAND [ARGUMENT]...\n       streamlog [OPTIONS] [shell | pipe]\n       streamlog [OPTIONS] {verify | dump | stat} [--json] [STREAM]..."
+    override_usage = "streamlog [OPTIONS] COMMAND [ARGUMENT]...\n       streamlog [OPTIONS] [shell | pipe]\n       streamlog [OPTIONS] {verify | repair | dump | stat} [--json] [STREAM]..."
 )]
 struct CommandLine {
     /// The directory of the store, created if missing [env: STREAMLOG_STORE]
@@ -135,6 +148,16 @@ enum FirstWord {
     /// Check everything in the store, or in some streams, without opening it
     #[command(after_help = VERIFY)]
     Verify(Selection),
+    /// End damage for good; tells what it would do unless told to do it
+    #[command(after_help = REPAIR)]
+    Repair {
+        /// Do it
+        #[arg(long)]
+        apply: bool,
+
+        #[command(flatten)]
+        selection: Selection,
+    },
     /// Write the whole state as text, without opening the store
     #[command(after_help = DUMP)]
     Dump(Selection),
@@ -178,6 +201,7 @@ impl Arguments {
                 Some(FirstWord::Command(words)) => Action::Once(words.into_iter().map(OsString::into_vec).collect()),
                 Some(FirstWord::Pipe) => Action::Pipe,
                 Some(FirstWord::Verify(selection)) => Action::Verify(selection.into()),
+                Some(FirstWord::Repair { apply, selection }) => Action::Repair { wanted: selection.into(), apply },
                 Some(FirstWord::Dump(selection)) => Action::Dump(selection.into()),
                 Some(FirstWord::Stat(selection)) => Action::Stat(selection.into()),
                 Some(FirstWord::Shell) | None => Action::Shell,
@@ -192,6 +216,11 @@ impl Arguments {
             Place::Directory(path) => options.open(path),
             Place::Memory => Ok(options.in_memory()),
         }
+    }
+
+    /// How a store is opened for a repair.
+    pub fn options_for_repair(&self) -> Options {
+        Options::new().create(false).on_damage(OnDamage::Quarantine)
     }
 
     /// The directory of the store, unless it is in memory.

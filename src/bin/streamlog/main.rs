@@ -12,6 +12,7 @@ mod look;
 mod once;
 mod pipe;
 mod print;
+mod repair;
 mod shell;
 mod stat;
 mod verify;
@@ -59,6 +60,7 @@ fn look(arguments: &Arguments) -> Option<Result<Outcome, Failure>> {
     let path = arguments.directory()?;
     Some(match &arguments.action {
         Action::Verify(wanted) => verify::run(path, wanted),
+        Action::Repair { wanted, apply } => repair::run(path, wanted, apply.then(|| arguments.options_for_repair())),
         Action::Dump(wanted) => dump::run(path, wanted),
         Action::Stat(wanted) => stat::run(path, wanted),
         _ => return None,
@@ -72,7 +74,9 @@ fn run_and_close(arguments: &Arguments, store: Store) -> Result<Outcome, Failure
         Action::Shell => shell::run(&store, arguments.format()),
         Action::Pipe => pipe::run(&store),
         // Of a store in memory, which holds nothing.
-        Action::Verify(_) | Action::Dump(_) | Action::Stat(_) => Err("there are no files to look at".into()),
+        Action::Verify(_) | Action::Repair { .. } | Action::Dump(_) | Action::Stat(_) => {
+            Err("there are no files to look at".into())
+        }
     };
     let ran = ran.or_else(ignore_broken_pipe);
     match (ran, store.close()) {
