@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::StreamId;
 use crate::damage::IdRange;
+use crate::io::budget::OverBudget;
 
 /// The result of a call into this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -27,12 +28,14 @@ pub enum Error {
     },
 
     /// There is no room left on the disk for `path`. Nothing was added; the same call succeeds once there is room.
-    #[error("no space left to {action} {}", path.display())]
+    #[error("no space left to {action} {}{}", path.display(), limited(*limit))]
     NoSpace {
         /// What was tried, as a verb.
         action: &'static str,
         /// The file that needed room.
         path: PathBuf,
+        /// [`Options::bytes_max`](crate::Options::bytes_max), if that is what left no room.
+        limit: Option<u64>,
     },
 
     /// `path` holds bytes this crate never wrote there; the first of them is `offset` bytes in.
@@ -257,6 +260,10 @@ pub enum Corruption {
     NotADirectory,
 }
 
+fn limited(limit: Option<u64>) -> String {
+    limit.map_or_else(String::new, |limit| format!(": the store may have {limit} bytes"))
+}
+
 fn affected(ids: Option<IdRange>) -> String {
     ids.map_or_else(String::new, |ids| format!("; {ids}"))
 }
@@ -266,7 +273,8 @@ impl Error {
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::NoSpace { action, path: path.to_owned() }
+                let over = source.get_ref().and_then(|inner| inner.downcast_ref::<OverBudget>());
+                Self::NoSpace { action, path: path.to_owned(), limit: over.map(|over| over.limit) }
             }
             _ => Self::Io { action, path: path.to_owned(), source },
         }

@@ -100,6 +100,7 @@ pub struct Options {
     pub(crate) checkpoint_bytes_min: u64,
     pub(crate) open_streams_max: usize,
     pub(crate) on_damage: OnDamage,
+    pub(crate) bytes_max: Option<u64>,
     pub(crate) create: bool,
     pub(crate) clock: Option<Arc<dyn Clock>>,
 }
@@ -115,6 +116,7 @@ impl Options {
             checkpoint_bytes_min: 1 << 20,
             open_streams_max: 100,
             on_damage: OnDamage::Refuse,
+            bytes_max: None,
             create: true,
             clock: None,
         }
@@ -160,6 +162,18 @@ impl Options {
     /// What becomes of a stream that is damaged.
     pub fn on_damage(mut self, policy: OnDamage) -> Self {
         self.on_damage = policy;
+        self
+    }
+
+    /// How many bytes the files of the store may have together; no limit unless told otherwise. What would go beyond is
+    /// [`Error::NoSpace`](crate::Error::NoSpace), as on a full disk: reading, acknowledging, trimming and deleting go on, and
+    /// adding does when there is room again. An active segment and its preallocated room count in full, so room for new entries
+    /// may be left in one when the limit is reached.
+    ///
+    /// Opening the store then costs a look at each of its files. A stream takes 12 KiB at least, and 64 KiB are set aside for
+    /// the store.
+    pub fn bytes_max(mut self, bytes: u64) -> Self {
+        self.bytes_max = Some(bytes);
         self
     }
 
@@ -209,6 +223,7 @@ impl fmt::Debug for Options {
             .field("write_mode", &self.write_mode)
             .field("segment_bytes_max", &self.segment_bytes_max)
             .field("open_streams_max", &self.open_streams_max)
+            .field("bytes_max", &self.bytes_max)
             .field("on_damage", &self.on_damage)
             .field("create", &self.create)
             .finish_non_exhaustive()

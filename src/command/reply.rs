@@ -596,7 +596,7 @@ mod tests {
 
     #[test]
     fn failures_of_the_disk_look_like_those_of_redis() {
-        let full = Error::NoSpace { action: "write to", path: "a/1.log".into() };
+        let full = Error::NoSpace { action: "write to", path: "a/1.log".into(), limit: None };
         assert_eq!(text(full.into()), "MISCONF no space left to write to a/1.log");
         let poisoned = Error::Poisoned { cause: "cannot sync a/1.log".into() };
         assert!(text(poisoned.into()).starts_with("MISCONF the store refuses to write"));

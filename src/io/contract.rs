@@ -4,6 +4,7 @@ use std::io::ErrorKind::{self, *};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::budget::Budgeted;
 use super::sim::SimDisk;
 use super::{Access, Disk, File, FileKind, MemDisk, OsDisk};
 use crate::WriteMode;
@@ -11,6 +12,9 @@ use crate::WriteMode;
 macro_rules! on_every_disk {
     ($($test:ident)*) => {
         mod memory { $(#[test] fn $test() { super::$test(&*super::MemDisk::new()); })* }
+        mod budgeted { $(#[test] fn $test() {
+            super::$test(&*super::Budgeted::new(super::MemDisk::new(), u64::MAX).unwrap());
+        })* }
         mod simulated { $(#[test] fn $test() { super::$test(&*super::SimDisk::new()); })* }
         mod auto { $(#[test] #[cfg_attr(miri, ignore)] fn $test() { super::on_os(super::WriteMode::Auto, super::$test); })* }
         mod mapped { $(#[test] #[cfg_attr(miri, ignore)] fn $test() { super::on_os(super::WriteMode::Mapped, super::$test); })* }

@@ -10,6 +10,7 @@
 //! | [`File::sync`] | bytes and size survive power loss when it returns; after an error nothing is known |
 //! | [`Disk::rename`] | atomic; survives power loss after [`Disk::sync_dir`] of the directory |
 
+pub mod budget;
 pub mod frozen;
 pub mod latch;
 mod map;
@@ -77,9 +78,14 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Opens a regular file. Symbolic links are not followed, and what is not a regular file is `InvalidInput`.
     fn open(&self, path: &Path, access: Access) -> Result<Arc<dyn File>>;
 
+    /// The size of a file, in bytes.
+    fn size(&self, path: &Path) -> Result<u64> {
+        self.open(path, Access::Read)?.len()
+    }
+
     /// How many bytes a file takes on the disk, which is more or less than its length.
     fn allocated(&self, path: &Path) -> Result<u64> {
-        self.open(path, Access::Read)?.len()
+        self.size(path)
     }
 
     /// Renames a file or directory, replacing a file (or an empty directory) that is at `to`.

@@ -150,6 +150,10 @@ impl Disk for OsDisk {
         })
     }
 
+    fn size(&self, path: &Path) -> Result<u64> {
+        Ok(fs::symlink_metadata(self.full(path)?)?.len())
+    }
+
     fn allocated(&self, path: &Path) -> Result<u64> {
         // Blocks of 512 bytes, whatever the file system's are.
         Ok(fs::symlink_metadata(self.full(path)?)?.blocks().saturating_mul(512))

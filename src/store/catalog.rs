@@ -21,6 +21,7 @@ use crate::format::file_name::{self, Directory, INTENT, INTENT_NEW, LOCK, STREAM
 use crate::format::meta::NAME_AT;
 use crate::format::new_entries::NewEntries;
 use crate::format::store::{Intent, LOCK_LEN, Rename, decode_lock, encode_lock};
+use crate::io::budget::Budgeted;
 use crate::io::place::Place;
 use crate::io::{Disk, File, FileKind, MemDisk, OsDisk};
 use crate::log::segment::bad_header;
@@ -95,6 +96,10 @@ pub fn in_memory(options: &Options) -> Shared {
 
 /// Opens the store on a disk, whose root is called `path` in messages.
 pub fn mount(options: &Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Shared> {
+    let disk = match options.bytes_max {
+        None => disk,
+        Some(limit) => Budgeted::new(disk, limit).map_err(|error| Error::io("look at", path, error))?,
+    };
     let root = Place::new(disk, Arc::from(path), PathBuf::new());
     let is_new = check_root(options, &root, path)?;
     let locked = root.disk().lock(Path::new(LOCK)).map_err(|error| match error.kind() {

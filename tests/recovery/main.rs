@@ -3,11 +3,13 @@
 //! | module | asks |
 //! |---|---|
 //! | [`bit_flips`] | is damage noticed, and kept to what it hit? |
+//! | [`budget`] | does a store keep to its own limit? |
 //! | [`groups`] | are log and groups cut at one point, and does a full disk stop nobody from acknowledging? |
 //! | [`power_loss`] | is the state after a crash one that was, and nothing acknowledged missing? |
 //! | [`quarantine`] | can a damaged stream go on, and is all told that it lost? |
 
 mod bit_flips;
+mod budget;
 mod groups;
 mod harness;
 mod power_loss;
