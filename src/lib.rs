@@ -142,6 +142,7 @@ pub mod redis;
 mod store;
 mod stream;
 mod sync;
+mod trace;
 mod waiters;
 
 pub use damage::{Finding, IdRange, Problem};

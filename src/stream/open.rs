@@ -27,7 +27,7 @@ use crate::stream::inner::{Appending, Inner, Journaling};
 use crate::stream::quarantine::{self, Quarantine};
 use crate::stream::recovery::{RecoveryReport, Uncut};
 use crate::stream::superblock::Superblock;
-use crate::{Corruption, Error, Result, StreamId};
+use crate::{Corruption, Error, Result, StreamId, trace};
 
 /// Creates a stream in an empty directory, in whose first segment `entries` will fit. Not synced as a whole.
 pub fn create(env: &Arc<Env>, place: Place, name: &[u8], entries: &NewEntries, base_ms: u64) -> Result<Arc<Inner>> {
@@ -158,13 +158,15 @@ pub fn open(
     name: &[u8],
     quarantine: Option<&Quarantine<'_>>,
 ) -> Result<Arc<Inner>> {
-    match (open_sound(env, place(), name, Vec::new()), quarantine) {
+    let inner = match (open_sound(env, place(), name, Vec::new()), quarantine) {
         (Err(Error::Corrupt { .. }), Some(quarantine)) => {
             let damage = quarantine::set_aside(env, &place(), name, quarantine)?;
             open_sound(env, place(), name, damage)
         }
         (opened, _) => opened,
-    }
+    }?;
+    trace::opened(name, &inner.recovery);
+    Ok(inner)
 }
 
 fn open_sound(env: &Arc<Env>, place: Place, name: &[u8], damage: Vec<Finding>) -> Result<Arc<Inner>> {

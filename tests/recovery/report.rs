@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+#[cfg(feature = "tracing")]
+use streamlog::OnDamage;
 use streamlog::sim::{Image, SimDisk};
 use streamlog::{AddOptions, Durability, Options, Position, RecoveryReport, Store, StreamId};
 
@@ -165,4 +167,77 @@ fn leftovers_are_told_by_their_names() {
         }
     }
     assert_eq!(seen.iter().collect::<Vec<_>>(), ["idx.new", "journal.new", "log.new"]);
+}
+
+/// With the feature `tracing`.
+#[cfg(feature = "tracing")]
+mod events {
+    use std::fmt::Write;
+    use std::sync::{Arc, Mutex};
+
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Level, Metadata, Subscriber};
+
+    use super::*;
+
+    /// Takes events down, a line each.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<(Level, String)>>>);
+
+    impl Subscriber for Lines {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.target().starts_with("streamlog")
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            let mut line = Line(String::new());
+            event.record(&mut line);
+            self.0.lock().unwrap().push((*event.metadata().level(), line.0));
+        }
+
+        fn enter(&self, _: &Id) {}
+
+        fn exit(&self, _: &Id) {}
+    }
+
+    struct Line(String);
+
+    impl Visit for Line {
+        fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+            write!(self.0, "{field}={value:?} ").unwrap();
+        }
+    }
+
+    fn told(image: &Image, policy: OnDamage) -> Vec<(Level, String)> {
+        let lines = Lines::default();
+        tracing::subscriber::with_default(lines.clone(), || {
+            let store = Store::open_simulated(Options::new().on_damage(policy), &image.mount()).unwrap();
+            store.stream("s").unwrap().recovery().unwrap();
+        });
+        lines.0.lock().unwrap().clone()
+    }
+
+    #[test]
+    fn opening_tells_what_it_found() {
+        let (killed, ends) = killed();
+        let [(Level::INFO, line)] = &told(&killed, OnDamage::Refuse)[..] else { panic!() };
+        assert!(line.contains("stream=s ") && line.contains("nothing was lost"), "{line}");
+        let mut torn = killed.clone();
+        torn.file_mut(LOG).unwrap()[ends.last().unwrap().0] = 1;
+        let [(Level::WARN, line)] = &told(&torn, OnDamage::Refuse)[..] else { panic!() };
+        assert!(line.contains("log_bytes_dropped=1 "), "{line}");
+        let mut damaged = killed.clone();
+        damaged.file_mut("streams/s/meta").unwrap().fill(1);
+        let [(Level::ERROR, line), (Level::INFO, _)] = &told(&damaged, OnDamage::Quarantine)[..] else { panic!() };
+        assert!(line.contains("meta at byte 0"), "{line}");
+    }
 }
