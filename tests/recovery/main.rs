@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`bit_flips`] | is damage noticed, and kept to what it hit? |
 //! | [`budget`] | does a store keep to its own limit? |
+//! | [`failures`] | what does each call do after a failure? |
 //! | [`groups`] | are log and groups cut at one point, and does a full disk stop nobody from acknowledging? |
 //! | [`power_loss`] | is the state after a crash one that was, and nothing acknowledged missing? |
 //! | [`quarantine`] | can a damaged stream go on, and is all told that it lost? |
 
 mod bit_flips;
 mod budget;
+mod failures;
 mod groups;
 mod harness;
 mod power_loss;
