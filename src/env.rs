@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::format::Identity;
 use crate::io::latch::Latch;
+use crate::io::process::Process;
 use crate::options::Clock;
 use crate::store::reserve::Reserve;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +25,7 @@ pub struct Env {
     pub latch: Latch,
     pub waiters: Waiters,
     pub reserve: Reserve,
+    process: Process,
     closed: AtomicBool,
     clock: Option<Arc<dyn Clock>>,
 }
@@ -41,6 +43,7 @@ impl Env {
             latch: Latch::default(),
             waiters: Waiters::default(),
             reserve,
+            process: Process::current(),
             closed: AtomicBool::new(false),
             clock: options.clock.clone(),
         }
@@ -62,13 +65,21 @@ impl Env {
         self.durability == Durability::Always
     }
 
-    /// The error of every call on a closed store.
+    /// The error of every call in a forked child. To be called before any lock is taken: a thread that had it when the
+    /// child was forked does not exist there, and gives it to nobody.
+    #[inline]
+    pub fn check_process(&self) -> Result<()> {
+        if self.process.is_current() { Ok(()) } else { Err(Error::Forked) }
+    }
+
+    /// The error of every call on a closed store, or in a forked child.
     #[inline]
     pub fn check_open(&self) -> Result<()> {
+        self.check_process()?;
         if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
     }
 
-    /// The error of every write on a closed or poisoned store.
+    /// The error of every write on a closed or poisoned store, or in a forked child.
     #[inline]
     pub fn check_writable(&self) -> Result<()> {
         self.check_open()?;

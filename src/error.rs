@@ -92,6 +92,11 @@ pub enum Error {
     #[error("the store is closed")]
     Closed,
 
+    /// This process was forked from the one that opened the store, and may not use it. Nothing was done, and the store is
+    /// as its own process has it.
+    #[error("the store was opened by the process that this one was forked from")]
+    Forked,
+
     /// A stream name is longer than [`NAME_LEN_MAX`](crate::NAME_LEN_MAX) bytes. Nothing was changed.
     #[error("a stream name of {len} bytes is over the limit of {max}")]
     NameTooLong {

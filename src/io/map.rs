@@ -17,7 +17,8 @@
 //! An error in writing back what was stored is reported by the next sync of the descriptor that is kept with the map,
 //! once; the pages are clean afterwards although the disk does not have them.
 //!
-//! Maps are not inherited by forked children and not part of core dumps.
+//! Maps are not part of core dumps. Forked children inherit them (they are shared, so that costs nothing): one that does not
+//! would, when it drops what it has of its parent, unmap whatever has come to be at the same address since.
 
 #![allow(unsafe_code)]
 #![deny(unsafe_op_in_unsafe_fn)]
@@ -26,6 +27,8 @@ use std::fmt;
 use std::fs::File;
 use std::io::{Error, ErrorKind, Result};
 use std::ops::Range;
+#[cfg(all(target_os = "linux", not(miri)))]
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 
 use super::words::{self, WORD};
@@ -104,6 +107,27 @@ fn mappable(len: u64) -> Result<usize> {
     }
 }
 
+/// A word of memory that a forked child finds zero, whatever its parent stored to it. `None` if the kernel has none.
+#[cfg(all(target_os = "linux", not(miri)))]
+pub(super) fn wiped_on_fork() -> Option<&'static AtomicU64> {
+    let page = memmap2::MmapRaw::from(memmap2::MmapOptions::new().len(size_of::<AtomicU64>()).map_anon().ok()?);
+    let address = page.as_mut_ptr();
+    // SAFETY: `address` is the start of a mapping of at least `page.len()` bytes that is ours alone: private, anonymous,
+    // never unmapped (it is forgotten below), and known to nobody else yet. The advice changes nothing in this process.
+    let advised = unsafe { rustix::mm::madvise(address.cast(), page.len(), rustix::mm::Advice::LinuxWipeOnFork) };
+    advised.ok()?;
+    std::mem::forget(page);
+    // SAFETY: `address` is aligned to a page, valid for a word of 8 bytes for as long as the process lives, as the mapping
+    // was forgotten, and holds zeros, which are a valid number. It is accessed through this reference only. The kernel
+    // changes it in no process but a child that does not run yet.
+    Some(unsafe { &*address.cast::<AtomicU64>() })
+}
+
+#[cfg(any(not(target_os = "linux"), miri))]
+pub(super) fn wiped_on_fork() -> Option<&'static std::sync::atomic::AtomicU64> {
+    None
+}
+
 /// Whole words of memory that are backed by a file.
 #[cfg(not(miri))]
 struct Region(memmap2::MmapRaw);
@@ -121,9 +145,7 @@ impl Region {
     fn new(map: memmap2::MmapRaw) -> Self {
         // Advice only: a kernel that does not take it does no harm.
         #[cfg(target_os = "linux")]
-        for advice in [memmap2::Advice::DontFork, memmap2::Advice::DontDump] {
-            let _ = map.advise(advice);
-        }
+        let _ = map.advise(memmap2::Advice::DontDump);
         Self(map)
     }
 

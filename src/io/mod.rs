@@ -17,6 +17,7 @@ mod map;
 mod mem;
 mod os;
 pub mod place;
+pub mod process;
 pub mod sim;
 mod tree;
 mod words;

@@ -47,6 +47,7 @@ use rustix::fs::{FallocateFlags, OFlags};
 use rustix::io::Errno;
 
 use super::map::Map;
+use super::process::Process;
 use super::{Access, Disk, File, FileKind};
 use crate::WriteMode;
 
@@ -191,7 +192,9 @@ impl Disk for OsDisk {
         if named.is_none_or(|named| (named.dev(), named.ino()) != (metadata.dev(), metadata.ino())) {
             return Err(ErrorKind::WouldBlock.into());
         }
-        Ok(Arc::new(OsFile { shared: Arc::new(Shared::new(Some(file), len)), map: None, window: Window::new(0) }))
+        let mut shared = Shared::new(Some(file), len);
+        shared.locked_by = Some(Process::current());
+        Ok(Arc::new(OsFile { shared: Arc::new(shared), map: None, window: Window::new(0) }))
     }
 }
 
@@ -293,12 +296,26 @@ struct Shared {
     len: AtomicU64,
     /// Up to where `RLIMIT_FSIZE` is known to let us write.
     allowed: AtomicU64,
+    /// Who has its lock, which lasts as long as this does.
+    locked_by: Option<Process>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Closing the descriptor gives the lock up only if no forked child has inherited it. A child, on the other hand,
+        // would give up that of its parent.
+        if let (Some(process), Some(file)) = (&self.locked_by, &self.file)
+            && process.is_current()
+        {
+            let _ = file.unlock();
+        }
+    }
 }
 
 impl Shared {
     fn new(file: Option<fs::File>, len: u64) -> Self {
         let within = if allowed(len).is_ok() { len } else { 0 };
-        Self { file, len: AtomicU64::new(len), allowed: AtomicU64::new(within) }
+        Self { file, len: AtomicU64::new(len), allowed: AtomicU64::new(within), locked_by: None }
     }
 
     fn writable(&self) -> Result<&fs::File> {

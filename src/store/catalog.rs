@@ -387,6 +387,7 @@ impl Shared {
         base_ms: u64,
         fill: impl FnOnce(&Inner) -> Result<Outcome<T>>,
     ) -> Result<bool> {
+        self.env.check_process()?;
         let _catalog = self.catalog.lock();
         self.env.check_writable()?;
         if self.is_there(name)? {
@@ -428,6 +429,7 @@ impl Shared {
 
     /// Deletes streams; returns how many there were.
     pub fn delete(&self, names: &[Vec<u8>]) -> Result<u64> {
+        self.env.check_process()?;
         let _catalog = self.catalog.lock();
         self.env.check_writable()?;
         let mut there = Vec::new();
@@ -456,6 +458,7 @@ impl Shared {
 
     /// Renames a stream; `false` if the new name is taken and is not to be replaced.
     pub fn rename(&self, from: &[u8], to: &[u8], replace: bool) -> Result<bool> {
+        self.env.check_process()?;
         let _catalog = self.catalog.lock();
         self.env.check_writable()?;
         if check_name(from).is_err() || !self.is_there(from)? {
@@ -482,6 +485,7 @@ impl Shared {
 
     /// Copies a stream; `false` if there is none, or if the target exists and is not to be replaced.
     pub fn copy(&self, from: &[u8], to: &[u8], replace: bool) -> Result<bool> {
+        self.env.check_process()?;
         let _catalog = self.catalog.lock();
         self.env.check_writable()?;
         if check_name(from).is_err() {
@@ -588,6 +592,7 @@ impl Shared {
     }
 
     pub fn close(&self) -> Result<()> {
+        self.env.check_process()?;
         if !self.env.close() {
             return Err(Error::Closed);
         }
@@ -611,7 +616,10 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if self.env.close() {
+        if self.env.check_process().is_err() {
+            // The store is its parent's, who goes on with it. There is no thread here that could be waited for.
+            std::mem::forget(self.syncer.get_mut().take());
+        } else if self.env.close() {
             // Whoever wants to know calls `close`.
             let _ = self.finish_closing();
         }

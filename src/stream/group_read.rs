@@ -210,6 +210,7 @@ impl GroupRead {
     /// [`OnDamage::Quarantine`](crate::OnDamage::Quarantine). [`Error::Closed`] if the store is
     /// closed meanwhile; and as [`Group::acknowledge`](crate::Group::acknowledge).
     pub fn run(self) -> Result<Found> {
+        self.shared.env().check_process()?;
         let deadline = match self.block {
             Block::No => return self.look(|_| true)?.hand_over(),
             // A time that cannot be represented is as good as for ever.

@@ -95,6 +95,7 @@ impl Stream {
     /// The stream that has the name now; `None` if there is none.
     #[inline]
     pub(crate) fn inner(&self) -> Result<Option<Arc<Inner>>> {
+        self.shared.env().check_process()?;
         if let Some(inner) = self.current.lock().upgrade()
             && !inner.is_retired()
         {

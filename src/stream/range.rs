@@ -2,6 +2,7 @@
 
 use std::ops::{Bound, RangeBounds};
 
+use crate::io::process::Process;
 use crate::log::View;
 use crate::log::cursor::Cursor;
 use crate::{Entry, Error, Result, StreamId};
@@ -15,17 +16,32 @@ pub struct Range {
     cursor: Option<Cursor>,
     /// What kept the stream from being opened.
     error: Option<Error>,
+    process: Process,
 }
 
 impl Range {
     pub(crate) fn new(view: Result<Option<View>>, ids: &impl RangeBounds<StreamId>) -> Self {
+        let process = Process::current();
         match view {
             Ok(view) => {
                 let bounds = bounds(ids);
                 let cursor = view.zip(bounds).map(|(view, (lower, upper))| Cursor::new(view, lower, upper));
-                Self { cursor, error: None }
+                Self { cursor, error: None, process }
             }
-            Err(error) => Self { cursor: None, error: Some(error) },
+            Err(error) => Self { cursor: None, error: Some(error), process },
+        }
+    }
+
+    /// Reads at one end.
+    #[inline]
+    fn read(&mut self, read: impl FnOnce(&mut Cursor) -> Option<Result<Entry>>) -> Option<Result<Entry>> {
+        if self.cursor.is_some() && !self.process.is_current() {
+            self.cursor = None;
+            self.error = Some(Error::Forked);
+        }
+        match &self.error {
+            Some(_) => self.error.take().map(Err),
+            None => read(self.cursor.as_mut()?),
         }
     }
 }
@@ -50,20 +66,14 @@ impl Iterator for Range {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        match &self.error {
-            Some(_) => self.error.take().map(Err),
-            None => self.cursor.as_mut()?.next_entry(),
-        }
+        self.read(Cursor::next_entry)
     }
 }
 
 impl DoubleEndedIterator for Range {
     #[inline]
     fn next_back(&mut self) -> Option<Self::Item> {
-        match &self.error {
-            Some(_) => self.error.take().map(Err),
-            None => self.cursor.as_mut()?.next_entry_back(),
-        }
+        self.read(Cursor::next_entry_back)
     }
 }
 

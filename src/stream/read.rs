@@ -88,6 +88,7 @@ impl Read {
     /// Those of opening a stream, [`Error::Corrupt`](crate::Error::Corrupt) where entries are damaged, and
     /// [`Error::Closed`](crate::Error::Closed) if the store is closed meanwhile.
     pub fn run(self) -> Result<Vec<(usize, Vec<Entry>)>> {
+        self.shared.env().check_process()?;
         let from = self.streams.iter().map(|(stream, from)| resolve(stream, *from)).collect::<Result<Vec<_>>>()?;
         let found = self.look(&from)?;
         if !found.is_empty() {
