@@ -15,6 +15,7 @@ use crate::group::Groups;
 use crate::group::producers::{DURATION_S_MAX, LEN_MAX, Producers};
 use crate::io::place::Place;
 use crate::io::{Access, File};
+use crate::log::append::undo_write;
 use crate::log::segment::read_header;
 use crate::log::tombstones::Tombstones;
 use crate::{Corruption, Error, Result, StreamId};
@@ -208,12 +209,7 @@ impl Journal {
         record::encode(&mut self.frame, self.salt, self.offset, &head, &[&self.payload]);
         self.make_room(self.frame.len() as u64)?;
         if let Err(error) = self.file.write_at(self.offset, &self.frame) {
-            let error = Error::io("write to", &self.path, error);
-            let zeros = vec![0; self.frame.len()];
-            return Err(match self.file.write_at(self.offset, &zeros) {
-                Ok(()) => error,
-                Err(source) => Error::Io { action: "write to", path: self.path.clone(), source },
-            });
+            return Err(undo_write(&*self.file, &self.path, self.offset, self.frame.len(), error));
         }
         self.watermark = synced;
         self.peer = next_ordinal;

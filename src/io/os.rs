@@ -128,6 +128,7 @@ impl Disk for OsDisk {
         let path = self.full(path)?;
         allowed(capacity)?;
         let file = above_standard(options().write(true).create_new(true).open(&path)?)?;
+        keep_blocks(&file);
         let made = restrict(&file.metadata()?, 0o600, |permissions| file.set_permissions(permissions))
             .and_then(|()| allocate(&file, 0, capacity));
         if let Err(error) = made {
@@ -252,6 +253,20 @@ fn never_moves_blocks(file: &fs::File) -> bool {
     const TMPFS: u32 = 0x0102_1994;
     // Magic numbers have 32 bits, and are sign-extended on some platforms.
     rustix::fs::fstatfs(file).is_ok_and(|stat| matches!(stat.f_type as u32, EXT4 | XFS | TMPFS))
+}
+
+/// Has btrfs write to a new, empty file in place, as far as it can (`chattr +C`). Otherwise every write takes a new block,
+/// and what was allocated ahead is of no use on a full disk. It costs the file system's checksums, but we have our own.
+fn keep_blocks(file: &fs::File) {
+    #[cfg(target_os = "linux")]
+    {
+        const BTRFS: u32 = 0x9123_683e;
+        if rustix::fs::fstatfs(file).is_ok_and(|stat| stat.f_type as u32 == BTRFS)
+            && let Ok(flags) = rustix::fs::ioctl_getflags(file)
+        {
+            let _ = rustix::fs::ioctl_setflags(file, flags | rustix::fs::IFlags::NOCOW);
+        }
+    }
 }
 
 /// Fails if this process may not have files of `len` bytes. The kernel would send `SIGXFSZ`.

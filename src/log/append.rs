@@ -330,12 +330,7 @@ impl Appender {
 
     /// After a failed write: zeros where it may have written a part.
     fn undo_write(&self, error: std::io::Error) -> Error {
-        let error = Error::io("write to", &self.segment.path, error);
-        let zeros = vec![0; self.frames.len()];
-        match self.segment.file.write_at(self.offset, &zeros) {
-            Ok(()) => error,
-            Err(source) => Error::Io { action: "write to", path: self.segment.path.clone(), source },
-        }
+        undo_write(&*self.segment.file, &self.segment.path, self.offset, self.frames.len(), error)
     }
 
     /// Writes the seal, after which nothing follows in this segment, and gives back the room that is left over.
@@ -414,6 +409,23 @@ impl Appender {
         self.last_shape = (Vec::new(), 0);
         self.shapes_len = 0;
         Ok(())
+    }
+}
+
+/// After a failed write of so many bytes at the tail: zeros where it may have written a part. Returns the error of the
+/// whole.
+pub fn undo_write(file: &dyn File, path: &std::path::Path, offset: u64, len: usize, error: std::io::Error) -> Error {
+    let error = Error::io("write to", path, error);
+    let undone = file.write_at(offset, &vec![0; len]).map_err(|error| Error::io("write to", path, error));
+    match (&error, undone) {
+        (_, Ok(())) => error,
+        // A file system that moves blocks has no room for the zeros either. A part of a frame is no frame: the next one
+        // stands in its place, and what it does not cover is found torn.
+        (Error::NoSpace { .. }, Err(Error::NoSpace { .. })) => error,
+        (_, Err(Error::NoSpace { action, path })) => {
+            Error::Io { action, path, source: std::io::ErrorKind::StorageFull.into() }
+        }
+        (_, Err(undoing)) => undoing,
     }
 }
 

@@ -524,9 +524,12 @@ impl Shared {
             ([_], None) => return self.finish(intent),
             _ => {}
         }
-        self.root.write_whole(Path::new(INTENT_NEW), Path::new(INTENT), &intent.encode())?;
+        let bytes = intent.encode();
+        // What deletes makes room.
+        self.env.with_reserve(|| self.root.write_whole(Path::new(INTENT_NEW), Path::new(INTENT), &bytes))?;
         self.finish(intent)?;
         self.root.remove(INTENT)?;
+        self.env.reserve.refill();
         self.root.sync()
     }
 
