@@ -38,6 +38,18 @@ pub enum Error {
         limit: Option<u64>,
     },
 
+    /// Neither this process nor the system has a file descriptor left to `action` `path`. Nothing was changed; the same call
+    /// succeeds once there are some.
+    ///
+    /// Streams that nobody is using have been closed by then.
+    #[error("no file descriptor left to {action} {}", path.display())]
+    NoDescriptors {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// The file or directory it was tried on.
+        path: PathBuf,
+    },
+
     /// `path` holds bytes this crate never wrote there; the first of them is `offset` bytes in.
     ///
     /// Nothing has been changed on disk. Reading goes on behind it: see [`Stream::range`](crate::Stream::range).
@@ -274,14 +286,25 @@ fn affected(ids: Option<IdRange>) -> String {
 }
 
 impl Error {
-    /// An `Io` or, when the disk is full, a `NoSpace`.
+    /// An `Io` or, when the disk is full, a `NoSpace`, or a `NoDescriptors`.
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         match source.kind() {
+            _ if crate::io::lacks_descriptors(&source) => Self::NoDescriptors { action, path: path.to_owned() },
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 let over = source.get_ref().and_then(|inner| inner.downcast_ref::<OverBudget>());
                 Self::NoSpace { action, path: path.to_owned(), limit: over.map(|over| over.limit) }
             }
             _ => Self::Io { action, path: path.to_owned(), source },
+        }
+    }
+
+    /// Whether there is no room for a file, on the disk or within what this process may have (`RLIMIT_FSIZE`); a smaller
+    /// one may do.
+    pub(crate) fn lacks_room(&self) -> bool {
+        match self {
+            Self::NoSpace { .. } => true,
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::FileTooLarge,
+            _ => false,
         }
     }
 

@@ -28,7 +28,9 @@ impl Latch {
 
     /// Sets it unless the error leaves nothing half done on disk.
     pub fn poison_by(&self, error: &Error) {
-        if !matches!(error, Error::NoSpace { .. }) {
+        // Where a file is created, nothing has been done before.
+        let is_refused = matches!(error, Error::NoDescriptors { action: "create", .. });
+        if !error.lacks_room() && !is_refused {
             self.poison(error);
         }
     }

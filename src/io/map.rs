@@ -27,9 +27,8 @@ use std::fmt;
 use std::fs::File;
 use std::io::{Error, ErrorKind, Result};
 use std::ops::Range;
-#[cfg(all(target_os = "linux", not(miri)))]
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use super::words::{self, WORD};
 
@@ -38,19 +37,46 @@ pub(super) struct Map {
     region: Region,
     len: usize,
     writable: bool,
+    _share: Share,
 }
+
+/// The part of the address space that a map takes.
+struct Share(u64);
+
+impl Share {
+    /// Fails if all maps would take more than a quarter of what the process may have. The rest is for the heap: a process
+    /// that gets no memory is aborted, a file that is not mapped is read with calls.
+    fn take(len: usize) -> Result<Self> {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::As).current.unwrap_or(u64::MAX);
+        let share = Self(len as u64);
+        let taken = TAKEN.fetch_add(share.0, Relaxed).saturating_add(share.0);
+        // Dropping it gives back what is too much.
+        if taken > limit.min(usize::MAX as u64) / 4 { Err(ErrorKind::OutOfMemory.into()) } else { Ok(share) }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        TAKEN.fetch_sub(self.0, Relaxed);
+    }
+}
+
+/// How many bytes are mapped.
+static TAKEN: AtomicU64 = AtomicU64::new(0);
 
 impl Map {
     /// Maps a file for reading. Fails if it is empty, too large for the address space, or on an unsuitable file system.
     pub(super) fn read_only(file: &File, len: u64) -> Result<Self> {
         let len = mappable(len)?;
-        Ok(Self { region: Region::read_only(file, len)?, len, writable: false })
+        let share = Share::take(len)?;
+        Ok(Self { region: Region::read_only(file, len)?, len, writable: false, _share: share })
     }
 
     /// Maps a file for reading and writing.
     pub(super) fn writable(file: &File, len: u64) -> Result<Self> {
         let len = mappable(len)?;
-        Ok(Self { region: Region::writable(file, len)?, len, writable: true })
+        let share = Share::take(len)?;
+        Ok(Self { region: Region::writable(file, len)?, len, writable: true, _share: share })
     }
 
     #[inline]
@@ -124,7 +150,7 @@ pub(super) fn wiped_on_fork() -> Option<&'static AtomicU64> {
 }
 
 #[cfg(any(not(target_os = "linux"), miri))]
-pub(super) fn wiped_on_fork() -> Option<&'static std::sync::atomic::AtomicU64> {
+pub(super) fn wiped_on_fork() -> Option<&'static AtomicU64> {
     None
 }
 

@@ -32,7 +32,7 @@ use std::path::{Component, Path};
 use std::sync::Arc;
 
 pub(crate) use mem::MemDisk;
-pub(crate) use os::OsDisk;
+pub(crate) use os::{OsDisk, descriptors_max};
 
 /// What a directory entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +101,11 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Makes the creations, renames and removals in a directory survive power loss.
     fn sync_dir(&self, path: &Path) -> Result<()>;
 
+    /// Whether the descriptors that are set aside for when there are no others are in use; tries to set some aside again.
+    fn lacks_descriptors(&self) -> bool {
+        false
+    }
+
     /// Opens or creates the file and takes its exclusive lock, which lasts until the file is dropped.
     /// `WouldBlock` if somebody else, in this process or another, has it.
     fn lock(&self, path: &Path) -> Result<Arc<dyn File>>;
@@ -140,6 +145,12 @@ fn names(path: &Path) -> Result<impl DoubleEndedIterator<Item = &OsStr>> {
         Component::Normal(name) => Some(name),
         _ => None,
     }))
+}
+
+/// Whether an error is that there is no descriptor left, to this process or at all.
+pub(crate) fn lacks_descriptors(error: &Error) -> bool {
+    use rustix::io::Errno;
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// The error of writing to a file that was opened for reading.

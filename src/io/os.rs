@@ -43,6 +43,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
+use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, OFlags};
 use rustix::io::Errno;
 
@@ -61,23 +62,83 @@ pub(crate) struct OsDisk {
     mode: WriteMode,
     /// Files that are only read are mapped.
     maps: bool,
+    spare: Spare,
+}
+
+/// Descriptors that are held in order to be given up when there are no others, so that what needs one for a moment, in the
+/// middle of a change, has it. What keeps one depends on others being closed: see [`Disk::lacks_descriptors`].
+#[derive(Debug, Default)]
+struct Spare {
+    held: Mutex<Vec<fs::File>>,
+    is_short: AtomicBool,
+}
+
+impl Spare {
+    const COUNT: usize = 4;
+
+    /// Takes as many as there should be, if it can.
+    fn refill(&self) {
+        let mut held = self.held.lock();
+        let mut options = fs::OpenOptions::new();
+        options.read(true).custom_flags(OFlags::PATH.bits() as i32);
+        while held.len() < Self::COUNT {
+            match options.open("/") {
+                Ok(file) => held.push(file),
+                Err(_) => return self.is_short.store(true, Relaxed),
+            }
+        }
+        self.is_short.store(false, Relaxed);
+    }
+
+    fn is_short(&self) -> bool {
+        self.is_short.load(Relaxed)
+    }
+
+    /// Opens something, with a descriptor that was set aside if there is no other.
+    fn opening<T>(&self, open: impl Fn() -> Result<T>) -> Result<T> {
+        if self.is_short() {
+            // What needed them may be done.
+            self.refill();
+        }
+        loop {
+            match open() {
+                Err(error) if super::lacks_descriptors(&error) => {
+                    self.is_short.store(true, Relaxed);
+                    if self.held.lock().pop().is_none() {
+                        return Err(error);
+                    }
+                }
+                opened => return opened,
+            }
+        }
+    }
+}
+
+/// How many descriptors this process may have; `None` if as many as it likes.
+pub(crate) fn descriptors_max() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
 }
 
 impl OsDisk {
     /// The directory `root`, which must exist. Symbolic links on the way to it are followed, now.
     pub(crate) fn open(root: &Path, mode: WriteMode) -> Result<Arc<Self>> {
-        let root = fs::canonicalize(root)?;
-        if !fs::metadata(&root)?.is_dir() {
-            return Err(ErrorKind::NotADirectory.into());
-        }
-        Ok(Arc::new(Self { root, mode, maps: true }))
+        let disk = Self { mode, maps: true, ..Self::new(root)? };
+        disk.spare.refill();
+        Ok(Arc::new(disk))
     }
 
     /// As [`open`](Self::open), for reading what another process may be writing and cutting: without mappings, which
     /// would get a signal where a file was cut.
     pub(crate) fn open_unmapped(root: &Path) -> Result<Arc<Self>> {
-        let disk = Self::open(root, WriteMode::Pwrite)?;
-        Ok(Arc::new(Self { root: disk.root.clone(), mode: disk.mode, maps: false }))
+        Self::new(root).map(Arc::new)
+    }
+
+    fn new(root: &Path) -> Result<Self> {
+        let root = fs::canonicalize(root)?;
+        if !fs::metadata(&root)?.is_dir() {
+            return Err(ErrorKind::NotADirectory.into());
+        }
+        Ok(Self { root, mode: WriteMode::Pwrite, maps: false, spare: Spare::default() })
     }
 
     fn full(&self, path: &Path) -> Result<PathBuf> {
@@ -107,13 +168,16 @@ impl Disk for OsDisk {
     }
 
     fn list(&self, path: &Path) -> Result<Vec<(OsString, FileKind)>> {
-        fs::read_dir(self.full(path)?)?
+        let path = self.full(path)?;
+        self.spare
+            .opening(|| fs::read_dir(&path))?
             .map(|entry| entry.and_then(|entry| Ok((entry.file_name(), kind_of(entry.file_type()?)))))
             .collect()
     }
 
     fn is_empty(&self, path: &Path) -> Result<bool> {
-        fs::read_dir(self.full(path)?)?.next().transpose().map(|first| first.is_none())
+        let path = self.full(path)?;
+        self.spare.opening(|| fs::read_dir(&path))?.next().transpose().map(|first| first.is_none())
     }
 
     fn kind(&self, path: &Path) -> Result<Option<FileKind>> {
@@ -127,7 +191,8 @@ impl Disk for OsDisk {
     fn create(&self, path: &Path, capacity: u64) -> Result<Arc<dyn File>> {
         let path = self.full(path)?;
         allowed(capacity)?;
-        let file = above_standard(options().write(true).create_new(true).open(&path)?)?;
+        let file = self.spare.opening(|| options().write(true).create_new(true).open(&path))?;
+        let file = above_standard(file)?;
         keep_blocks(&file);
         let made = restrict(&file.metadata()?, 0o600, |permissions| file.set_permissions(permissions))
             .and_then(|()| allocate(&file, 0, capacity));
@@ -141,7 +206,7 @@ impl Disk for OsDisk {
 
     fn open(&self, path: &Path, access: Access) -> Result<Arc<dyn File>> {
         let path = self.full(path)?;
-        let (file, len) = open_regular(&path, options().write(access == Access::Write))?;
+        let (file, len) = self.spare.opening(|| open_regular(&path, options().write(access == Access::Write)))?;
         Ok(match access {
             Access::Read if self.maps => Arc::new(OsFile::reading(file, len)),
             Access::Read => {
@@ -175,7 +240,9 @@ impl Disk for OsDisk {
 
     fn sync_dir(&self, path: &Path) -> Result<()> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
-        let directory = fs::OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(self.full(path)?)?;
+        let path = self.full(path)?;
+        let open = || fs::OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(&path);
+        let directory = self.spare.opening(open)?;
         match directory.sync_all() {
             // A file system that cannot sync directories has no better way, and PostgreSQL accepts it as well.
             Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
@@ -183,9 +250,16 @@ impl Disk for OsDisk {
         }
     }
 
+    fn lacks_descriptors(&self) -> bool {
+        if self.spare.is_short() {
+            self.spare.refill();
+        }
+        self.spare.is_short()
+    }
+
     fn lock(&self, path: &Path) -> Result<Arc<dyn File>> {
         let path = self.full(path)?;
-        let (file, len) = open_regular(&path, options().write(true).create(true))?;
+        let (file, len) = self.spare.opening(|| open_regular(&path, options().write(true).create(true)))?;
         file.try_lock()?;
         let metadata = file.metadata()?;
         // Whoever replaced the file since we opened it may have locked the new one.

@@ -165,7 +165,13 @@ impl Log {
     /// Opens a segment; `None` if it has been removed since the list was made.
     fn open_slot(&self, slot: &Arc<Slot>, next_base: Option<u64>) -> Result<Option<Arc<Segment>>> {
         let was_open = slot.is_open();
-        let segment = match slot.open(&self.place, &self.incarnation, next_base) {
+        let open = || slot.open(&self.place, &self.incarnation, next_base);
+        let opened = match open() {
+            // Those that could not be mapped hold one each.
+            Err(Error::NoDescriptors { .. }) if self.close_opened() => open(),
+            opened => opened,
+        };
+        let segment = match opened {
             Err(error) if self.explains(&error, slot) => return Ok(None),
             opened => opened?,
         };
@@ -182,6 +188,13 @@ impl Log {
             }
         }
         Ok(Some(segment))
+    }
+
+    /// Lets all sealed segments go; returns whether there were any. Whoever reads them goes on.
+    fn close_opened(&self) -> bool {
+        let opened = std::mem::take(&mut *self.opened.lock());
+        opened.iter().for_each(|slot| slot.close());
+        !opened.is_empty()
     }
 
     /// Whether a segment cannot be opened because it has been removed, alone or with its stream.

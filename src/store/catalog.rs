@@ -8,8 +8,8 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::format::new_entries::NewEntries;
 use crate::format::store::{Intent, LOCK_LEN, Rename, decode_lock, encode_lock};
 use crate::io::budget::Budgeted;
 use crate::io::place::Place;
-use crate::io::{Disk, File, FileKind, MemDisk, OsDisk};
+use crate::io::{Disk, File, FileKind, MemDisk, OsDisk, descriptors_max};
 use crate::log::segment::bad_header;
 use crate::options::Durability;
 use crate::store::check_name;
@@ -37,6 +37,9 @@ use crate::{Corruption, Error, NewId, OnDamage, Options, Repaired, Result, Strea
 
 /// The longest intent, in bytes.
 const INTENT_LEN_MAX: u64 = 1 << 30;
+
+/// Of so many descriptors that the process may have, one open stream is kept. It holds two; the rest is for others.
+const DESCRIPTORS_PER_STREAM: u64 = 4;
 
 /// A store, shared by all its handles.
 pub struct Shared {
@@ -72,7 +75,12 @@ pub fn open(options: &Options, path: &Path) -> Result<Shared> {
         Err(error) => return Err(wrap("open", error)),
     }
     let disk = OsDisk::open(path, options.write_mode).map_err(|error| wrap("open", error))?;
-    mount(options, disk, path)
+    let mut options = options.clone();
+    if let Some(descriptors) = descriptors_max() {
+        let streams = usize::try_from(descriptors / DESCRIPTORS_PER_STREAM).unwrap_or(usize::MAX);
+        options.open_streams_max = options.open_streams_max.min(streams.max(1));
+    }
+    mount(&options, disk, path)
 }
 
 fn create_root(path: &Path) -> io::Result<()> {
@@ -251,19 +259,43 @@ impl Shared {
 
     /// Closes the streams that were not used for longest, as long as there are too many and nobody is using them.
     fn evict(&self) {
-        while let Some(idle) = self.idle() {
-            // A failure poisons the store, and is told to whoever writes next: it is not this call that failed.
-            let _ = idle.retire();
-            self.open.lock().by_name.remove(&*idle.name);
+        while (self.open.lock().by_name.len() > self.env.open_streams_max || self.root.disk().lacks_descriptors())
+            && self.close_idle()
+        {}
+    }
+
+    /// Closes the stream that was not used for longest; returns whether there was one that nobody is using.
+    fn close_idle(&self) -> bool {
+        let Some(idle) = self.idle() else { return false };
+        // A failure poisons the store, and is told to whoever writes next: it is not this call that failed.
+        let _ = idle.retire();
+        self.open.lock().by_name.remove(&*idle.name);
+        true
+    }
+
+    /// Closes all streams that nobody is using, because descriptors are needed; returns whether there were any.
+    pub fn close_all_idle(&self) -> bool {
+        let _catalog = self.catalog.lock();
+        self.close_all_idle_in_turn()
+    }
+
+    fn close_all_idle_in_turn(&self) -> bool {
+        let found = self.close_idle();
+        while self.close_idle() {}
+        found
+    }
+
+    /// Does it again, having closed the streams that nobody is using, if there was no descriptor left for it.
+    fn with_descriptors<T>(&self, open: impl Fn() -> Result<T>) -> Result<T> {
+        match open() {
+            Err(Error::NoDescriptors { .. }) if self.close_all_idle_in_turn() => open(),
+            opened => opened,
         }
     }
 
-    /// The stream to close next, if there are too many.
+    /// The stream to close next.
     fn idle(&self) -> Option<Arc<Inner>> {
         let open = self.open.lock();
-        if open.by_name.len() <= self.env.open_streams_max {
-            return None;
-        }
         let idle = open.by_name.values().filter(|(inner, _)| Arc::strong_count(inner) == 1);
         idle.min_by_key(|(_, used)| *used).map(|(inner, _)| Arc::clone(inner))
     }
@@ -286,7 +318,7 @@ impl Shared {
         if !self.is_there(name)? {
             return Ok(None);
         }
-        let inner = self.open_in_turn(name, self.env.on_damage)?;
+        let inner = self.with_descriptors(|| self.open_in_turn(name, self.env.on_damage))?;
         self.insert(&inner);
         Ok(Some(inner))
     }
@@ -408,12 +440,15 @@ impl Shared {
     fn build(&self, name: &[u8], fill: impl FnOnce(&Inner) -> Result<()>, base_ms: u64) -> Result<Arc<Inner>> {
         let directory = hex(&new_identity());
         self.tmp.create_dir(&directory)?;
-        let built = open::create(&self.env, self.tmp.within(&directory), name, &NewEntries::default(), base_ms)
-            .and_then(|inner| {
-                fill(&inner)?;
-                open::finish_creation(&inner)?;
-                Ok(inner)
-            });
+        let create = || {
+            let place = self.tmp.within(&directory);
+            open::create(&self.env, place, name, &NewEntries::default(), base_ms)
+        };
+        let built = self.with_descriptors(create).and_then(|inner| {
+            fill(&inner)?;
+            open::finish_creation(&inner)?;
+            Ok(inner)
+        });
         if built.is_err() {
             // What cannot be removed now is removed when the store is opened.
             let _ = self.tmp.within(&directory).remove_all();
@@ -636,8 +671,10 @@ impl std::fmt::Debug for Shared {
 }
 
 fn sync_all(open: &Mutex<OpenStreams>) -> Result<()> {
-    let all: Vec<_> = open.lock().by_name.values().map(|(inner, _)| Arc::clone(inner)).collect();
-    all.iter().try_for_each(|inner| inner.sync())
+    // Held one by one: a stream that somebody holds is not closed when another one needs its descriptors. One that is
+    // closed meanwhile has been synced.
+    let all: Vec<_> = open.lock().by_name.values().map(|(inner, _)| Arc::downgrade(inner)).collect();
+    all.iter().filter_map(Weak::upgrade).try_for_each(|inner| inner.sync())
 }
 
 /// The milliseconds that the IDs of a new stream are near to.

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::Result;
 use crate::env::new_identity;
 use crate::format::file_name::File as FileName;
 use crate::format::journal::{Change, State};
@@ -9,7 +10,6 @@ use crate::group::journal::{Birth, Checkpoint, Content, Journal};
 use crate::stream::commit::Progress;
 use crate::stream::inner::{Appending, Inner, Journaling, Outcome};
 use crate::stream::open::mark;
-use crate::{Error, Result};
 
 /// What is to be changed, and what then is the answer.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl Inner {
                 continue;
             }
             let changes = match self.write(&mut journaling, change) {
-                Err(Error::NoSpace { .. }) if !compacted => {
+                Err(error) if error.lacks_room() && !compacted => {
                     let generation = journaling.generation;
                     drop((append, journaling));
                     compacted = true;
@@ -154,7 +154,7 @@ impl Inner {
                 drop(journaling);
                 may_begin = match self.make_ready() {
                     // What nobody waits for is not worth a failure.
-                    Err(Error::NoSpace { .. }) if !durable => {
+                    Err(error) if error.lacks_room() && !durable => {
                         has_room = false;
                         false
                     }
@@ -163,11 +163,11 @@ impl Inner {
                 continue;
             }
             let changes = match self.write(&mut journaling, change) {
-                Err(Error::NoSpace { .. }) if !durable => {
+                Err(error) if error.lacks_room() && !durable => {
                     has_room = false;
                     continue;
                 }
-                Err(Error::NoSpace { .. }) if !compacted => {
+                Err(error) if error.lacks_room() && !compacted => {
                     let generation = journaling.generation;
                     drop(journaling);
                     compacted = true;
@@ -223,7 +223,7 @@ impl Inner {
         let _turn = self.turn.lock();
         let exists = self.journal.lock().journal.is_some();
         match self.begin_generation_in_turn() {
-            Err(Error::NoSpace { .. }) if exists => Ok(false),
+            Err(error) if error.lacks_room() && exists => Ok(false),
             begun => begun.map(|()| true),
         }
     }

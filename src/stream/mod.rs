@@ -155,9 +155,12 @@ impl Stream {
 
     /// Does it to the stream that has the name, as often as that changes meanwhile; `None` if there is none.
     pub(crate) fn on_current<T>(&self, operation: impl Fn(&Inner) -> Result<Outcome<T>>) -> Result<Option<T>> {
+        let mut relief = Relief::default();
         while let Some(inner) = self.inner()? {
-            if let Outcome::Done(result) = operation(&inner)? {
-                return Ok(Some(result));
+            match operation(&inner) {
+                Ok(Outcome::Done(result)) => return Ok(Some(result)),
+                Ok(Outcome::Gone) => {}
+                Err(error) => relief.after(error, &self.shared)?,
             }
         }
         Ok(None)
@@ -309,13 +312,14 @@ impl Stream {
         if entries.list.iter().any(|entry| entry.wanted == NewId::Exact(StreamId::MIN)) {
             return Err(Error::IdZero);
         }
+        let mut relief = Relief::default();
         loop {
             match self.inner()? {
-                Some(inner) => {
-                    if let Outcome::Done(added) = inner.add(entries, trim)? {
-                        return Ok(Some(added));
-                    }
-                }
+                Some(inner) => match inner.add(entries, trim) {
+                    Ok(Outcome::Done(added)) => return Ok(Some(added)),
+                    Ok(Outcome::Gone) => {}
+                    Err(error) => relief.after(error, &self.shared)?,
+                },
                 None if !create => return Ok(None),
                 None => {
                     if self.shared.create_with(&self.name, entries, trim)? {
@@ -519,6 +523,22 @@ impl Stream {
             groups,
             producers,
         })
+    }
+}
+
+/// Whether streams that nobody is using have been closed for an operation that found no descriptor left.
+#[derive(Default)]
+struct Relief {
+    was_given: bool,
+}
+
+impl Relief {
+    /// To be called without a lock. The operation is worth another try unless this returns the error.
+    #[cold]
+    fn after(&mut self, error: Error, shared: &Shared) -> Result<()> {
+        let is_new = !std::mem::replace(&mut self.was_given, true);
+        let helps = is_new && matches!(error, Error::NoDescriptors { .. }) && shared.env().check_writable().is_ok();
+        if helps && shared.close_all_idle() { Ok(()) } else { Err(error) }
     }
 }
 

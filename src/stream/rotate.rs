@@ -76,7 +76,7 @@ impl Inner {
                 let memory = journaling.producers.memory(next_ordinal);
                 match self.write(&mut journaling, &Change::Group(GroupChange::Producers(memory))) {
                     // A new generation has them, too, and can have what the store has set aside.
-                    Err(Error::NoSpace { .. }) => {}
+                    Err(error) if error.lacks_room() => {}
                     written => return written.map(|_| ()),
                 }
             }
@@ -95,7 +95,7 @@ impl Inner {
         };
         while capacity > least {
             match self.place.create(&name, capacity) {
-                Err(Error::NoSpace { .. }) => capacity = (capacity / 4).next_multiple_of(4096).max(least),
+                Err(error) if error.lacks_room() => capacity = (capacity / 4).next_multiple_of(4096).max(least),
                 result => return result,
             }
         }
@@ -172,7 +172,7 @@ impl Inner {
     pub fn reclaim_unless_full(&self) -> Result<()> {
         match self.reclaim() {
             // What is dead is dead; its room comes back with a later change.
-            Err(Error::NoSpace { .. }) => Ok(()),
+            Err(error) if error.lacks_room() => Ok(()),
             result => result,
         }
     }

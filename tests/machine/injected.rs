@@ -1,4 +1,5 @@
-use crate::runner::Test;
-pub const TESTS: &[Test] = &[];
 use crate::children::Role;
+use crate::runner::Test;
+
+pub const TESTS: &[Test] = &[];
 pub const ROLES: &[Role] = &[];

@@ -65,8 +65,12 @@ fn wait_for(pid: i32) -> i32 {
     }
 }
 
-/// Takes up nearly all mappings that a process may have.
+/// Takes up all mappings that a process may have. The heap, which cannot grow then, has some free memory.
 pub fn use_up_maps() -> usize {
+    let mut heap: Vec<Box<[u8; 1024]>> = (0..32 << 10).map(|_| Box::new([1; 1024])).collect();
+    // The last one keeps what is below it from being given back.
+    std::mem::forget(heap.pop());
+    drop(heap);
     let mut count = 0;
     loop {
         // Every other one differs, so that the kernel does not make one of two.
@@ -80,6 +84,12 @@ pub fn use_up_maps() -> usize {
         count += 1;
         assert!(count < 1 << 20, "the number of maps is not limited here");
     }
+}
+
+/// Makes a pipe or a device; `false` if this process may not.
+pub fn make_node(path: &std::ffi::CStr, mode: u32, major: u32, minor: u32) -> bool {
+    // SAFETY: the call reads a string that ends with zero and is there for as long as it lasts.
+    unsafe { libc::mknod(path.as_ptr(), mode, libc::makedev(major, minor)) == 0 }
 }
 
 /// Whether this process may do everything.

@@ -1,2 +1,3 @@
 use crate::runner::Test;
+
 pub const TESTS: &[Test] = &[];

@@ -58,6 +58,16 @@ impl Mount {
         Ok(mount)
     }
 
+    /// An image that is there.
+    pub fn of_image(image: &Path, options: &str) -> Result<Self, String> {
+        let scratch = scratch();
+        let at = scratch.path().join("mounted");
+        std::fs::create_dir(&at).map_err(|error| error.to_string())?;
+        let mut mount = Self { at, image: Some(image.to_owned()), is_mounted: false, _scratch: scratch };
+        mount.mount(options)?;
+        Ok(mount)
+    }
+
     pub fn mount(&mut self, options: &str) -> Result<(), String> {
         let image = self.image.as_ref().ok_or("nothing to mount")?;
         run("mount", &["-o", &format!("loop,{options}"), text(image), text(&self.at)])?;
