@@ -63,6 +63,8 @@ pub(crate) struct OsDisk {
     /// Files that are only read are mapped.
     maps: bool,
     spare: Spare,
+    /// The device and number of the root.
+    identity: (u64, u64),
 }
 
 /// Descriptors that are held in order to be given up when there are no others, so that what needs one for a moment, in the
@@ -135,13 +137,20 @@ impl OsDisk {
 
     fn new(root: &Path) -> Result<Self> {
         let root = fs::canonicalize(root)?;
-        if !fs::metadata(&root)?.is_dir() {
+        let metadata = fs::metadata(&root)?;
+        if !metadata.is_dir() {
             return Err(ErrorKind::NotADirectory.into());
         }
-        Ok(Self { root, mode: WriteMode::Pwrite, maps: false, spare: Spare::default() })
+        let identity = (metadata.dev(), metadata.ino());
+        Ok(Self { root, mode: WriteMode::Pwrite, maps: false, spare: Spare::default(), identity })
     }
 
+    /// The path of something below the root. Fails if the root is not there any more: what has its path now is another's.
     fn full(&self, path: &Path) -> Result<PathBuf> {
+        let found = fs::symlink_metadata(&self.root).ok().map(|found| (found.dev(), found.ino()));
+        if found != Some(self.identity) {
+            return Err(Error::other("the directory of the store was moved away"));
+        }
         Ok(self.root.join(super::names(path)?.collect::<PathBuf>()))
     }
 

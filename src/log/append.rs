@@ -422,7 +422,7 @@ pub fn undo_write(file: &dyn File, path: &std::path::Path, offset: u64, len: usi
         // A file system that moves blocks has no room for the zeros either. A part of a frame is no frame: the next one
         // stands in its place, and what it does not cover is found torn.
         (Error::NoSpace { .. }, Err(Error::NoSpace { .. })) => error,
-        (_, Err(Error::NoSpace { action, path })) => {
+        (_, Err(Error::NoSpace { action, path, .. })) => {
             Error::Io { action, path, source: std::io::ErrorKind::StorageFull.into() }
         }
         (_, Err(undoing)) => undoing,

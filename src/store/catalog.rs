@@ -121,6 +121,10 @@ pub fn mount(options: &Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Shar
         Some(FileKind::Directory) => streams.is_empty()?,
         Some(_) => return Err(Error::corrupt(&root.full(STREAMS), 0, Corruption::NotADirectory)),
     };
+    // What is in there is removed: it had better not be a link to somewhere else.
+    if root.kind(TMP)?.is_some_and(|kind| kind != FileKind::Directory) {
+        return Err(Error::corrupt(&root.full(TMP), 0, Corruption::NotADirectory));
+    }
     let quarantine = Quarantine { root: &root, directory: "store" };
     let (store, is_lost) = match identify(&root, &*locked, is_new, is_empty) {
         Err(error @ Error::Corrupt { .. }) if options.on_damage == OnDamage::Quarantine && !is_new => {

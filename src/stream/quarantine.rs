@@ -28,7 +28,7 @@ use crate::format::meta::{META_LEN, Mark, Meta, SLOT_LEN};
 use crate::format::new_entries::NewEntries;
 use crate::group::journal::{Aside, Birth, Checkpoint, Content, Journal, Replay, replay_rest};
 use crate::io::place::Place;
-use crate::io::{Access, File};
+use crate::io::{Access, File, FileKind};
 use crate::log::append::{begin_segment, capacity_for};
 use crate::log::holes::{Hole, walk};
 use crate::log::recovery::{Evidence, Verdict, judge};
@@ -62,9 +62,14 @@ impl Quarantine<'_> {
     pub fn keep(&self, place: &Place, name: &Path) -> Result<PathBuf> {
         let mut folder = self.root.within("");
         for step in [file_name::QUARANTINE, self.directory] {
-            if folder.kind(step)?.is_none() {
-                folder.create_dir(step)?;
-                folder.sync()?;
+            match folder.kind(step)? {
+                Some(FileKind::Directory) => {}
+                None => {
+                    folder.create_dir(step)?;
+                    folder.sync()?;
+                }
+                // A link, which may lead out of the store.
+                Some(_) => return Err(Error::corrupt(&folder.full(step), 0, Corruption::NotADirectory)),
             }
             folder = folder.within(step);
         }
