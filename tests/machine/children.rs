@@ -65,7 +65,8 @@ impl Running {
     /// Kills it; returns what else it had printed.
     pub fn kill(&mut self) -> String {
         let _ = self.child.kill();
-        let _ = self.child.wait();
+        let status = self.child.wait().expect("a child ends");
+        assert_ne!(status.code(), Some(101), "the child panicked");
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).expect("text");
         rest

@@ -154,7 +154,9 @@ fn unmapped_segments_child(arguments: &[String]) {
     let store = os().segment_bytes_max(4 << 10).open(&arguments[0]).unwrap();
     for n in 0..10 {
         let stream = store.stream(format!("s{n}")).unwrap();
-        (0..200).for_each(|_| drop(stream.add([("n", [0; 1000])]).unwrap()));
+        for _ in 0..200 {
+            stream.add([("n", [0; 1000])]).unwrap();
+        }
     }
     store.close().unwrap();
     kernel::limit(libc::RLIMIT_NOFILE, 64);
