@@ -109,13 +109,24 @@ pub enum Error {
     #[error("the store was opened by the process that this one was forked from")]
     Forked,
 
-    /// A stream name is longer than [`NAME_LEN_MAX`](crate::NAME_LEN_MAX) bytes. Nothing was changed.
-    #[error("a stream name of {len} bytes is over the limit of {max}")]
+    /// The name of a stream is longer than [`NAME_LEN_MAX`](crate::NAME_LEN_MAX) bytes; or that of a group or a consumer, the
+    /// ID of a producer or an idempotent ID than [`KEY_LEN_MAX`](crate::KEY_LEN_MAX). Nothing was changed.
+    #[error("a name of {len} bytes is over the limit of {max}")]
     NameTooLong {
         /// The length of the name, in bytes.
         len: usize,
         /// The longest one allowed.
         max: usize,
+    },
+
+    /// What one call changes takes more bytes in the journal than a record can have: about 1 GiB, which is some 100 million
+    /// entries to acknowledge. Nothing was changed.
+    #[error("a change of {len} bytes is over the limit of {max}")]
+    ChangeTooLarge {
+        /// The bytes it would take.
+        len: u64,
+        /// The most that is allowed, in bytes.
+        max: u64,
     },
 
     /// An entry needs at least one field. Nothing was added.

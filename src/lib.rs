@@ -107,6 +107,19 @@
 //! from opening, but no other. There is one blind spot: damage to the very last record of a file that was not closed looks
 //! like a record that was cut short.
 //!
+//! # Limits
+//!
+//! | of | limit | beyond it |
+//! |---|---|---|
+//! | the name of a stream | [`NAME_LEN_MAX`], 3 KiB | [`Error::NameTooLong`] |
+//! | the name of a group or consumer, the ID of a producer or production | [`KEY_LEN_MAX`], 1 MiB | [`Error::NameTooLong`] |
+//! | the names and values of an entry or batch, however many there are | [`ENTRY_LEN_MAX`], 1 GiB | [`Error::EntryTooLarge`] |
+//! | what one call changes in groups, however many IDs it names | a record of 1 GiB | [`Error::ChangeTooLarge`] |
+//! | descriptors (`RLIMIT_NOFILE`) | streams are closed and opened as needed | [`Error::NoDescriptors`] |
+//! | mappings, address space (`RLIMIT_AS`) | a quarter of the address space is mapped | files are read and written with calls |
+//! | the size of files (`RLIMIT_FSIZE`) | segments are smaller | [`Error::Io`], and no signal |
+//! | processes | the one that opened the store | [`Error::Locked`], [`Error::Forked`] in its children |
+//!
 //! # Differences from Redis
 //!
 //! - Trimming approximately (`~`) removes whole blocks of 100 entries, whatever their size in bytes, and has no default
@@ -148,6 +161,7 @@ mod waiters;
 pub use damage::{Finding, IdRange, Problem};
 pub use entry::{Entry, Fields};
 pub use error::{Corruption, Error, Result, SetIdConflict};
+pub use group::KEY_LEN_MAX;
 pub use id::{NewId, ParseIdError, StreamId};
 #[doc(hidden)]
 pub use io::sim;

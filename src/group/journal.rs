@@ -11,8 +11,8 @@ use crate::format::groups::GroupChange;
 use crate::format::header::{HEADER_LEN, Header, Kind};
 use crate::format::journal::{Change, DEAD_RUNS_MAX, State, runs_of};
 use crate::format::record::{self, Flaw, Head, Salt};
-use crate::group::Groups;
 use crate::group::producers::{DURATION_S_MAX, LEN_MAX, Producers};
+use crate::group::{Groups, check_key};
 use crate::io::place::Place;
 use crate::io::{Access, File};
 use crate::log::append::undo_write;
@@ -32,6 +32,9 @@ const CHECKPOINT_FACTOR: u64 = 4;
 const DEAD_MAX: u64 = 1 << 36;
 /// The longest journal that is read, in bytes.
 const JOURNAL_LEN_MAX: u64 = 4 << 30;
+
+/// The longest change, in bytes: what a frame can hold.
+const CHANGE_LEN_MAX: usize = record::BODY_LEN_MAX - 64;
 
 /// Everything of a stream that is not in its log.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -118,8 +121,8 @@ pub struct Birth {
 }
 
 impl Checkpoint {
-    /// Encodes what a generation begins with.
-    pub fn encode(birth: Birth, content: Content<'_>) -> Self {
+    /// Encodes what a generation begins with. Fails if that is more than can be read again.
+    pub fn encode(birth: Birth, content: Content<'_>) -> Result<Self> {
         let header = Header {
             kind: Kind::Journal,
             store: birth.store,
@@ -135,9 +138,11 @@ impl Checkpoint {
         };
         let mut bytes = Vec::from(header.encode());
         let mut payload = Vec::new();
+        let mut longest = 0;
         let mut put = |change: Change| {
             payload.clear();
             change.put(&mut payload);
+            longest = payload.len().max(longest);
             let head = Head { kind: change.kind(), position: header.base as u16, ..Head::default() };
             let offset = bytes.len() as u64;
             record::encode(&mut bytes, Salt::of(&header.file), offset, &head, &[&payload]);
@@ -151,7 +156,8 @@ impl Checkpoint {
             put(Change::Group(GroupChange::Memory(content.producers.memory(birth.next_ordinal))));
         }
         put(Change::Checkpoint);
-        Self { header, bytes }
+        check_len(longest)?;
+        Ok(Self { header, bytes })
     }
 }
 
@@ -195,8 +201,7 @@ impl Journal {
     ///
     /// After an error nothing has been appended.
     pub fn append(&mut self, change: &Change, next_ordinal: u64) -> Result<()> {
-        self.payload.clear();
-        change.put(&mut self.payload);
+        self.encode(change)?;
         self.frame.clear();
         let synced = self.synced.load(Ordering::Acquire);
         let head = Head {
@@ -222,9 +227,26 @@ impl Journal {
     pub fn reserve(&mut self, change: &Change) -> Result<()> {
         /// The most bytes a frame takes around its payload.
         const OVERHEAD: u64 = 64;
+        self.encode(change)?;
+        self.make_room(self.payload.len() as u64 + OVERHEAD)
+    }
+
+    /// Puts a change into `payload`, if it can be read again.
+    fn encode(&mut self, change: &Change) -> Result<()> {
+        for part in change.parts() {
+            match part {
+                Change::Group(GroupChange::CreateGroup(group)) => check_key(&group.name)?,
+                Change::Group(GroupChange::CreateConsumer(consumer)) => check_key(&consumer.name)?,
+                Change::Group(GroupChange::Remember { producer, key, .. }) => {
+                    check_key(producer)?;
+                    check_key(key)?;
+                }
+                _ => {}
+            }
+        }
         self.payload.clear();
         change.put(&mut self.payload);
-        self.make_room(self.payload.len() as u64 + OVERHEAD)
+        check_len(self.payload.len())
     }
 
     /// Sees to room for `len` bytes, and tries to keep a reserve beyond.
@@ -263,6 +285,13 @@ impl Journal {
             self.file.write_at(from, &bytes).map_err(|error| Error::io("write to", &self.path, error))?;
         }
         Ok(())
+    }
+}
+
+fn check_len(len: usize) -> Result<()> {
+    match len {
+        len if len > CHANGE_LEN_MAX => Err(Error::ChangeTooLarge { len: len as u64, max: CHANGE_LEN_MAX as u64 }),
+        _ => Ok(()),
     }
 }
 

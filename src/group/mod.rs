@@ -13,9 +13,20 @@ pub mod producers;
 
 use std::collections::BTreeMap;
 
-use crate::StreamId;
 use crate::format::groups::{Counting, GroupChange, NewConsumer, NewGroup, PENDING_PART_MAX, PendingRun};
 use crate::group::pending::{ConsumerNumber, Pending, PendingList};
+use crate::{Error, Result, StreamId};
+
+/// The longest name that a group or a consumer can have, and the longest ID of a producer or a production, in bytes.
+pub const KEY_LEN_MAX: usize = 1 << 20;
+
+/// Refuses what is too long for the name of a group or consumer, or the ID of a producer or production.
+pub fn check_key(key: &[u8]) -> Result<()> {
+    match key.len() {
+        len if len > KEY_LEN_MAX => Err(Error::NameTooLong { len, max: KEY_LEN_MAX }),
+        _ => Ok(()),
+    }
+}
 
 /// The consumer groups of a stream.
 #[derive(Clone, Debug, Default, PartialEq)]

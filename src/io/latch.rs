@@ -28,8 +28,12 @@ impl Latch {
 
     /// Sets it unless the error leaves nothing half done on disk.
     pub fn poison_by(&self, error: &Error) {
-        // Where a file is created, nothing has been done before.
-        let is_refused = matches!(error, Error::NoDescriptors { action: "create", .. });
+        let is_refused = match error {
+            // Where a file is created, nothing has been done before.
+            Error::NoDescriptors { action, .. } => *action == "create",
+            Error::NameTooLong { .. } | Error::ChangeTooLarge { .. } => true,
+            _ => false,
+        };
         if !error.lacks_room() && !is_refused {
             self.poison(error);
         }

@@ -251,7 +251,10 @@ impl Inner {
         self.sync()?;
         let (checkpoint, generation) = self.freeze_and_encode();
         // Entries that were added since the sync above may be named by their number only.
-        let created = self.sync().and_then(|()| self.env.with_reserve(|| Journal::create(&self.place, &checkpoint)));
+        let created = self
+            .sync()
+            .and(checkpoint)
+            .and_then(|checkpoint| self.env.with_reserve(|| Journal::create(&self.place, &checkpoint)));
         let marked = created.as_ref().map_or(Ok(()), |journal| {
             let mark = mark(&journal.header, journal.offset);
             self.superblock.update(&self.place, |meta| meta.journal = mark)
@@ -273,7 +276,7 @@ impl Inner {
     }
 
     /// Keeps changes waiting, and encodes the state as it is.
-    fn freeze_and_encode(&self) -> (Checkpoint, u64) {
+    fn freeze_and_encode(&self) -> (Result<Checkpoint>, u64) {
         let mut append = self.append.lock();
         let mut journaling = self.journal.lock();
         journaling.frozen = true;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::format::groups::GroupChange;
 use crate::format::journal::Change;
 use crate::format::new_entries::{NewEntries, NewProduction};
+use crate::group::check_key;
 use crate::group::producers::{DURATION_S_MAX, LEN_MAX, content_key};
 use crate::stream::change::Planned;
 use crate::stream::group_options::ProducersInfo;
@@ -24,6 +25,8 @@ impl AddOptions<'_> {
                 (producer, Box::from(key.unwrap_or_default()))
             }
         };
+        check_key(producer)?;
+        check_key(&key)?;
         match self.id {
             NewId::Auto if producer.is_empty() => invalid("a producer's ID must not be empty"),
             NewId::Auto if key.is_empty() => invalid("an idempotent ID must not be empty"),

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use streamlog::command::execute;
 use streamlog::{
-    AddOptions, Block, Error, Group, GroupReadFrom, NewId, Position, Production, References, Release, Result, Store,
-    Stream, StreamId,
+    AddOptions, Block, Error, Group, GroupReadFrom, KEY_LEN_MAX, NewId, Position, Production, References, Release,
+    Result, Store, Stream, StreamId,
 };
 
 fn id(ms: u64) -> StreamId {
@@ -277,4 +277,37 @@ fn extremes_do_what_they_say() {
     group.set_position(Position::Start, None).unwrap();
     assert_eq!(a.read().block(Duration::MAX).max_count(u64::MAX).max_size(u64::MAX).new_entries().unwrap().len(), 4);
     assert_eq!(group.info().unwrap().lag, Some(0));
+}
+
+#[test]
+fn a_name_that_is_too_long_is_refused_and_changes_nothing() {
+    let store = Store::in_memory();
+    let stream = store.stream("orders").unwrap();
+    stream.add([("order", "o1")]).unwrap();
+    let (longest, longer) = (vec![b'k'; KEY_LEN_MAX], vec![b'k'; KEY_LEN_MAX + 1]);
+    let refused = |error: Option<Error>| {
+        let Some(Error::NameTooLong { len, max }) = error else { panic!("{error:?}") };
+        assert_eq!((len, max), (KEY_LEN_MAX + 1, KEY_LEN_MAX));
+    };
+    let produced = |producer, id| {
+        let once = AddOptions::new().production(Production::Named { producer, id });
+        stream.add_with(once, [("order", "o2")])
+    };
+    let group = stream.group(&longest);
+    refused(stream.group(&longer).create(Position::Start).err());
+    group.create(Position::Start).unwrap();
+    refused(group.consumer(&longer).create().err());
+    refused(group.consumer(&longer).read().new_entries().err());
+    refused(produced(&longer, b"id").err());
+    refused(produced(b"producer", &longer).err());
+    let first = stream.first().unwrap().unwrap().id();
+    refused(stream.remember_production(b"producer", &longer, first).err());
+    refused(store.stream("new").unwrap().group(&longer).create_with(Position::Start, None, true).err());
+    assert!(!store.exists("new").unwrap());
+
+    // What is as long as it may be works, and so does everything after a refusal.
+    assert_eq!(group.consumer(&longest).read().new_entries().unwrap().len(), 1);
+    let made = produced(&longest, &longest).unwrap();
+    assert_eq!(produced(&longest, &longest).unwrap(), made);
+    assert_eq!((stream.len().unwrap(), stream.groups().unwrap().len(), group.info().unwrap().pending), (2, 1, 1));
 }
