@@ -152,8 +152,12 @@ impl Options {
         self
     }
 
-    /// How many streams are kept open at the most, at least 1. An open stream holds two file descriptors; streams
-    /// that are being used stay open beyond this.
+    /// How many streams are kept open at the most, at least 1; 100 unless told otherwise. An open stream holds two file
+    /// descriptors; streams that are being used stay open beyond this.
+    ///
+    /// Never more than a quarter of the descriptors that the process may have when the store is opened (`RLIMIT_NOFILE`).
+    /// Where they are used up nevertheless, streams that nobody is using are closed, and what cannot be opened then is
+    /// [`Error::NoDescriptors`](crate::Error::NoDescriptors).
     pub fn open_streams_max(mut self, count: usize) -> Self {
         self.open_streams_max = count.max(1);
         self

@@ -19,6 +19,13 @@ pub const NAME_LEN_MAX: usize = 3072;
 /// The store is closed when [`close`](Self::close) is called, or when the last clone and the last [`Stream`] of it are
 /// gone; only `close` tells whether that went well.
 ///
+/// A store belongs to the process that opened it. In a child of `fork` every call on what it has inherited fails with
+/// [`Error::Forked`], and dropping it there does its parent's no harm; a child can open other stores. If the parent dies
+/// without closing the store, its lock lasts as long as such a child.
+///
+/// The directory must not be moved away, nor its file `LOCK` removed or replaced, while the store is open: after a move,
+/// whatever needs a file by its name fails; without the file, nothing keeps another process out.
+///
 /// # Examples
 ///
 /// ```
