@@ -241,7 +241,7 @@ fn begin_journal(place: &Place, birth: Birth, aside: Aside, floor: u64) -> Resul
     state.floor = floor;
     tombstones.forget_below(floor);
     let content = Content { state: &state, tombstones: &tombstones, groups: &groups, producers: &producers };
-    let journal = Journal::create(place, &Checkpoint::encode(birth, content))?;
+    let journal = Journal::create(place, &Checkpoint::encode(birth, content)?)?;
     Ok(mark(&journal.header, journal.offset))
 }
 
