@@ -98,14 +98,31 @@
 //!
 //! # Failures
 //!
-//! A full disk is [`Error::NoSpace`]: nothing was added, reading goes on, and adding works again once there is room.
-//! After any other failed write or sync it is not known what the disk holds: the store is poisoned, and everything that
-//! writes fails with [`Error::Poisoned`] until it is opened again. Bytes that were synced once and are not there any
-//! more, or not as they were, are [`Error::Corrupt`], with the file and the offset; a record that a crash cut short is
-//! dropped when the stream is opened, which [`Stream::recovery`] tells. In a sealed segment damage costs the entries it hit: reading yields an error in their
-//! place and goes on behind them. In the segment a stream was being written to, or in its journal, it keeps that stream
-//! from opening, but no other. There is one blind spot: damage to the very last record of a file that was not closed looks
-//! like a record that was cut short.
+//! What calls do after a failure; the tests in `tests/recovery/failures.rs` try every kind of call in every row. *Changes* are
+//! all that write: adding, trimming and deleting, reading as a consumer, claiming and acknowledging, creating, renaming and
+//! deleting streams.
+//!
+//! | after | changes | reading | [`Store::sync`] | [`Store::close`] | opened again |
+//! |---|---|---|---|---|---|
+//! | a full disk, or [`Options::bytes_max`] | what needs room is [`Error::NoSpace`] and had no effect; acknowledging, claiming, trimming and deleting work; adding does when there is room | works | works | works | all of it |
+//! | another write that failed | that call is [`Error::Io`], and may or may not have been done; all later ones are [`Error::Poisoned`] | works | `Poisoned` | `Poisoned`; gives up the lock | at least all that was acknowledged |
+//! | a sync that failed, also for want of room | the same, for all calls that waited for it | works | `Io`, then `Poisoned` | `Poisoned`; gives up the lock | at least all that an earlier sync had covered |
+//! | a panic in the middle of a change, as of a [`Clock`] | `Poisoned` | works | `Poisoned` | `Poisoned`; gives up the lock | at least all that was acknowledged |
+//! | a read that failed | the call that needed it is `Io` and had no effect; others work | that call is `Io` | works | works | all of it |
+//! | damage found by reading | what needs what is lost is [`Error::Corrupt`] and had no effect; others work | an error in the place of what is lost, which names the IDs; goes on behind it | works | works | the same |
+//! | damage found by opening a stream | `Corrupt` for that stream, unless [`OnDamage::Quarantine`]; it can be deleted; others work | the same | works | works | the same |
+//! | [`Store::close`] | [`Error::Closed`]; waiting reads end | `Closed` | `Closed` | `Closed` | all of it |
+//! | a fork, in the child | [`Error::Forked`] | `Forked` | `Forked` | `Forked`; the parent's store stays as it is | |
+//!
+//! A call that returned `Io` or `Poisoned` while others waited for the same sync says so to all of them: none of them knows.
+//! Nothing retries a sync: after a failed one the operating system may take for written what is not.
+//!
+//! Bytes that were synced once and are not there any more, or not as they were, are damage: [`Error::Corrupt`], with the file,
+//! the offset and, where it can be told, the IDs. A record that a crash cut short is not: it is dropped when the stream is
+//! opened, which [`Stream::recovery`] tells. Damage costs the entries it hit. Where it is in the segment that a stream was being
+//! written to, in its journal or its superblock, [`Options::on_damage`] says whether that stream is refused, as by default, or
+//! goes on with what can be read; [`Store::repair`] and `streamlog repair` end it for good. There is one blind spot: damage to
+//! the very last record of a file that was not closed looks like a record that was cut short.
 //!
 //! # Limits
 //!
@@ -118,6 +135,7 @@
 //! | descriptors (`RLIMIT_NOFILE`) | streams are closed and opened as needed | [`Error::NoDescriptors`] |
 //! | mappings, address space (`RLIMIT_AS`) | a quarter of the address space is mapped | files are read and written with calls |
 //! | the size of files (`RLIMIT_FSIZE`) | segments are smaller | [`Error::Io`], and no signal |
+//! | all files of a store together | [`Options::bytes_max`], if it is set | [`Error::NoSpace`] |
 //! | processes | the one that opened the store | [`Error::Locked`], [`Error::Forked`] in its children |
 //!
 //! # Differences from Redis
