@@ -144,6 +144,10 @@ impl Disk for Budgeted {
         self.disk.sync_dir(path)
     }
 
+    fn lacks_descriptors(&self) -> bool {
+        self.disk.lacks_descriptors()
+    }
+
     fn lock(&self, path: &Path) -> Result<Arc<dyn File>> {
         self.disk.lock(path)
     }
