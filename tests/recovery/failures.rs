@@ -181,6 +181,8 @@ fn a_full_disk_costs_the_calls_that_need_room_and_nothing_else() {
         }
         assert_eq!(outcome(scene.store.sync()), Works);
         scene.disk.set_space(None);
+        // It may have been renamed.
+        scene.store.stream("other").unwrap().add([("n", "again")]).unwrap();
         scene.expect(Works, Works);
         scene.close_and_reopen(Works);
     }
