@@ -1,6 +1,6 @@
 //! Choosing what a disk holds after power loss.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -104,15 +104,26 @@ impl Image {
         SimDisk::with(model, tree, contents)
     }
 
-    fn digest(&self) -> u128 {
+    /// Tells images apart. Most files are as the disk has them, which `durable` knows by their address: it saves hashing
+    /// them.
+    fn digest(&self, durable: &HashMap<usize, Ino>) -> u128 {
         let mut hash = Xxh3::new();
         for (path, content) in &self.nodes {
             let path = path.as_os_str().as_encoded_bytes();
-            let len = content.as_ref().map_or(u64::MAX, |content| content.len() as u64);
             hash.update(&(path.len() as u64).to_le_bytes());
             hash.update(path);
-            hash.update(&len.to_le_bytes());
-            hash.update(content.as_deref().map_or(&[], Vec::as_slice));
+            let Some(content) = content else {
+                hash.update(&[0]);
+                continue;
+            };
+            if let Some(ino) = durable.get(&Arc::as_ptr(content).addr()) {
+                hash.update(&[1]);
+                hash.update(&ino.to_le_bytes());
+            } else {
+                hash.update(&[2]);
+                hash.update(&(content.len() as u64).to_le_bytes());
+                hash.update(content);
+            }
         }
         hash.digest128()
     }
@@ -177,6 +188,8 @@ pub struct CrashImages {
     plan: Plan,
     random: Random,
     seen: HashSet<u128>,
+    /// The durable contents of the files, by address: they are kept as long as `model` is.
+    durable: HashMap<usize, Ino>,
 }
 
 #[derive(Debug)]
@@ -196,7 +209,8 @@ impl CrashImages {
             Some(total) if total <= limits.exhaustive_max.max(1) => Plan::All { next: Some(vec![0; open.len()]) },
             _ => Plan::Some { next: 0, alone: random.pick(open.len(), limits.exhaustive_max / 2) },
         };
-        Self { model, limits, open, plan, random, seen: HashSet::new() }
+        let durable = model.files.iter().map(|(ino, file)| (Arc::as_ptr(&file.durable).addr(), *ino)).collect();
+        Self { model, limits, open, plan, random, seen: HashSet::new(), durable }
     }
 
     /// Whether these are all images there are.
@@ -287,7 +301,11 @@ impl CrashImages {
                 && let (Some(file), Some(content)) = (self.model.files.get(&ino), contents.get_mut(&ino))
             {
                 let sector = self.random.sector(&file.sectors[&number].versions, choice, self.limits.torn);
-                put_sector(Arc::make_mut(content).as_mut_slice(), number, &sector);
+                // What does not change anything is to stay the same file: see `digest`.
+                let place = content.get(number * SECTOR..).unwrap_or_default();
+                if !sector.starts_with(&place[..place.len().min(SECTOR)]) {
+                    put_sector(Arc::make_mut(content).as_mut_slice(), number, &sector);
+                }
             }
         }
     }
@@ -300,7 +318,7 @@ impl Iterator for CrashImages {
         loop {
             let (choices, description) = self.next_choices()?;
             let image = self.image(&choices, description);
-            if self.seen.insert(image.digest()) {
+            if self.seen.insert(image.digest(&self.durable)) {
                 return Some(image);
             }
         }
