@@ -3,10 +3,11 @@
 //! Every call that changes something is a *step* of one history. [`SimDisk::crash_images`] says what the disk might hold
 //! had the power failed right after a step, and each [`Image`] can be mounted as a disk of its own. Every call at all,
 //! reads included, has a *number*, at which [`SimDisk::fail_at`] makes it fail. What is promised and what is not is at
-//! the top of `model`.
+//! the top of `model`. A step that is out of order, as a store goes, panics: see `order`.
 
 mod image;
 mod model;
+mod order;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use parking_lot::Mutex;
 
 pub use image::{CrashImages, CrashLimits, Image};
 use model::{Change, Model};
+use order::{Moment, Order};
 
 use super::mem::{self, Lock};
 use super::tree::{Ino, Tree};
@@ -125,6 +127,7 @@ struct State {
     files: BTreeMap<Ino, Live>,
     locked: Arc<Mutex<BTreeSet<Ino>>>,
     history: Vec<(Step, Change)>,
+    order: Order,
     notes: Vec<(usize, String)>,
     calls: u64,
     faults: Vec<Fault>,
@@ -155,6 +158,7 @@ impl SimDisk {
             files: contents.into_iter().map(|(ino, content)| (ino, live(content))).collect(),
             locked: Arc::default(),
             history: Vec::new(),
+            order: Order::default(),
             notes: Vec::new(),
             calls: 0,
             faults: Vec::new(),
@@ -280,6 +284,17 @@ impl SimDisk {
     }
 }
 
+impl Drop for SimDisk {
+    /// What a background thread did out of order has not ended the test yet.
+    fn drop(&mut self) {
+        if let Some(violation) = self.state.lock().order.violation()
+            && !std::thread::panicking()
+        {
+            panic!("{violation}");
+        }
+    }
+}
+
 impl Disk for SimDisk {
     fn create_dir(&self, path: &Path) -> Result<()> {
         self.call(Op::CreateDir, path, |state| {
@@ -355,6 +370,7 @@ impl Disk for SimDisk {
             }
             let (ino, ()) = state.tree.file(path)?;
             let lock = Lock::take(&state.locked, ino)?;
+            state.order.next_life();
             Ok(self.handle(state, ino, path, true, Some(lock)))
         })
     }
@@ -373,6 +389,9 @@ impl State {
 
     fn record(&mut self, step: Step, change: Change) {
         self.history.push((step, change));
+        let Some((step, change)) = self.history.last() else { return };
+        let content = |ino| self.files.get(&ino).map_or(&[][..], |live| &live.content);
+        self.order.take_in(&Moment { step, change, tree: &self.tree, content: &content });
     }
 
     fn create(&mut self, op: Op, path: &Path, len: u64) -> Result<Ino> {

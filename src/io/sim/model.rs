@@ -70,6 +70,18 @@ pub(super) enum Naming {
 }
 
 impl Naming {
+    /// What a step changes of names, if it does.
+    pub(super) fn of(change: &Change) -> Option<Self> {
+        match change {
+            Change::CreateDir { place, ino } | Change::Create { place, ino, .. } => {
+                Some(Self::Link { place: place.clone(), ino: *ino })
+            }
+            Change::Rename { from, to, ino } => Some(Self::Rename { from: from.clone(), to: to.clone(), ino: *ino }),
+            Change::Remove { place } => Some(Self::Unlink { place: place.clone() }),
+            _ => None,
+        }
+    }
+
     /// The directories it changes: one, or two.
     pub(super) fn dirs(&self) -> impl Iterator<Item = Ino> {
         let (first, second) = match self {
@@ -106,6 +118,23 @@ fn link(dirs: &mut BTreeMap<Ino, Entries>, place: &Place, ino: Ino) {
     dirs.entry(place.dir).or_default().insert(place.name.clone(), ino);
 }
 
+/// Parts changes of names, in order, into those that syncing `dir` makes durable and those that stay open.
+pub(super) fn split_synced<T>(all: Vec<T>, dir: Ino, naming: impl Fn(&T) -> &Naming) -> (Vec<T>, Vec<T>) {
+    let mut synced = BTreeSet::from([dir]);
+    let (mut durable, mut open) = (Vec::new(), Vec::new());
+    for change in all.into_iter().rev() {
+        if naming(&change).dirs().any(|dir| synced.contains(&dir)) {
+            synced.extend(naming(&change).dirs());
+            durable.push(change);
+        } else {
+            open.push(change);
+        }
+    }
+    durable.reverse();
+    open.reverse();
+    (durable, open)
+}
+
 impl Model {
     pub(super) fn new() -> Self {
         Self { files: BTreeMap::new(), dirs: BTreeMap::from([(ROOT, Entries::new())]), pending: Vec::new() }
@@ -121,19 +150,11 @@ impl Model {
     }
 
     pub(super) fn apply(&mut self, change: &Change) {
+        self.pending.extend(Naming::of(change));
         match change {
-            Change::CreateDir { place, ino } => {
-                self.dirs.insert(*ino, Entries::new());
-                self.pending.push(Naming::Link { place: place.clone(), ino: *ino });
-            }
-            Change::Create { place, ino, len } => {
-                self.files.insert(*ino, FileModel::created(*len as usize));
-                self.pending.push(Naming::Link { place: place.clone(), ino: *ino });
-            }
-            Change::Rename { from, to, ino } => {
-                self.pending.push(Naming::Rename { from: from.clone(), to: to.clone(), ino: *ino });
-            }
-            Change::Remove { place } => self.pending.push(Naming::Unlink { place: place.clone() }),
+            Change::CreateDir { ino, .. } => drop(self.dirs.insert(*ino, Entries::new())),
+            Change::Create { ino, len, .. } => drop(self.files.insert(*ino, FileModel::created(*len as usize))),
+            Change::Rename { .. } | Change::Remove { .. } => {}
             Change::SyncDir { ino } => self.sync_dir(*ino),
             Change::Write { ino, offset, bytes } => self.file(*ino, |file| file.write(*offset, bytes)),
             Change::Truncate { ino, len } => self.file(*ino, |file| file.truncate(*len)),
@@ -151,19 +172,9 @@ impl Model {
 
     /// Makes the changes to `dir` durable, and those of other directories that came before and belong to them.
     fn sync_dir(&mut self, dir: Ino) {
-        let mut synced = BTreeSet::from([dir]);
-        let mut durable = Vec::new();
-        let mut pending = Vec::new();
-        for naming in self.pending.drain(..).rev() {
-            if naming.dirs().any(|dir| synced.contains(&dir)) {
-                synced.extend(naming.dirs());
-                durable.push(naming);
-            } else {
-                pending.push(naming);
-            }
-        }
-        durable.iter().rev().for_each(|naming| naming.apply(&mut self.dirs));
-        self.pending = pending.into_iter().rev().collect();
+        let (durable, pending) = split_synced(std::mem::take(&mut self.pending), dir, |naming| naming);
+        durable.iter().for_each(|naming| naming.apply(&mut self.dirs));
+        self.pending = pending;
         self.forget_unnamed();
     }
 
