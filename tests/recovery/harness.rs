@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
+use streamlog::inspect::Inspection;
 use streamlog::sim::{Image, SimDisk};
 use streamlog::{AddOptions, Durability, NewId, Options, Position, Production, Result, SetId, Store, StreamId, Trim};
 
@@ -150,6 +151,29 @@ impl State {
     }
 }
 
+/// What chooses where there is too much to choose from.
+pub fn seed() -> u64 {
+    let number = |text: String| match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    };
+    std::env::var("STREAMLOG_SEED").ok().and_then(number).unwrap_or(0x5eed)
+}
+
+/// The canonical text of all that is on a disk, by somebody who only looks at it.
+pub fn dump(disk: &Arc<SimDisk>) -> std::result::Result<String, String> {
+    let inspection = Inspection::open_simulated(disk).map_err(|error| error.to_string())?;
+    let mut text = String::new();
+    for name in inspection.names().map_err(|error| error.to_string())? {
+        let each = |item| {
+            text += &format!("{item}\n");
+            Ok::<(), streamlog::Error>(())
+        };
+        inspection.dump_stream(&name, each).map_err(|error| error.to_string())?;
+    }
+    Ok(text)
+}
+
 /// What a store holds, by name.
 pub type Contents = BTreeMap<Vec<u8>, State>;
 
@@ -191,7 +215,7 @@ pub fn state(store: &Store, name: &[u8]) -> std::result::Result<State, String> {
         duplicates: producers.duplicates,
     };
     let mut groups = stream.group_details(usize::MAX).map_err(wrap)?.into_iter();
-    let group = groups.next().map(|detail| Group {
+    let group = groups.find(|detail| detail.info.name == GROUP).map(|detail| Group {
         position: detail.info.last_delivered_id,
         pending: detail
             .pending
@@ -256,7 +280,27 @@ pub enum Op {
     ClaimAll,
     /// Always the same production.
     Produce,
+    /// Makes the journal so long that it begins anew, as it does if that was done for the first time in it.
+    Checkpoint,
 }
+
+/// Those of which all histories of up to three are tried: there is something of log, journal, groups and catalog in them.
+pub const CHOSEN: [Op; 14] = [
+    Op::AddSmall,
+    Op::AddLarge,
+    Op::AddHuge,
+    Op::AddBatch,
+    Op::CreateGroup,
+    Op::Deliver,
+    Op::Acknowledge,
+    Op::ClaimAll,
+    Op::DeleteOldest,
+    Op::Trim,
+    Op::DeleteStream,
+    Op::Sync,
+    Op::Checkpoint,
+    Op::Reopen,
+];
 
 /// Those that concern groups and producers.
 pub const OF_GROUPS: [Op; 6] =
@@ -340,6 +384,9 @@ enum Call {
     Produce {
         fields: Fields,
         id: StreamId,
+    },
+    Checkpoint {
+        there: bool,
     },
 }
 
@@ -606,6 +653,7 @@ impl Model {
                 }
                 Call::Produce { fields, id }
             }
+            Op::Checkpoint => Call::Checkpoint { there: self.now(A).is_some() },
         };
         for life in &mut self.lives {
             if matches!(op, Op::Sync | Op::Reopen) {
@@ -709,6 +757,17 @@ impl Run {
                 let added = store.stream(A)?.add_with(options, fields.as_ref().clone())?;
                 assert_eq!(added, Some(id), "what was produced");
             }
+            Call::Checkpoint { there } => {
+                // A group with a long name, which is gone again.
+                let group = store.stream(A)?.group("z".repeat(1000));
+                match group.create(Position::Start) {
+                    Err(streamlog::Error::StreamNotFound { .. }) => assert!(!there, "the stream is there"),
+                    result => {
+                        result?;
+                        assert!(group.destroy()?, "the group is there");
+                    }
+                }
+            }
             Call::Reopen => unreachable!("done above"),
         }
         Ok(())
@@ -761,13 +820,26 @@ pub struct Allowed<'a> {
     pub after: &'a Model,
     /// The operation between the two had returned.
     pub done: bool,
-    /// Also older states: the disk did not keep what it had promised to.
-    pub older: bool,
+    pub disk: Trust,
+}
+
+/// What the disk has kept of what it had promised to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    Honest,
+    /// Sectors that were being written hold anything, durable bytes in them included: streams may be older, or refused as
+    /// damaged.
+    Ruined,
+    /// No sync did anything: whatever is found was so once, by itself.
+    Lying,
 }
 
 impl Allowed<'_> {
     /// Says what is wrong with what was found.
     pub fn check(&self, found: &Contents) -> std::result::Result<(), String> {
+        if self.disk == Trust::Lying {
+            return found.iter().try_for_each(|(name, state)| self.once(name, state));
+        }
         let after = self.candidate(&self.after.names, found);
         if self.done || after.is_ok() {
             return after;
@@ -775,6 +847,16 @@ impl Allowed<'_> {
         self.candidate(&self.before.names, found).map_err(|why| {
             format!("{}\nand as if the last operation had not been: {why}", after.expect_err("it is not allowed"))
         })
+    }
+
+    /// Whether any stream was ever like this, or has lost all it was created with.
+    fn once(&self, name: &[u8], found: &State) -> std::result::Result<(), String> {
+        let lives = [self.before, self.after].into_iter().flat_map(|model| &model.lives);
+        let mut states = lives.flat_map(|life| &life.states).map(|(state, _)| state);
+        match found.is_like(&State::EMPTY) || states.any(|state| found.is_like(state)) {
+            true => Ok(()),
+            false => Err(format!("{}: no stream was ever {}", String::from_utf8_lossy(name), found.summary())),
+        }
     }
 
     fn candidate(&self, names: &BTreeMap<&'static [u8], usize>, found: &Contents) -> std::result::Result<(), String> {
@@ -789,14 +871,15 @@ impl Allowed<'_> {
     fn stream(&self, at: usize, found: &State) -> std::result::Result<(), String> {
         let life = &self.after.lives[at];
         let acknowledged = if self.done { life } else { self.before.lives.get(at).unwrap_or(life) };
-        let from = if self.older { 0 } else { acknowledged.durable };
+        let older = self.disk == Trust::Ruined;
+        let from = if older { 0 } else { acknowledged.durable };
         let highest = life.states.iter().map(|(state, _)| state.last_id.ms()).max().unwrap_or(0);
         let fits = |(state, epoch): &(State, usize)| {
             let returned = acknowledged.returned.iter().skip(*epoch).copied().max().unwrap_or(StreamId::MIN);
-            let lowest = if self.older { StreamId::MIN } else { state.last_id.max(returned) };
+            let lowest = if older { StreamId::MIN } else { state.last_id.max(returned) };
             found.is_like(state) && found.last_id >= lowest && found.last_id.ms() <= highest + LEAD_MS
         };
-        if life.states[from..].iter().any(fits) {
+        if life.states[from..].iter().any(fits) || (older && found.is_like(&State::EMPTY)) {
             return Ok(());
         }
         let states: Vec<_> = life.states[from..].iter().map(|(state, _)| state.summary()).collect();

@@ -1,24 +1,39 @@
 //! Promise: power loss at any point leaves a state that was, with everything that had been acknowledged (P2, P3).
 //!
-//! Histories of up to three operations are cut off after every step they make on the disk. Of what had not been synced by
-//! then, each 512-byte sector may be there, missing or torn, each by itself, and names change in order or, in a variant,
-//! in any order. What is found has to be the state after some prefix of the history, nothing acknowledged missing, and
-//! the store has to be good for a second life.
+//! Histories of up to three operations are cut off after every step they make on the disk: all histories of the fourteen
+//! operations [`CHOSEN`], and others from more beginnings. What is found has to be the state after some prefix of the
+//! history, nothing acknowledged missing, and the store has to be good for a second life. What may be on the disk then:
 //!
-//! `STREAMLOG_NIGHTLY=1` looks at many more images. `STREAMLOG_CASE="<level> <start> <op>+<op>"`, as a failure prints
+//! | model     | of what had not been synced                                                     | found is |
+//! |-----------|---------------------------------------------------------------------------------|----------|
+//! | honest    | each sector is old, new or torn, each by itself; names changed up to some point | such a prefix |
+//! | reordered | the same, but any of the changes of names happened                              | such a prefix |
+//! | ruined    | a sector that was being written holds anything                                   | older, or refused as damaged |
+//! | lying     | no sync ever did anything                                                        | consistent, or refused as damaged |
+//! | failing   | a sync failed, and what it was to write may be lost for ever                     | such a prefix |
+//!
+//! One of sixteen is crashed again while it is recovered.
+//!
+//! `STREAMLOG_NIGHTLY=1` looks at many more images, and at a part of the histories of four operations that
+//! `STREAMLOG_SEED` chooses; the seed also chooses among the images wherever there are too many. `STREAMLOG_CASE="<level> <start> <op>+<op>"`, as a failure prints
 //! it, looks at one history only, and shows what it did to the disk.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
-use streamlog::sim::{CrashLimits, Image, SimDisk};
+use streamlog::sim::{CrashLimits, Image, Op as IoOp, SimDisk};
 use streamlog::{Durability, StreamId};
 
-use crate::harness::{ALL, Allowed, GROUP, Model, NEXT_MS, OF_GROUPS, Op, Run, ZOE, contents, reopen, same};
+use crate::harness::{
+    ALL, Allowed, CHOSEN, Contents, GROUP, Model, NEXT_MS, OF_GROUPS, Op, Run, Trust, ZOE, contents, dump, reopen,
+    same, seed,
+};
 
-const SEED: u64 = 0x5eed;
+/// The images of all campaigns of this run.
+static IMAGES: AtomicUsize = AtomicUsize::new(0);
 
 fn nightly() -> bool {
     std::env::var_os("STREAMLOG_NIGHTLY").is_some()
@@ -149,7 +164,7 @@ fn histories(ops: &[Op], len: usize) -> Vec<Vec<Op>> {
 fn histories_of_groups(len: usize, one_of: u64) -> Vec<Vec<Op>> {
     let mut histories = histories(&[&ALL[..], &OF_GROUPS[..]].concat(), len);
     histories.retain(|history| history.iter().any(|op| OF_GROUPS.contains(op)));
-    let mut number = SEED;
+    let mut number = seed();
     histories.retain(|_| {
         number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         nightly() || replaying() || (number >> 33).is_multiple_of(one_of)
@@ -166,6 +181,7 @@ struct Counts {
     images: AtomicUsize,
     recoveries: AtomicUsize,
     refused: AtomicUsize,
+    failed_syncs: AtomicUsize,
 }
 
 impl Counts {
@@ -173,16 +189,20 @@ impl Counts {
         counter.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn report(&self, what: &str) {
+    fn report(&self, what: &str, began: Instant) {
         let get = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
         let (points, exhaustive) = (get(&self.points), get(&self.exhaustive));
+        let (images, seconds) = (get(&self.images), began.elapsed().as_secs_f64());
+        let all = IMAGES.fetch_add(images, Ordering::Relaxed) + images;
         println!(
-            "{what}: {} histories, {points} crash points ({}% exhaustive), {} images, {} crashes while recovering, {} refused as damaged, seed {SEED:#x}",
+            "{what}: {} histories, {points} crash points ({}% exhaustive), {images} images in {seconds:.0} s, {:.0}/s, {} crashes while recovering, {} failed syncs, {} refused as damaged, {all} images so far, STREAMLOG_SEED={:#x}",
             get(&self.histories),
             100 * exhaustive / points.max(1),
-            get(&self.images),
+            images as f64 / seconds,
             get(&self.recoveries),
+            get(&self.failed_syncs),
             get(&self.refused),
+            seed(),
         );
     }
 }
@@ -191,10 +211,28 @@ impl Counts {
 #[derive(Clone, Copy)]
 struct Look {
     limits: CrashLimits,
-    /// The disk may break its promises: what is found may be older, or refused as damaged.
-    older: bool,
+    disk: Trust,
     /// Of so many images, one is crashed again while it is recovered.
     again: usize,
+    /// How many images to look at of each other kind of disk, if any, and whether at each point of one kind in turn.
+    others: Option<(CrashLimits, bool)>,
+}
+
+impl Look {
+    fn honest(limits: CrashLimits, again: usize) -> Self {
+        Self { limits, disk: Trust::Honest, again, others: None }
+    }
+
+    /// The other kinds of disk to look at.
+    fn otherwise(&self, turn: usize) -> Vec<(Trust, CrashLimits)> {
+        let Some((limits, in_turn)) = self.others else { return Vec::new() };
+        let all = [
+            (Trust::Honest, CrashLimits { reorder_dirs: true, ..limits }),
+            (Trust::Ruined, CrashLimits { garbage: true, ..limits }),
+            (Trust::Lying, CrashLimits { lying_syncs: true, ..limits }),
+        ];
+        if in_turn { vec![all[turn % all.len()]] } else { all.to_vec() }
+    }
 }
 
 fn limits(exhaustive_max: usize, samples: usize) -> CrashLimits {
@@ -230,8 +268,10 @@ impl Case<'_> {
         Counts::add(&counts.histories);
         let end = run.disk.steps();
         for step in steps..=end {
-            let allowed = Allowed { before: &before, after: &run.model, done: step == end, older: self.look.older };
-            self.crash(&run.disk, step, &allowed, counts).map_err(|why| {
+            let allowed = Allowed { before: &before, after: &run.model, done: step == end, disk: self.look.disk };
+            let crashed = self.crash(&run.disk, step, &allowed, self.look, counts);
+            let crashed = crashed.and_then(|()| self.crash_otherwise(&run.disk, step, &allowed, counts));
+            crashed.map_err(|why| {
                 let transcript = if replaying() { run.disk.transcript() } else { String::new() };
                 format!("after step {step} of {steps}..{end}, {why}\n{transcript}")
             })?;
@@ -239,44 +279,134 @@ impl Case<'_> {
         Ok(())
     }
 
-    fn crash(&self, disk: &Arc<SimDisk>, step: usize, allowed: &Allowed<'_>, counts: &Counts) -> Result<(), String> {
-        let images = disk.crash_images(step, self.look.limits, SEED);
-        Counts::add(&counts.points);
-        counts.exhaustive.fetch_add(usize::from(images.is_exhaustive()), Ordering::Relaxed);
-        for image in images {
-            let number = Counts::add(&counts.images);
-            self.image(&image, allowed, number, counts).map_err(|why| format!("{}: {why}", image.description()))?;
+    /// Looks at what a disk of another kind may leave.
+    fn crash_otherwise(
+        &self,
+        disk: &Arc<SimDisk>,
+        step: usize,
+        allowed: &Allowed<'_>,
+        counts: &Counts,
+    ) -> Result<(), String> {
+        for (trust, limits) in self.look.otherwise(step + self.history.iter().map(|op| *op as usize).sum::<usize>()) {
+            let look = Look { disk: trust, limits, ..self.look };
+            let allowed = Allowed { disk: trust, ..*allowed };
+            let what = |why| format!("{trust:?}, in any order {}, {why}", limits.reorder_dirs);
+            self.crash(disk, step, &allowed, look, counts).map_err(what)?;
         }
         Ok(())
     }
 
-    fn image(&self, image: &Image, allowed: &Allowed<'_>, number: usize, counts: &Counts) -> Result<(), String> {
+    /// Fails each sync of the last operation, which goes on as it likes; then the power fails.
+    fn failing_syncs(&self, counts: &Counts) -> Result<(), String> {
+        let Some((last, first)) = self.history.split_last() else { return Ok(()) };
+        Counts::add(&counts.histories);
+        for number in 0.. {
+            let model = self.start.model.clone().settled(self.level);
+            let disk = self.start.disk();
+            let hits = Arc::new(AtomicUsize::new(0));
+            let fail = || {
+                let hits = Arc::clone(&hits);
+                disk.fail_when(move |call| {
+                    let is_sync = matches!(call.op, IoOp::Sync | IoOp::SyncDir);
+                    (is_sync && hits.fetch_add(1, Ordering::Relaxed) == number)
+                        .then_some(std::io::ErrorKind::Other.into())
+                });
+            };
+            if first.is_empty() {
+                fail();
+            }
+            let (before, after, done, steps) = match Run::new(Arc::clone(&disk), model.clone()) {
+                Ok(mut run) => {
+                    for op in first {
+                        run.apply(*op).map_err(|error| format!("{op:?}: {error}"))?;
+                    }
+                    if !first.is_empty() {
+                        fail();
+                    }
+                    let before = run.model.clone();
+                    let done = run.apply(*last).is_ok();
+                    disk.note("power loss");
+                    let steps = disk.steps();
+                    let failed = hits.load(Ordering::Relaxed) > number;
+                    if !failed {
+                        return Ok(());
+                    }
+                    let (_, after) = run.kill();
+                    (before, after, done, steps)
+                }
+                Err(_) => (model.clone(), model, false, disk.steps()),
+            };
+            Counts::add(&counts.failed_syncs);
+            let allowed = Allowed { before: &before, after: &after, done, disk: Trust::Honest };
+            self.crash(&disk, steps, &allowed, self.look, counts).map_err(|why| {
+                let transcript = if replaying() { disk.transcript() } else { String::new() };
+                format!("sync {number} failed, {why}\n{transcript}")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn crash(
+        &self,
+        disk: &Arc<SimDisk>,
+        step: usize,
+        allowed: &Allowed<'_>,
+        look: Look,
+        counts: &Counts,
+    ) -> Result<(), String> {
+        let images = disk.crash_images(step, look.limits, seed());
+        Counts::add(&counts.points);
+        counts.exhaustive.fetch_add(usize::from(images.is_exhaustive()), Ordering::Relaxed);
+        for image in images {
+            let number = Counts::add(&counts.images);
+            self.image(&image, allowed, look, number, counts)
+                .map_err(|why| format!("{}: {why}", image.description()))?;
+        }
+        Ok(())
+    }
+
+    fn image(
+        &self,
+        image: &Image,
+        allowed: &Allowed<'_>,
+        look: Look,
+        number: usize,
+        counts: &Counts,
+    ) -> Result<(), String> {
         let disk = image.mount();
         let opened = reopen(&disk, self.level).map_err(|error| error.to_string());
         let found = opened.and_then(|store| contents(&store).map(|found| (store, found)));
         let (store, found) = match found {
             Ok(found) => found,
-            Err(why) if self.look.older && is_damage(&why) => {
+            Err(why) if look.disk != Trust::Honest && is_damage(&why) => {
                 Counts::add(&counts.refused);
                 return Ok(());
             }
             Err(why) => return Err(why),
         };
         allowed.check(&found)?;
-        if number.is_multiple_of(self.look.again) && !self.look.older {
+        if number.is_multiple_of(look.again) && look.disk == Trust::Honest {
             Counts::add(&counts.recoveries);
-            let twice =
-                contents(&reopen(&disk.kill_image(disk.steps()).mount(), self.level).map_err(|e| e.to_string())?)?;
-            allowed.check(&twice).map_err(|why| format!("recovered twice: {why}"))?;
+            self.recover_again(&disk, &found).map_err(|why| format!("recovered twice: {why}"))?;
             self.crash_recovery(&disk, number, allowed)?;
         }
         allowed.live_on(&disk, store, &found)
     }
 
+    /// What was recovered is what is recovered from then on, to whoever opens the store or only looks at it.
+    fn recover_again(&self, disk: &Arc<SimDisk>, found: &Contents) -> Result<(), String> {
+        let once = dump(disk)?;
+        let disk = disk.kill_image(disk.steps()).mount();
+        let store = reopen(&disk, self.level).map_err(|error| error.to_string())?;
+        same(found, &contents(&store)?)?;
+        let twice = dump(&disk)?;
+        if once != twice { Err(format!("{once}\nand then\n{twice}")) } else { Ok(()) }
+    }
+
     /// Crashes once more while the crash before is being recovered from.
     fn crash_recovery(&self, disk: &Arc<SimDisk>, number: usize, allowed: &Allowed<'_>) -> Result<(), String> {
         let step = number / self.look.again % (disk.steps() + 1);
-        for image in disk.crash_images(step, limits(4, 4), SEED ^ number as u64) {
+        for image in disk.crash_images(step, limits(4, 4), seed() ^ number as u64) {
             let disk = image.mount();
             let what =
                 |why: String| format!("crashed again at step {step} of recovery, {}: {why}", image.description());
@@ -335,7 +465,7 @@ impl Case<'_> {
             let transcript = if replaying() { disk.transcript() } else { String::new() };
             format!("killed at call {call}: {why}\n{transcript}")
         };
-        let allowed = Allowed { before, after, done: false, older: false };
+        let allowed = Allowed { before, after, done: false, disk: Trust::Honest };
         let store = reopen(disk, Durability::Always).map_err(|error| explain(error.to_string()))?;
         let found = contents(&store).map_err(explain)?;
         allowed.check(&found).map_err(explain)?;
@@ -365,7 +495,7 @@ impl Case<'_> {
             state.max_deleted = state.max_deleted.max(oldest);
         }
         let id = store.stream("new").unwrap().add([("field", "value")]).map_err(|error| explain(error.to_string()))?;
-        let images = disk.crash_images(disk.steps(), self.look.limits, SEED);
+        let images = disk.crash_images(disk.steps(), self.look.limits, seed());
         Counts::add(&counts.points);
         counts.exhaustive.fetch_add(usize::from(images.is_exhaustive()), Ordering::Relaxed);
         for image in images {
@@ -406,7 +536,7 @@ fn campaign<'a>(
     const FAILURES_MAX: usize = 8;
     let chosen = std::env::var("STREAMLOG_CASE").ok();
     let (counts, next, failures) = (Counts::default(), AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
-    let failed = AtomicUsize::new(0);
+    let (failed, began) = (AtomicUsize::new(0), Instant::now());
     let work = || {
         while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
             if chosen.as_ref().is_some_and(|chosen| *chosen != case.name()) {
@@ -428,7 +558,7 @@ fn campaign<'a>(
         let threads = std::thread::available_parallelism().map_or(2, |count| count.get());
         (0..threads).for_each(|_| drop(scope.spawn(work)));
     });
-    counts.report(what);
+    counts.report(what, began);
     let failures = failures.into_inner().unwrap();
     assert!(
         failures.is_empty(),
@@ -479,7 +609,7 @@ fn at_least(counts: &Counts, histories: usize, points: usize, images: usize) {
 #[test]
 fn power_loss_anywhere_leaves_a_prefix_with_all_that_was_acknowledged() {
     let starts = starts();
-    let look = |max, samples| Look { limits: limits(max, samples), older: false, again: 16 };
+    let look = |max, samples| Look::honest(limits(max, samples), 16);
     let (one, two) = if nightly() { (look(4096, 256), look(1024, 64)) } else { (look(512, 32), look(16, 4)) };
     let mut all: Vec<_> = starts.iter().flat_map(|start| cases(start, 1, one)).collect();
     all.extend(starts.iter().flat_map(|start| cases(start, 2, two)));
@@ -490,7 +620,7 @@ fn power_loss_anywhere_leaves_a_prefix_with_all_that_was_acknowledged() {
 #[test]
 fn power_loss_anywhere_cuts_log_and_groups_at_one_point() {
     let (starts, grouped) = (starts(), starts_with_groups());
-    let look = |max, samples| Look { limits: limits(max, samples), older: false, again: 16 };
+    let look = |max, samples| Look::honest(limits(max, samples), 16);
     let (one, two, three) = match nightly() {
         true => (look(4096, 256), look(1024, 64), look(16, 4)),
         false => (look(256, 16), look(16, 4), look(2, 1)),
@@ -507,7 +637,7 @@ fn power_loss_anywhere_cuts_log_and_groups_at_one_point() {
 #[test]
 fn power_loss_after_a_kill_cuts_log_and_groups_at_one_point() {
     let (starts, grouped) = (starts(), starts_with_groups());
-    let look = |max, samples| Look { limits: limits(max, samples), older: false, again: 16 };
+    let look = |max, samples| Look::honest(limits(max, samples), 16);
     let (one, two) = if nightly() { (look(1024, 64), look(256, 16)) } else { (look(32, 8), look(4, 2)) };
     let mut all: Vec<_> = starts.iter().flat_map(|start| cases_of_groups(start, 1, 1, one)).collect();
     all.extend(grouped.iter().flat_map(|start| cases(start, 1, one).chain(cases_of_groups(start, 1, 1, one))));
@@ -520,16 +650,74 @@ fn power_loss_after_a_kill_cuts_log_and_groups_at_one_point() {
 fn power_loss_in_the_third_operation() {
     let starts = if nightly() { starts().to_vec() } else { vec![Start::closed()] };
     let limits = if nightly() { limits(64, 16) } else { limits(2, 1) };
-    let look = Look { limits, older: false, again: 64 };
+    let look = Look::honest(limits, 64);
     let all: Vec<_> = starts.iter().flat_map(|start| cases(start, 3, look)).collect();
     let counts = campaign("power loss in the third operation", &all, Case::power_loss);
     at_least(&counts, 11_600, 80_000, 220_000);
 }
 
+/// All histories of up to three of [`CHOSEN`], each crash point of them.
+#[test]
+fn power_loss_at_every_point_of_all_short_histories() {
+    let starts = [(Start::nothing(), Durability::Always), (Start::nothing(), Durability::Os)];
+    let starts = [&starts[..], &[(Start::grouped_compacting(), Durability::Always)]].concat();
+    let look = |max, samples, other, in_turn| Look {
+        others: Some((limits(other, other), in_turn)),
+        ..Look::honest(limits(max, samples), 16)
+    };
+    let looks = match nightly() {
+        true => [look(4096, 256, 64, false), look(256, 32, 16, false), look(16, 8, 4, false)],
+        false => [look(512, 32, 24, false), look(16, 4, 4, false), look(4, 2, 2, true)],
+    };
+    let mut all = Vec::new();
+    for ((start, level), (len, look)) in starts.iter().flat_map(|start| (1..).zip(looks).map(move |look| (start, look)))
+    {
+        let case = |history| Case { start, level: *level, history, look };
+        all.extend(histories(&CHOSEN, len).into_iter().map(case));
+    }
+    assert_eq!(all.len(), 3 * 2954);
+    let counts = campaign("all short histories", &all, Case::power_loss);
+    at_least(&counts, 3 * 2954, 60_000, 350_000);
+}
+
+/// One in so many of all histories of four, another one every night.
+#[test]
+fn power_loss_in_the_fourth_operation() {
+    if !nightly() && !replaying() {
+        println!("skipped: there are too many for a day");
+        return;
+    }
+    let start = Start::grouped_compacting();
+    let look = Look { others: Some((limits(2, 2), true)), ..Look::honest(limits(4, 2), 16) };
+    let case = |history| Case { start: &start, level: Durability::Always, history, look };
+    let all = histories(&CHOSEN, 4).into_iter().map(case);
+    let shard: Vec<_> = all
+        .skip(if replaying() { 0 } else { (seed() % 8) as usize })
+        .step_by(if replaying() { 1 } else { 8 })
+        .collect();
+    let counts = campaign("histories of four", &shard, Case::power_loss);
+    at_least(&counts, 4800, 30_000, 150_000);
+}
+
+#[test]
+fn power_loss_after_a_sync_that_failed() {
+    let starts = [Start::nothing(), Start::grouped_killed(), Start::grouped_compacting()];
+    let (one, two) = if nightly() { (limits(1024, 64), limits(64, 16)) } else { (limits(64, 8), limits(8, 4)) };
+    let mut all = Vec::new();
+    for (len, limits) in [(1, one), (2, two)] {
+        for (start, level) in starts.iter().flat_map(|start| [(start, Durability::Always), (start, Durability::Os)]) {
+            let case = |history| Case { start, level, history, look: Look::honest(limits, 16) };
+            all.extend(histories(&CHOSEN, len).into_iter().map(case));
+        }
+    }
+    let counts = campaign("power loss after a failed sync", &all, Case::failing_syncs);
+    at_least(&counts, 1260, 2_000, 10_000);
+}
+
 #[test]
 fn power_loss_after_a_kill_or_a_failed_call() {
     let starts = starts();
-    let look = |max, samples| Look { limits: limits(max, samples), older: false, again: 16 };
+    let look = |max, samples| Look::honest(limits(max, samples), 16);
     let (one, two) = if nightly() { (look(1024, 64), look(256, 16)) } else { (look(64, 8), look(4, 2)) };
     let mut all: Vec<_> = starts.iter().flat_map(|start| cases(start, 1, one)).collect();
     all.extend(starts[..3].iter().flat_map(|start| cases(start, 2, two)));
@@ -543,12 +731,12 @@ fn names_in_any_order_and_garbage_lose_nothing_silently() {
     let starts = starts();
     let reordered = CrashLimits { reorder_dirs: true, ..if nightly() { limits(1024, 64) } else { limits(24, 6) } };
     let garbage = CrashLimits { garbage: true, ..reordered };
-    let look = |limits, older| Look { limits, older, again: 16 };
-    let mut all: Vec<_> = starts.iter().flat_map(|start| cases(start, 1, look(reordered, false))).collect();
-    all.extend(starts[1..3].iter().flat_map(|start| cases(start, 1, look(garbage, true))));
+    let look = |limits, disk| Look { disk, ..Look::honest(limits, 16) };
+    let mut all: Vec<_> = starts.iter().flat_map(|start| cases(start, 1, look(reordered, Trust::Honest))).collect();
+    all.extend(starts[1..3].iter().flat_map(|start| cases(start, 1, look(garbage, Trust::Ruined))));
     if nightly() {
-        all.extend(starts.iter().flat_map(|start| cases(start, 2, look(reordered, false))));
-        all.extend(starts[1..].iter().flat_map(|start| cases(start, 2, look(garbage, true))));
+        all.extend(starts.iter().flat_map(|start| cases(start, 2, look(reordered, Trust::Honest))));
+        all.extend(starts[1..].iter().flat_map(|start| cases(start, 2, look(garbage, Trust::Ruined))));
     }
     let counts = campaign("names in any order, and garbage", &all, Case::power_loss);
     at_least(&counts, 210, 2600, 7500);
@@ -561,12 +749,7 @@ fn history<'a>(
     history: &[Op],
     look: impl Fn(&Case<'a>, &Counts) -> Result<(), String>,
 ) {
-    let case = Case {
-        start,
-        level,
-        history: history.to_vec(),
-        look: Look { limits: limits(1024, 256), older: false, again: 8 },
-    };
+    let case = Case { start, level, history: history.to_vec(), look: Look::honest(limits(1024, 256), 8) };
     if let Err(why) = look(&case, &Counts::default()) {
         panic!("{}: {why}", case.name());
     }
