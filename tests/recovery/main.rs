@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`bit_flips`] | is damage noticed, and kept to what it hit? |
 //! | [`budget`] | does a store keep to its own limit? |
+//! | [`clock`] | are IDs handed out once, whatever the clock does? |
 //! | [`failures`] | what does each call do after a failure? |
 //! | [`groups`] | are log and groups cut at one point, and does a full disk stop nobody from acknowledging? |
 //! | [`power_loss`] | is the state after a crash one that was, and nothing acknowledged missing? |
@@ -11,6 +12,7 @@
 
 mod bit_flips;
 mod budget;
+mod clock;
 mod failures;
 mod groups;
 mod harness;
