@@ -291,7 +291,7 @@ impl Subject {
     }
 }
 
-fn kind_of(file: &Path) -> String {
+pub fn kind_of(file: &Path) -> String {
     let name = if file.extension().is_some() { file.extension() } else { file.file_name() };
     name.unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -5,6 +5,7 @@
 //! | [`bit_flips`] | is damage noticed, and kept to what it hit? |
 //! | [`budget`] | does a store keep to its own limit? |
 //! | [`clock`] | are IDs handed out once, whatever the clock does? |
+//! | [`every_bit`] | is any bit, sector or file changed that nobody notices? |
 //! | [`failures`] | what does each call do after a failure? |
 //! | [`groups`] | are log and groups cut at one point, and does a full disk stop nobody from acknowledging? |
 //! | [`power_loss`] | is the state after a crash one that was, and nothing acknowledged missing? |
@@ -13,6 +14,7 @@
 mod bit_flips;
 mod budget;
 mod clock;
+mod every_bit;
 mod failures;
 mod groups;
 mod harness;
