@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 #[cfg(feature = "tracing")]
 use streamlog::OnDamage;
 use streamlog::sim::{Image, SimDisk};
-use streamlog::{AddOptions, Durability, Options, Position, RecoveryReport, Store, StreamId};
+use streamlog::{AddOptions, Durability, Error, Options, Position, RecoveryReport, Store, StreamId};
 
 const LOG: &str = "streams/s/00000000000000000001.log";
 const JOURNAL: &str = "streams/s/00000000000000000001.journal";
@@ -167,6 +167,42 @@ fn leftovers_are_told_by_their_names() {
         }
     }
     assert_eq!(seen.iter().collect::<Vec<_>>(), ["idx.new", "journal.new", "log.new"]);
+}
+
+/// A segment gets its name when the journal it builds on is synced, also if nothing has been added to it yet.
+#[test]
+fn a_change_that_a_segment_builds_on_is_damaged_not_torn() {
+    let disk = SimDisk::new();
+    let options =
+        Options::new().segment_bytes_max(4096).clock(|| SystemTime::UNIX_EPOCH + Duration::from_millis(NOW_MS));
+    let store = Store::open_simulated(options, &disk).unwrap();
+    add(&store, 1);
+    let group = store.stream("s").unwrap().group("g");
+    group.create(Position::Start).unwrap();
+    group.consumer("c").read().new_entries().unwrap();
+    let large = [("field", "x".repeat(3900))];
+    let from = disk.steps();
+    store.stream("s").unwrap().add_with(AddOptions::new().id(id(2)), large).unwrap();
+    let history = disk.history();
+    let is_begun = |to: &std::path::PathBuf| to.to_string_lossy().ends_with(".log");
+    let begun = (from..history.len()).find(|&step| history[step].to.as_ref().is_some_and(is_begun)).unwrap();
+    let image = disk.kill_image(begun + 1);
+    drop(store);
+    for cut in [false, true] {
+        let mut image = image.clone();
+        let end = end_of(&image, JOURNAL);
+        let journal = image.file_mut(JOURNAL).unwrap();
+        if cut {
+            journal.truncate(end - 1)
+        } else {
+            journal[end - 1] ^= 1
+        }
+        let store = open(&image.mount(), Durability::Always);
+        match store.stream("s").unwrap().len() {
+            Err(Error::Corrupt { path, .. }) => assert!(path.ends_with(JOURNAL), "{path:?}"),
+            other => panic!("{other:?}, the delivery is lost: {:?}", store.stream("s").unwrap().recovery()),
+        }
+    }
 }
 
 /// With the feature `tracing`.
