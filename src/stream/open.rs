@@ -297,6 +297,7 @@ pub fn open_active(place: &Place, files: &Files, meta: &Meta, journal: &mut Opti
     if header.incarnation != meta.incarnation || header.base != base {
         return Err(Error::corrupt(&path, 0, Corruption::Foreign("the segment is another stream's or out of place")));
     }
+    check_changes(place, &header, meta, journal.as_ref())?;
     let proven = journal.as_ref().map_or(0, Replay::proven);
     let (found, journal_cut) = scan_consistently(&header, &*file, &path, journal)?;
     let sealed = matches!(found.ending, Ending::Sealed(_));
@@ -326,6 +327,21 @@ pub fn open_active(place: &Place, files: &Files, meta: &Meta, journal: &mut Opti
         Verdict::Whole => false,
     };
     Ok(Active { header, file, path, found, beyond, sealed, torn, journal_cut })
+}
+
+/// A segment gets its name when all changes are synced that there were when it was begun: see `Inner::finish_rotation`.
+pub fn check_changes(place: &Place, header: &Header, meta: &Meta, journal: Option<&Replay>) -> Result<()> {
+    match journal {
+        Some(journal) if journal.count() < header.peer => {
+            let missing = Corruption::Malformed("changes that a segment builds on are missing");
+            Err(Error::corrupt(&journal.path, journal.end, journal.flaw.clone().unwrap_or(missing)))
+        }
+        None if header.peer > 0 => {
+            let name = FileName::Journal(meta.journal.number.max(1)).name();
+            Err(Error::corrupt(&place.full(name), 0, Corruption::Missing))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Scans the segment and cuts the journal until neither depends on what the other has lost.

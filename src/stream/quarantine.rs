@@ -34,7 +34,7 @@ use crate::log::holes::{Hole, walk};
 use crate::log::recovery::{Evidence, Verdict, judge};
 use crate::log::scan::{self, Beyond, Ending, Scan};
 use crate::log::segment::read_header;
-use crate::stream::open::{Files, entries_added, list, mark, take_aside};
+use crate::stream::open::{Files, check_changes, entries_added, list, mark, take_aside};
 use crate::stream::superblock::{CEILING_LEAD_MS, Superblock};
 use crate::{Corruption, Error, Result, StreamId};
 
@@ -120,6 +120,11 @@ pub fn set_aside(env: &Env, place: &Place, name: &[u8], quarantine: &Quarantine<
     let meta = superblock.current();
     let mut journal = JournalLeft::read(place, &files, &meta)?;
     let log = LogLeft::read(place, &files, &meta, journal.proven())?;
+    if let Some(header) = log.header.as_ref().filter(|_| journal.findings.is_empty())
+        && let Err(error) = check_changes(place, header, &meta, journal.replay.as_ref())
+    {
+        journal.findings.push(Finding::of(error)?);
+    }
     let next_ordinal = log.next_ordinal.max(journal.proven());
     if let Some(replay) = &mut journal.replay {
         replay.cut(next_ordinal);
