@@ -631,7 +631,7 @@ fn power_loss_anywhere_cuts_log_and_groups_at_one_point() {
     all.extend(starts[..1].iter().flat_map(|start| cases_of_groups(start, 3, 16, three)));
     all.extend(grouped.iter().flat_map(|start| cases_of_groups(start, 3, 32, three)));
     let counts = campaign("power loss with groups", &all, Case::power_loss);
-    at_least(&counts, 3200, 23_000, 75_000);
+    at_least(&counts, 3000, 21_000, 70_000);
 }
 
 #[test]
@@ -643,7 +643,7 @@ fn power_loss_after_a_kill_cuts_log_and_groups_at_one_point() {
     all.extend(grouped.iter().flat_map(|start| cases(start, 1, one).chain(cases_of_groups(start, 1, 1, one))));
     all.extend(grouped.iter().flat_map(|start| cases_of_groups(start, 2, 8, two)));
     let counts = campaign("power loss after a kill, with groups", &all, Case::kill_then_power_loss);
-    at_least(&counts, 450, 10_000, 16_000);
+    at_least(&counts, 380, 8_500, 14_000);
 }
 
 #[test]
@@ -749,10 +749,16 @@ fn history<'a>(
     history: &[Op],
     look: impl Fn(&Case<'a>, &Counts) -> Result<(), String>,
 ) {
-    let case = Case { start, level, history: history.to_vec(), look: Look::honest(limits(1024, 256), 8) };
+    let case = Case { start, level, history: history.to_vec(), look: Look::honest(limits(1024, 256), 1) };
     if let Err(why) = look(&case, &Counts::default()) {
         panic!("{}: {why}", case.name());
     }
+}
+
+/// The deletion of an entry that is lost tells of its ID, and is dropped.
+#[test]
+fn the_last_id_is_not_lower_when_a_store_is_recovered_twice() {
+    history(Durability::Os, &Start::closed(), &[Op::AddExact, Op::DeleteAll], Case::power_loss);
 }
 
 #[test]
