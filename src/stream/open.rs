@@ -217,6 +217,10 @@ fn open_sound(env: &Arc<Env>, place: Place, name: &[u8], damage: Vec<Finding>) -
         // Whoever gave the files their names may have been killed before it could sync that.
         env.poisoning(inner.place.sync())?;
     }
+    if last_ids.1 > last_ids.0.max(meta.ceiling) {
+        // What is about to be dropped was all that told of this ID.
+        env.poisoning(inner.superblock.update(&inner.place, |meta| meta.ceiling = last_ids.1))?;
+    }
     if torn_journal {
         inner.replace_journal_in_turn()?;
     }
