@@ -73,11 +73,16 @@ pub fn create(env: &Arc<Env>, place: Place, name: &[u8], entries: &NewEntries, b
     let appender = Appender::new(Arc::clone(&segment), start)?;
     let slots = vec![Arc::new(Slot::opened(segment))];
     let recovery = RecoveryReport::new_stream();
-    let opening = Opening { superblock, appender, slots, aside: Aside::default(), generation: 0, changes: 0, recovery };
+    let durable = NOTHING;
+    let aside = Aside::default();
+    let opening = Opening { superblock, appender, slots, aside, generation: 0, changes: 0, durable, recovery };
     let inner = opening.into_inner(env, place, name, incarnation);
     inner.touched.store(true, Ordering::Relaxed);
     Ok(Arc::new(inner))
 }
+
+/// Where a stream begins.
+const NOTHING: Progress = Progress { next_ordinal: 1, changes: 0 };
 
 struct Opening {
     superblock: Superblock,
@@ -86,6 +91,8 @@ struct Opening {
     aside: Aside,
     generation: u64,
     changes: u64,
+    /// How much of it is durable.
+    durable: Progress,
     recovery: RecoveryReport,
 }
 
@@ -117,7 +124,7 @@ impl Opening {
                 checkpoint_bytes_min: env.checkpoint_bytes_min,
             }),
             changes: AtomicU64::new(self.changes),
-            committer: Committer::new(Progress { next_ordinal: 1, changes: 0 }),
+            committer: Committer::new(self.durable),
             turn: Mutex::new(()),
             recovery: self.recovery,
         }
@@ -202,7 +209,9 @@ fn open_sound(env: &Arc<Env>, place: Place, name: &[u8], damage: Vec<Finding>) -
     }
     let generation = files.journals.last().copied().unwrap_or(0);
     let floor = appender.floor;
-    let opening = Opening { superblock, appender, slots, aside, generation, changes, recovery };
+    // Nothing is to be synced before what is there can be read, also not by a store that refuses to.
+    let durable = if clean { Progress { next_ordinal: appender.next_ordinal, changes } } else { NOTHING };
+    let opening = Opening { superblock, appender, slots, aside, generation, changes, durable, recovery };
     let inner = opening.into_inner(env, place, name, meta.incarnation);
     inner.log.tombstones.write().forget_below(floor);
     if let Some(replay) = replay.filter(|_| !torn_journal) {

@@ -1,0 +1,45 @@
+//! What was found by chance, and is kept.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use streamlog::sim::{Call, Op, SimDisk};
+use streamlog::{Durability, Error, Options, Store, StreamId};
+
+const NOON_MS: u64 = 1_000_000;
+
+fn mount(disk: &Arc<SimDisk>, level: Durability) -> Store {
+    let noon = || UNIX_EPOCH + Duration::from_millis(NOON_MS);
+    let options = Options::new().durability(level).segment_bytes_max(4096).clock(noon);
+    Store::open_simulated(options, disk).unwrap()
+}
+
+fn fail(disk: &SimDisk, kind: ErrorKind, which: impl Fn(&Call) -> bool + Send + 'static) {
+    disk.fail_when(move |call| which(call).then_some(kind.into()));
+}
+
+fn add(store: &Store, name: &str) -> StreamId {
+    store.stream(name).unwrap().add([("field", name)]).unwrap()
+}
+
+fn fields(store: &Store, name: &str) -> streamlog::Result<Vec<Vec<u8>>> {
+    let value = |entry: streamlog::Entry| entry.get("field").map(<[u8]>::to_vec).unwrap_or_default();
+    store.stream(name)?.range(..).map(|entry| entry.map(value)).collect()
+}
+
+/// There is nothing to sync before it can be read.
+#[test]
+fn a_stream_that_was_closed_can_be_read_though_the_store_is_poisoned() {
+    let disk = SimDisk::new();
+    let store = mount(&disk, Durability::Always);
+    add(&store, "closed");
+    add(&store, "open");
+    store.close().unwrap();
+    let store = mount(&disk, Durability::Always);
+    fail(&disk, ErrorKind::Other, |call| call.op == Op::Sync);
+    assert!(store.stream("open").unwrap().add([("field", "lost")]).is_err());
+    disk.heal();
+    assert!(matches!(store.stream("open").unwrap().add([("a", "b")]), Err(Error::Poisoned { .. })));
+    assert_eq!(fields(&store, "closed").unwrap(), [b"closed"]);
+}
