@@ -325,6 +325,15 @@ impl Error {
         Self::Io { action: "sync", path: path.to_owned(), source }
     }
 
+    /// The failure of a part of something that is not undone. Never a `NoSpace` or `NoDescriptors`, of which nothing is left.
+    pub(crate) fn unfinished(self) -> Self {
+        match self {
+            Self::NoSpace { action, path, .. } => Self::Io { action, path, source: io::ErrorKind::StorageFull.into() },
+            Self::NoDescriptors { action, path } => Self::Io { action, path, source: rustix::io::Errno::MFILE.into() },
+            other => other,
+        }
+    }
+
     pub(crate) fn corrupt(path: &Path, offset: u64, what: Corruption) -> Self {
         Self::Corrupt { path: path.to_owned(), offset, what, ids: None }
     }

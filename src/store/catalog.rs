@@ -566,10 +566,12 @@ impl Shared {
         let bytes = intent.encode();
         // What deletes makes room.
         self.env.with_reserve(|| self.root.write_whole(Path::new(INTENT_NEW), Path::new(INTENT), &bytes))?;
-        self.finish(intent)?;
-        self.root.remove(INTENT)?;
+        // From here on it is as good as done. What cannot be done now is done when the store is opened again, and until then
+        // nothing may be built upon what there is: also for lack of room this is no change that was not made.
+        let finished = self.finish(intent).and_then(|()| self.root.remove(INTENT)).and_then(|()| self.root.sync());
+        finished.map_err(Error::unfinished)?;
         self.env.reserve.refill();
-        self.root.sync()
+        Ok(())
     }
 
     /// Does what is left to do of an intent.

@@ -43,3 +43,27 @@ fn a_stream_that_was_closed_can_be_read_though_the_store_is_poisoned() {
     assert!(matches!(store.stream("open").unwrap().add([("a", "b")]), Err(Error::Poisoned { .. })));
     assert_eq!(fields(&store, "closed").unwrap(), [b"closed"]);
 }
+
+/// Once the intent has its name, the change is made by the next process, whatever this one says.
+#[test]
+fn a_rename_that_is_half_done_on_a_full_disk_is_no_lack_of_room() {
+    for op in [Op::Rename, Op::RemoveFile] {
+        let disk = SimDisk::new();
+        let store = mount(&disk, Durability::Always);
+        add(&store, "from");
+        add(&store, "to");
+        fail(&disk, ErrorKind::StorageFull, move |call| {
+            let name = if op == Op::Rename { "streams/from" } else { "intent" };
+            call.op == op && call.path.ends_with(name)
+        });
+        let renamed = store.rename("from", "to");
+        assert!(matches!(renamed, Err(Error::Io { .. })), "{renamed:?}");
+        disk.heal();
+        let added = store.stream("to").unwrap().add([("field", "built upon what is not there")]);
+        assert!(matches!(added, Err(Error::Poisoned { .. })), "{added:?}");
+        drop(store);
+        let store = mount(&disk, Durability::Always);
+        assert_eq!(store.names().unwrap(), [b"to"]);
+        assert_eq!(fields(&store, "to").unwrap(), [b"from"]);
+    }
+}
