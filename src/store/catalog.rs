@@ -322,7 +322,12 @@ impl Shared {
         if !self.is_there(name)? {
             return Ok(None);
         }
-        let inner = self.with_descriptors(|| self.open_in_turn(name, self.env.on_damage))?;
+        let opened = self.with_descriptors(|| self.open_in_turn(name, self.env.on_damage));
+        let inner = opened.map_err(|error| match (error, self.env.latch.check()) {
+            // A change that was broken off, as a rename, looks like damage until it is finished.
+            (Error::Corrupt { .. }, Err(poisoned)) => poisoned,
+            (error, _) => error,
+        })?;
         self.insert(&inner);
         Ok(Some(inner))
     }
@@ -330,7 +335,9 @@ impl Shared {
     fn open_in_turn(&self, name: &[u8], policy: OnDamage) -> Result<Arc<Inner>> {
         let directory = file_name::escape(name);
         let quarantine = Quarantine { root: &self.root, directory: &directory };
-        let quarantine = (policy == OnDamage::Quarantine).then_some(&quarantine);
+        // What looks like damage in a poisoned store may be a change that was broken off.
+        let goes_on = policy == OnDamage::Quarantine && self.env.check_writable().is_ok();
+        let quarantine = goes_on.then_some(&quarantine);
         open::open(&self.env, || self.streams.within(&directory), name, quarantine)
     }
 

@@ -67,3 +67,15 @@ fn a_rename_that_is_half_done_on_a_full_disk_is_no_lack_of_room() {
         assert_eq!(fields(&store, "to").unwrap(), [b"from"]);
     }
 }
+
+#[test]
+fn a_rename_that_was_broken_off_is_not_called_damage() {
+    let disk = SimDisk::new();
+    let store = mount(&disk, Durability::Always);
+    add(&store, "from");
+    fail(&disk, ErrorKind::Other, |call| call.op == Op::Rename && call.path.ends_with("streams/from"));
+    assert!(store.rename("from", "to").is_err());
+    disk.heal();
+    let read = fields(&store, "from");
+    assert!(matches!(read, Err(Error::Poisoned { .. })), "{read:?}");
+}
