@@ -78,7 +78,7 @@ impl Inner {
             drop((append, journaling));
             self.settle(progress, last_id)?;
             if change.is_some() {
-                self.reclaim_unless_full()?;
+                self.reclaim_if_possible();
             }
             return Ok(Outcome::Done(Added::New));
         }

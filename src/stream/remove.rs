@@ -186,7 +186,7 @@ impl Inner {
 
     fn reclaim_after<T>(&self, done: Outcome<T>) -> Result<Outcome<T>> {
         if matches!(done, Outcome::Done(_)) {
-            self.reclaim_unless_full()?;
+            self.reclaim_if_possible();
         }
         Ok(done)
     }

@@ -168,13 +168,11 @@ impl Inner {
         dead.map(|(slot, _)| slot.base).collect()
     }
 
-    /// Removes what a change has left without a living entry.
-    pub fn reclaim_unless_full(&self) -> Result<()> {
-        match self.reclaim() {
-            // What is dead is dead; its room comes back with a later change.
-            Err(error) if error.lacks_room() => Ok(()),
-            result => result,
-        }
+    /// Removes what a change has left without a living entry. The change is made, whatever comes of this: what is dead is
+    /// dead, and its room comes back with a later change or when the stream is opened. A failure that leaves the disk in
+    /// doubt poisons the store, and is told to whoever writes next.
+    pub fn reclaim_if_possible(&self) {
+        let _ = self.reclaim();
     }
 
     /// Removes segments without a living entry.

@@ -79,3 +79,22 @@ fn a_rename_that_was_broken_off_is_not_called_damage() {
     let read = fields(&store, "from");
     assert!(matches!(read, Err(Error::Poisoned { .. })), "{read:?}");
 }
+
+#[test]
+fn entries_are_deleted_though_their_file_cannot_be_removed() {
+    let disk = SimDisk::new();
+    let store = mount(&disk, Durability::Always);
+    let stream = store.stream("s").unwrap();
+    let ids: Vec<StreamId> = (0..6).map(|_| stream.add([("field", "x".repeat(1500))]).unwrap()).collect();
+    fail(&disk, ErrorKind::PermissionDenied, |call| call.op == Op::RemoveFile);
+    assert_eq!(stream.delete(ids[..5].iter().copied()).unwrap(), 5);
+    disk.heal();
+    stream.add([("field", "goes on")]).unwrap();
+    drop((stream, store));
+    let store = mount(&disk, Durability::Always);
+    assert_eq!(store.stream("s").unwrap().len().unwrap(), 2);
+    // What could not be removed then is gone now.
+    let logs =
+        disk.kill_image(disk.steps()).files().filter(|path| path.extension().is_some_and(|is| is == "log")).count();
+    assert_eq!(logs, 1, "segments that are left");
+}
