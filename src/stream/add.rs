@@ -144,6 +144,8 @@ impl Inner {
     fn raise_ceiling(&self, id: StreamId) -> Result<()> {
         let _turn = self.turn.lock();
         if !self.is_retired() {
+            // Also if nothing comes of the add: a ceiling that is left standing is the last ID of the next life.
+            self.touched.store(true, Ordering::Relaxed);
             let ceiling = self.env.poisoning(self.superblock.raise_ceiling(&self.place, id))?;
             self.append.lock().ceiling = ceiling;
         }

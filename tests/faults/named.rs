@@ -19,6 +19,16 @@ fn fail(disk: &SimDisk, kind: ErrorKind, which: impl Fn(&Call) -> bool + Send + 
     disk.fail_when(move |call| which(call).then_some(kind.into()));
 }
 
+/// For lack of room.
+fn fail_one_write(disk: &SimDisk, extension: &'static str) {
+    let mut failed = false;
+    disk.fail_when(move |call| {
+        let hit = !failed && call.op == Op::Write && call.path.extension().is_some_and(|is| is == extension);
+        failed |= hit;
+        hit.then_some(ErrorKind::StorageFull.into())
+    });
+}
+
 fn add(store: &Store, name: &str) -> StreamId {
     store.stream(name).unwrap().add([("field", name)]).unwrap()
 }
@@ -97,4 +107,20 @@ fn entries_are_deleted_though_their_file_cannot_be_removed() {
     let logs =
         disk.kill_image(disk.steps()).files().filter(|path| path.extension().is_some_and(|is| is == "log")).count();
     assert_eq!(logs, 1, "segments that are left");
+}
+
+#[test]
+fn an_add_that_found_no_room_does_not_move_the_last_id_of_the_next_life() {
+    let disk = SimDisk::new();
+    let store = mount(&disk, Durability::Os);
+    add(&store, "s");
+    store.close().unwrap();
+    let store = mount(&disk, Durability::Os);
+    fail_one_write(&disk, "log");
+    let added = store.stream("s").unwrap().add([("a", "b")]);
+    assert!(matches!(added, Err(Error::NoSpace { .. })), "{added:?}");
+    disk.heal();
+    store.close().unwrap();
+    let store = mount(&disk, Durability::Os);
+    assert_eq!(store.stream("s").unwrap().info().unwrap().last_generated_id, StreamId::new(NOON_MS, 0));
 }
