@@ -278,12 +278,14 @@ impl Journal {
     /// Writes again what may be in the page cache only.
     fn prove(&mut self) -> Result<()> {
         let from = self.synced.load(Ordering::Acquire);
-        let end = std::mem::take(&mut self.unproven_end);
+        let end = self.unproven_end;
         if from < end {
             let mut bytes = vec![0; usize::try_from(end - from).unwrap_or(usize::MAX)];
             self.file.read_at(from, &mut bytes).map_err(|error| Error::io("read", &self.path, error))?;
             self.file.write_at(from, &bytes).map_err(|error| Error::io("write to", &self.path, error))?;
         }
+        // Not before: who found no room for it comes again.
+        self.unproven_end = 0;
         Ok(())
     }
 }

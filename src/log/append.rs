@@ -161,7 +161,7 @@ impl Appender {
     /// Writes again what may be in the page cache only: see `unproven_end`.
     pub fn prove(&mut self) -> Result<()> {
         let mut at = self.segment.synced.load(Ordering::Acquire);
-        let end = std::mem::take(&mut self.unproven_end);
+        let end = self.unproven_end;
         while at < end {
             let len = (end - at).min(1 << 20);
             self.payload.resize(len as usize, 0);
@@ -170,6 +170,8 @@ impl Appender {
             written.map_err(|error| Error::io("write to", &self.segment.path, error))?;
             at += len;
         }
+        // Not before: who found no room for it comes again.
+        self.unproven_end = 0;
         Ok(())
     }
 

@@ -124,3 +124,30 @@ fn an_add_that_found_no_room_does_not_move_the_last_id_of_the_next_life() {
     let store = mount(&disk, Durability::Os);
     assert_eq!(store.stream("s").unwrap().info().unwrap().last_generated_id, StreamId::new(NOON_MS, 0));
 }
+
+/// On a file system that copies what it overwrites there may be no room for that.
+#[test]
+fn what_could_not_be_written_again_before_a_sync_is_so_before_the_next_one() {
+    for extension in ["log", "journal"] {
+        let disk = SimDisk::new();
+        let store = mount(&disk, Durability::Os);
+        let id = add(&store, "s");
+        store.sync().unwrap();
+        add(&store, "s");
+        store.stream("s").unwrap().delete([id]).unwrap();
+        store.stream("s").unwrap().trim(streamlog::Trim::to_len(0)).unwrap();
+        // A killed process: what it wrote is in the page cache, and may be there only.
+        let disk = disk.kill_image(disk.steps()).mount();
+        let store = mount(&disk, Durability::Os);
+        assert_eq!(store.stream("s").unwrap().len().unwrap(), 0);
+        fail_one_write(&disk, extension);
+        let synced = store.sync();
+        assert!(matches!(synced, Err(Error::NoSpace { .. })), "{extension}: {synced:?}");
+        let from = disk.steps();
+        store.sync().unwrap();
+        let steps = disk.history().split_off(from);
+        let written =
+            steps.iter().any(|step| step.op == Op::Write && step.path.extension().is_some_and(|is| is == extension));
+        assert!(written, "{extension}: {steps:#?}");
+    }
+}
