@@ -40,6 +40,8 @@ pub struct Image {
     nodes: BTreeMap<PathBuf, Option<Arc<Vec<u8>>>>,
     exhaustive: bool,
     description: String,
+    /// Something was changed by hand.
+    damaged: bool,
 }
 
 impl Image {
@@ -48,7 +50,7 @@ impl Image {
         let mut dirs = model.dirs.clone();
         model.pending.iter().for_each(|naming| naming.apply(&mut dirs));
         let nodes = collect(&dirs, |ino| model.files.get(&ino).map(|file| file.live.clone()));
-        Self { nodes, exhaustive: false, description: "everything".to_owned() }
+        Self { nodes, exhaustive: false, description: "everything".to_owned(), damaged: false }
     }
 
     /// Whether it is one of all images there are, rather than of a selection.
@@ -73,6 +75,7 @@ impl Image {
 
     /// The content of a file, to be damaged.
     pub fn file_mut(&mut self, path: impl AsRef<Path>) -> Option<&mut Vec<u8>> {
+        self.damaged = true;
         self.nodes.get_mut(path.as_ref())?.as_mut().map(Arc::make_mut)
     }
 
@@ -83,6 +86,7 @@ impl Image {
 
     /// Removes a file, or a directory with all that is in it.
     pub fn remove(&mut self, path: impl AsRef<Path>) {
+        self.damaged = true;
         self.nodes.retain(|found, _| !found.starts_with(path.as_ref()));
     }
 
@@ -101,7 +105,11 @@ impl Image {
             model.add_durable(&place, ino, content.clone());
             contents.extend(content.clone().map(|content| (ino, content)));
         }
-        SimDisk::with(model, tree, contents)
+        let disk = SimDisk::with(model, tree, contents);
+        if self.damaged {
+            disk.state.lock().order.expect_damage();
+        }
+        disk
     }
 
     /// Tells images apart. Most files are as the disk has them, which `durable` knows by their address: it saves hashing
@@ -256,7 +264,7 @@ impl CrashImages {
         self.choose_sizes(choices, &mut contents);
         self.choose_sectors(choices, &mut contents);
         let nodes = collect(&dirs, |ino| contents.get(&ino).cloned());
-        Image { nodes, exhaustive: self.is_exhaustive(), description }
+        Image { nodes, exhaustive: self.is_exhaustive(), description, damaged: false }
     }
 
     fn choose_names(&self, choices: &[usize], dirs: &mut BTreeMap<Ino, Entries>) {
