@@ -500,3 +500,34 @@ fn rule_15_an_entry_takes_at_most_20_bytes_beyond_its_values_and_8_in_a_batch() 
         }
     }
 }
+
+#[test]
+fn what_returned_at_the_level_always_survives_a_power_loss() {
+    let disk = SimDisk::new();
+    let store = mount(&disk, Durability::Always);
+    let stream = store.stream("s").unwrap();
+    let workers = stream.group("workers");
+    // The entries, and those that are pending.
+    let state = |stream: &streamlog::Stream| {
+        let pending = stream.group("workers").pending_entries().run().unwrap_or_default();
+        (ids(stream), pending.iter().map(|entry| entry.id.ms()).collect::<Vec<u64>>())
+    };
+    let survives = |what: &str| {
+        let expected = state(&stream);
+        for image in disk.crash_images(disk.steps(), Default::default(), 7) {
+            let reopened = mount(&image.mount(), Durability::Always);
+            let found = state(&reopened.stream("s").unwrap());
+            assert_eq!(found, expected, "{what}; {}", image.description());
+        }
+    };
+    fill(&stream, 1, 3);
+    survives("entries");
+    stream.delete([StreamId::new(1, 0)]).unwrap();
+    survives("a deletion");
+    workers.create(streamlog::Position::Start).unwrap();
+    assert_eq!(workers.consumer("alice").read().new_entries().unwrap().len(), 2);
+    survives("a delivery");
+    assert_eq!(workers.acknowledge([StreamId::new(2, 0)]).unwrap(), 1);
+    survives("an acknowledgement");
+    assert_eq!(state(&stream), (vec![2, 3], vec![3]));
+}
