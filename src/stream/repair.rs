@@ -1,6 +1,7 @@
 //! Ending damage for good: what cannot be read counts as deleted.
 
 use std::path::PathBuf;
+use std::slice;
 
 use crate::damage::{Finding, Problem};
 use crate::format::file_name::File as FileName;
@@ -48,7 +49,7 @@ impl Inner {
         let slots = self.log.slots();
         let floor = self.log.tail().floor;
         if let Some(first) = slots.first().filter(|first| first.base > floor) {
-            self.give_up(&[floor..first.base], self.previous_id(first.base), &mut repaired)?;
+            self.give_up(slice::from_ref(&(floor..first.base)), self.previous_id(first.base), &mut repaired)?;
         }
         for (slot, next) in slots.iter().zip(slots.iter().skip(1)) {
             let next = (next.base, self.previous_id(next.base));
@@ -82,7 +83,7 @@ impl Inner {
                     let finding = Finding::new(missing, 0, Problem::Damage(Corruption::Missing));
                     repaired.damage.push(finding.with_ids(last_id, Some(next.1)));
                 }
-                return self.give_up(&[end..next.0], next.1, repaired);
+                return self.give_up(slice::from_ref(&(end..next.0)), next.1, repaired);
             }
             Left::Nothing(error) => {
                 let finding = Finding::of(*error)?;
