@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use arbitrary::Arbitrary;
+
+use super::checksums;
 
 /// Files by their path below the store.
 pub type Files = BTreeMap<PathBuf, Vec<u8>>;
@@ -15,6 +17,8 @@ const FILE_LEN_MAX: usize = 1 << 20;
 #[derive(Arbitrary, Debug)]
 pub struct Damage {
     pub after_a_kill: bool,
+    /// The files get the checksums that their bytes call for then.
+    with_checksums: bool,
     edits: Vec<Edit>,
 }
 
@@ -54,6 +58,9 @@ impl Damage {
     pub fn apply(&self, files: &mut Files) {
         for edit in self.edits.iter().take(64) {
             edit.apply(files);
+        }
+        if self.with_checksums {
+            files.iter_mut().for_each(|(path, bytes)| checksums::fix(path, bytes));
         }
     }
 }
