@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn every_flipped_bit_is_noticed() {
         let bytes = sample().encode();
-        for bit in 0..bytes.len() * 8 {
+        for bit in (0..bytes.len() * 8).step_by(if cfg!(miri) { 41 } else { 1 }) {
             let mut damaged = bytes;
             damaged[bit / 8] ^= 1 << (bit % 8);
             assert!(Header::decode(&damaged, Kind::Segment).is_err(), "bit {bit}");

@@ -137,7 +137,7 @@ mod tests {
     fn damage_and_other_segments_are_noticed() {
         let bytes = sample().encode(&[7; 16]);
         assert_eq!(Index::decode(&bytes, &[8; 16]), None);
-        for bit in 0..bytes.len() * 8 {
+        for bit in (0..bytes.len() * 8).step_by(if cfg!(miri) { 11 } else { 1 }) {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(Index::decode(&damaged, &[7; 16]), None, "bit {bit}");

@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn every_flipped_bit_is_noticed() {
         let bytes = sample().encode();
-        for bit in 0..bytes.len() * 8 {
+        for bit in (0..bytes.len() * 8).step_by(if cfg!(miri) { 1009 } else { 1 }) {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
             assert!(Meta::decode(&damaged, 1).is_err(), "bit {bit}");

@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(bytes[..40], expected);
         assert_eq!(bytes.len(), LOCK_LEN);
         assert_eq!(decode_lock(&bytes), Ok([7; 16]));
-        for bit in 0..bytes.len() * 8 {
+        for bit in (0..bytes.len() * 8).step_by(if cfg!(miri) { 5 } else { 1 }) {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
             assert!(decode_lock(&damaged).is_err(), "bit {bit}");
@@ -153,7 +153,7 @@ mod tests {
         let bytes = intent.encode();
         assert_eq!(bytes[..bytes.len() - 4], *b"\x89SLIN\r\n\x1a\x01\0\0\0\x01\x01a\x02\x01b\x01c\x01\xff");
         assert_eq!(Intent::decode(&bytes), Some(intent));
-        for bit in 0..bytes.len() * 8 {
+        for bit in (0..bytes.len() * 8).step_by(if cfg!(miri) { 5 } else { 1 }) {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(Intent::decode(&damaged), None, "bit {bit}");
