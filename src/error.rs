@@ -93,7 +93,8 @@ pub enum Error {
     },
 
     /// An earlier write or sync failed, or a panic interrupted a change, so nothing more is written until the store
-    /// is opened again. What was acknowledged before is safe; reads go on.
+    /// is opened again. What was acknowledged before is safe. Reads go on in streams that are open or were closed; one that
+    /// is yet to be recovered, or was being renamed, cannot be opened. Of the change that failed they may show a part.
     #[error("the store refuses to write after an earlier failure: {cause}")]
     Poisoned {
         /// The failure that came first.

@@ -17,6 +17,7 @@ mod clock;
 mod every_bit;
 mod failures;
 mod groups;
+#[allow(dead_code, reason = "it is shared with the tests of faults, which use more of it")]
 mod harness;
 mod power_loss;
 mod quarantine;

@@ -1,0 +1,202 @@
+//! Which calls in the source are made to the disk, and which of them were failed.
+//!
+//! Looking at a store without opening it writes nothing, and is not counted.
+//!
+//! The sources are scanned for calls of the methods of `Disk`, `File` and `Place`, with names that other types have too
+//! only on receivers that are one of these, and of the one function of `io` that takes a file. What the scan misses is noticed: the innermost call of each backtrace that is
+//! above `io` has to be among those it found.
+
+use std::backtrace::Backtrace;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use streamlog::sim::Op;
+
+/// A line of the source.
+pub type Site = (String, u32);
+
+/// Methods that only a disk, a file or a place has, but for the receivers named.
+const OWN: [(&str, &[&str]); 11] = [
+    ("write_at", &[]),
+    ("read_at", &[]),
+    ("grow", &["self"]),
+    ("sync_dir", &[]),
+    ("create_dir", &[]),
+    ("remove_file", &[]),
+    ("remove_dir", &[]),
+    ("remove_all", &["pending", "self"]),
+    ("write_whole", &[]),
+    ("move_to", &[]),
+    ("publish", &["log"]),
+];
+
+/// Methods that others have as well.
+const SHARED: [&str; 12] =
+    ["sync", "len", "truncate", "create", "open", "rename", "remove", "list", "kind", "is_empty", "read", "allocated"];
+
+/// What disks, files and places are called; and what only those are that `store` has to do with.
+const RECEIVERS: [&str; 5] = ["disk", "file", "place", "within", "frozen"];
+const RECEIVERS_IN_STORE: [&str; 6] = ["root", "streams", "tmp", "source", "lock", "locked"];
+
+/// Sites that no fault can reach, and why.
+const UNREACHABLE: [(&str, &str, &str); 0] = [];
+
+/// The calls that were failed.
+#[derive(Default)]
+pub struct Hits {
+    /// All lines on the way to a call that was failed, and what was called.
+    lines: BTreeMap<Site, BTreeSet<&'static str>>,
+    /// The innermost of them.
+    innermost: BTreeSet<Site>,
+    pub backtraces: usize,
+}
+
+impl Hits {
+    pub fn note(&mut self, op: Op, backtrace: &Backtrace) {
+        self.backtraces += 1;
+        let sites = sites_of(&backtrace.to_string());
+        if let Some(innermost) = sites.first() {
+            self.innermost.insert(innermost.clone());
+        }
+        for site in sites {
+            self.lines.entry(site).or_default().insert(name_of(op));
+        }
+    }
+}
+
+fn name_of(op: Op) -> &'static str {
+    match op {
+        Op::CreateDir => "create directory",
+        Op::List => "list",
+        Op::Kind => "kind",
+        Op::Create => "create",
+        Op::Open => "open",
+        Op::Rename => "rename",
+        Op::RemoveFile => "remove file",
+        Op::RemoveDir => "remove directory",
+        Op::SyncDir => "sync directory",
+        Op::Lock => "lock",
+        Op::Len => "len",
+        Op::Read => "read",
+        Op::Write => "write",
+        Op::Sync => "sync",
+        Op::Truncate => "truncate",
+        Op::Grow => "grow",
+    }
+}
+
+/// The lines of this crate above `io` in a backtrace, the innermost first.
+fn sites_of(backtrace: &str) -> Vec<Site> {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let site = |line: &str| {
+        let at = line.trim().strip_prefix("at ")?;
+        let at = at.strip_prefix("./").or_else(|| at.strip_prefix(root)?.strip_prefix('/'))?;
+        let (file, rest) = at.strip_prefix("src/").map(|_| at)?.split_once(':')?;
+        let line = rest.split(':').next()?.parse().ok()?;
+        (!file.starts_with("src/io/") && !file.starts_with("src/inspect/")).then(|| (file.to_owned(), line))
+    };
+    backtrace.lines().filter_map(site).collect()
+}
+
+/// All sites in the source, with the text of each.
+pub fn scan() -> BTreeMap<Site, String> {
+    let mut sites = BTreeMap::new();
+    scan_directory(Path::new(env!("CARGO_MANIFEST_DIR")), Path::new("src"), &mut sites);
+    sites
+}
+
+fn scan_directory(root: &Path, directory: &Path, sites: &mut BTreeMap<Site, String>) {
+    for item in std::fs::read_dir(root.join(directory)).unwrap() {
+        let item = item.unwrap();
+        let path = directory.join(item.file_name());
+        let name = path.to_str().unwrap();
+        if item.file_type().unwrap().is_dir() {
+            if !matches!(name, "src/io" | "src/bin" | "src/inspect") {
+                scan_directory(root, &path, sites);
+            }
+        } else if !matches!(item.file_name().to_str(), Some("tests.rs" | "models.rs")) {
+            scan_file(name, &std::fs::read_to_string(root.join(&path)).unwrap(), sites);
+        }
+    }
+}
+
+fn scan_file(name: &str, source: &str, sites: &mut BTreeMap<Site, String>) {
+    let source = source.split("\n#[cfg(test)]").next().unwrap();
+    let mut offset = 0;
+    for (line, number) in source.split_inclusive('\n').zip(1..) {
+        let code = line.split("//").next().unwrap();
+        let calls = code.match_indices('.').filter(|(at, _)| {
+            let rest = &code[at + 1..];
+            let method: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            rest[method.len()..].starts_with('(') && is_to_disk(name, &method, receiver(&source[..offset + at]))
+        });
+        if calls.count() > 0 || code.contains(" extent(") || code.contains("(extent(") {
+            sites.insert((name.to_owned(), number), line.trim().to_owned());
+        }
+        offset += line.len();
+    }
+}
+
+fn is_to_disk(name: &str, method: &str, receiver: &str) -> bool {
+    let in_store = name.starts_with("src/store/") && RECEIVERS_IN_STORE.contains(&receiver);
+    match OWN.iter().find(|(own, _)| *own == method) {
+        Some((_, others)) => !others.contains(&receiver),
+        None if method == "lock" => receiver == "disk",
+        None => SHARED.contains(&method) && (in_store || RECEIVERS.contains(&receiver)),
+    }
+}
+
+/// The last name in an expression, that of a method if it ends in a call.
+fn receiver(before: &str) -> &str {
+    let mut text = before.trim_end();
+    while text.ends_with(')') || text.ends_with('?') {
+        if let Some(rest) = text.strip_suffix('?') {
+            text = rest.trim_end();
+            continue;
+        }
+        let mut depth = 0;
+        let open = text.rfind(|c| {
+            depth += match c {
+                ')' => 1,
+                '(' => -1,
+                _ => 0,
+            };
+            depth == 0
+        });
+        text = &text[..open.unwrap_or(0)];
+    }
+    let start = text.rfind(|c: char| !c.is_alphanumeric() && c != '_').map_or(0, |at| at + 1);
+    &text[start..]
+}
+
+/// Says which sites were never failed, and what the scan has missed.
+pub fn check(hits: &Hits) -> Result<String, String> {
+    let sites = scan();
+    let excused = |(file, _): &Site, text: &str| {
+        UNREACHABLE.iter().any(|(in_file, line, _)| file == in_file && text.contains(line))
+    };
+    let never: Vec<String> = sites
+        .iter()
+        .filter(|(site, text)| !hits.lines.contains_key(*site) && !excused(site, text))
+        .map(|((file, line), text)| format!("never failed: {file}:{line}: {text}"))
+        .collect();
+    let missed: Vec<String> = hits
+        .innermost
+        .iter()
+        .filter(|site| !sites.contains_key(*site))
+        .map(|(file, line)| format!("not found by the scan: {file}:{line}"))
+        .collect();
+    let failed = sites.keys().filter(|site| hits.lines.contains_key(*site)).count();
+    let excused = sites.iter().filter(|(site, text)| excused(site, text)).count();
+    let figures = format!("{} call sites, {failed} failed, {excused} unreachable", sites.len());
+    let wrong = [never, missed].concat();
+    if wrong.is_empty() { Ok(figures) } else { Err(format!("{figures}\n{}", wrong.join("\n"))) }
+}
+
+#[test]
+fn receivers_are_found() {
+    assert_eq!(receiver("let x = self.place.within(name(1))"), "within");
+    assert_eq!(receiver("&segment\n    .file"), "file");
+    assert_eq!(receiver("root.disk()"), "disk");
+    assert!(scan().len() > 80);
+}
