@@ -15,6 +15,7 @@ pub mod frozen;
 pub mod latch;
 mod map;
 mod mem;
+pub mod observed;
 mod os;
 pub mod place;
 pub mod process;

@@ -63,6 +63,15 @@ struct OpenStreams {
 
 /// Opens the store in a directory of the operating system's.
 pub fn open(options: &Options, path: &Path) -> Result<Shared> {
+    open_on(options, path, |disk| disk)
+}
+
+/// As [`open`], on what `wrap_disk` makes of the disk.
+pub fn open_on(
+    options: &Options,
+    path: &Path,
+    wrap_disk: impl FnOnce(Arc<dyn Disk>) -> Arc<dyn Disk>,
+) -> Result<Shared> {
     let wrap = |action, error| Error::io(action, path, error);
     match std::fs::metadata(path) {
         Ok(found) if !found.is_dir() => {
@@ -80,7 +89,7 @@ pub fn open(options: &Options, path: &Path) -> Result<Shared> {
         let streams = usize::try_from(descriptors / DESCRIPTORS_PER_STREAM).unwrap_or(usize::MAX);
         options.open_streams_max = options.open_streams_max.min(streams.max(1));
     }
-    mount(&options, disk, path)
+    mount(&options, wrap_disk(disk), path)
 }
 
 fn create_root(path: &Path) -> io::Result<()> {

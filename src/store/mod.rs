@@ -78,6 +78,17 @@ impl Store {
         Ok(Self { shared: Arc::new(catalog::mount(&options, disk, Path::new("simulated"))?) })
     }
 
+    /// Opens the store in a directory, telling of every call to the disk before it is made.
+    #[doc(hidden)]
+    pub fn open_observed(
+        options: Options,
+        path: impl AsRef<Path>,
+        tell: impl Fn(&crate::sim::Call) + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let shared = catalog::open_on(&options, path.as_ref(), |disk| crate::io::observed::Observed::new(disk, tell))?;
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
     /// A handle to the stream `name`, which need not exist: the first add creates it. Costs nothing on disk.
     ///
     /// # Errors
