@@ -86,7 +86,7 @@ fn name_of(op: Op) -> &'static str {
 }
 
 /// The lines of this crate above `io` in a backtrace, the innermost first.
-fn sites_of(backtrace: &str) -> Vec<Site> {
+pub fn sites_of(backtrace: &str) -> Vec<Site> {
     let root = env!("CARGO_MANIFEST_DIR");
     let site = |line: &str| {
         let at = line.trim().strip_prefix("at ")?;
