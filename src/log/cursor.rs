@@ -658,6 +658,8 @@ impl Decoder<'_> {
         if frame.head.kind == ENTRY
             && peek_id(ENTRY, frame.payload, segment.header.base_ms).is_some_and(|id| id < self.wanted.from)
         {
+            // So is all that damage before it hit.
+            self.items.pop_if(|item| matches!(item, Item::Damage(_)));
             return Ok((frame.len, ordinal + 1));
         }
         let malformed = Corruption::Malformed("entries that cannot be decoded");

@@ -197,10 +197,15 @@ impl Inner {
             _ if first >= tail.next_ordinal => StreamId::MIN,
             Some((ordinal, id)) if ordinal == first => id,
             _ => {
-                let found = Cursor::new(self.log.view_to(tail), StreamId::MIN, StreamId::MAX).next_position();
-                let found = found.transpose()?;
-                journaling.first = found.map(|entry| (entry.ordinal, entry.id));
-                found.map_or(StreamId::MIN, |entry| entry.id)
+                match Cursor::new(self.log.view_to(tail), StreamId::MIN, StreamId::MAX).next_position().transpose() {
+                    // As good as what is lost: groups count by what is before and behind it.
+                    Err(Error::Corrupt { ids: Some(ids), .. }) => ids.after.next().unwrap_or(StreamId::MIN),
+                    found => {
+                        let found = found?;
+                        journaling.first = found.map(|entry| (entry.ordinal, entry.id));
+                        found.map_or(StreamId::MIN, |entry| entry.id)
+                    }
+                }
             }
         };
         Ok(Facts {

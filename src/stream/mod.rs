@@ -37,7 +37,7 @@ use crate::log::cursor::Cursor;
 use crate::store::Shared;
 use crate::stream::add::Added;
 use crate::stream::inner::{Inner, Outcome};
-use crate::{Entry, Error, NewId, Result, StreamId};
+use crate::{Entry, Error, NewId, OnDamage, Result, StreamId};
 
 pub use claim::{AutoClaim, Claim};
 pub use group::{Consumer, Group};
@@ -497,7 +497,8 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// [`Error::StreamNotFound`], and as [`get`](Self::get) for the first and last entry.
+    /// [`Error::StreamNotFound`], and as [`get`](Self::get) for the first and last entry; where a stream goes on with its
+    /// damage ([`OnDamage::Quarantine`]), those that can be read count.
     pub fn info(&self) -> Result<StreamInfo> {
         let inner = self.existing()?;
         let (tail, max_deleted_entry_id, groups, producers) = inner.at_once(|tail, journaling| {
@@ -508,7 +509,12 @@ impl Stream {
         let segments = view.segments();
         let end = |back: bool| {
             let mut cursor = Cursor::new(view.clone(), StreamId::MIN, StreamId::MAX);
-            if back { cursor.next_entry_back() } else { cursor.next_entry() }.transpose()
+            loop {
+                match if back { cursor.next_entry_back() } else { cursor.next_entry() } {
+                    Some(Err(Error::Corrupt { .. })) if inner.env.on_damage == OnDamage::Quarantine => {}
+                    found => return found.transpose(),
+                }
+            }
         };
         let (first_entry, last_entry) = (end(false)?, end(true)?);
         Ok(StreamInfo {

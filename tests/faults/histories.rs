@@ -7,7 +7,7 @@ use streamlog::{Durability, Error, StreamId};
 
 use crate::engine::{Campaign, End, LEVELS, expected, nightly};
 use crate::harness::Op::{self, *};
-use crate::harness::{Allowed, B, Contents, LEAD_MS, Model, Run, Tune, contents, reopen, same};
+use crate::harness::{Allowed, B, Contents, LEAD_MS, Model, Run, Trust, Tune, contents, reopen, same};
 use crate::inject::{Fault, inject, is_full};
 use crate::sites::Hits;
 
@@ -305,7 +305,7 @@ impl Scenario {
         let check = |found: &Contents| -> Result<(), String> {
             let each = allowed.iter().map(|model| {
                 let model = (*model).clone().settled(level);
-                let allowed = Allowed { before: &model, after: &model, done: true, older: false };
+                let allowed = Allowed { before: &model, after: &model, done: true, disk: Trust::Honest };
                 allowed.check_but_for_notes(&clipped(found, &model, after))
             });
             let wrong: Vec<String> = each.filter_map(Result::err).collect();
@@ -315,14 +315,14 @@ impl Scenario {
         store.close().map_err(text)?;
         let store = reopen(disk, level).map_err(text)?;
         same(&found, &contents(&store)?).map_err(|why| format!("opened twice: {why}"))?;
-        Allowed { before, after, done: false, older: false }.live_on(disk, store, &found)
+        Allowed { before, after, done: false, disk: Trust::Honest }.live_on(disk, store, &found)
     }
 
     /// What is durable then is there, and it is a state that was.
     fn power_fails(&self, disk: &Arc<SimDisk>, level: Durability, allowed: &[&Model], call: u64) -> Result<(), String> {
         let limits = CrashLimits { exhaustive_max: 2, samples: 2, ..CrashLimits::default() };
         let (after, before) = (allowed[0], allowed[allowed.len() - 1]);
-        let allowed = Allowed { before, after, done: allowed.len() == 1, older: false };
+        let allowed = Allowed { before, after, done: allowed.len() == 1, disk: Trust::Honest };
         for image in disk.crash_images(disk.steps(), limits, call) {
             let disk = image.mount();
             let what = |why: String| format!("then power loss, {}: {why}", image.description());

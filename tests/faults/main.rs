@@ -22,6 +22,7 @@
 //! `STREAMLOG_NIGHTLY=1` also lets a second call fail and the power, and fails the recovery from a crash.
 //! `STREAMLOG_CASE="<scenario>"` runs one scenario only.
 
+mod damage;
 mod engine;
 #[allow(dead_code, reason = "it is shared with the tests of recovery, which use more of it")]
 #[path = "../recovery/harness.rs"]
@@ -41,5 +42,6 @@ fn every_call_fails_with_every_error_and_nothing_is_lost() {
     let mut campaign = engine::Campaign::new();
     histories::run(&mut campaign);
     operations::run(&mut campaign);
+    damage::run(&mut campaign);
     campaign.finish(began);
 }

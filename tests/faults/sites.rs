@@ -35,7 +35,7 @@ const SHARED: [&str; 12] =
     ["sync", "len", "truncate", "create", "open", "rename", "remove", "list", "kind", "is_empty", "read", "allocated"];
 
 /// What disks, files and places are called; and what only those are that `store` has to do with.
-const RECEIVERS: [&str; 5] = ["disk", "file", "place", "within", "frozen"];
+const RECEIVERS: [&str; 8] = ["disk", "file", "place", "within", "frozen", "folder", "from", "to"];
 const RECEIVERS_IN_STORE: [&str; 6] = ["root", "streams", "tmp", "source", "lock", "locked"];
 
 /// Sites that no fault can reach, and why.

@@ -1,5 +1,7 @@
 //! Promise: damage stays with the entries it hit, from whichever end they are read.
 
+use std::ops::Bound;
+
 use streamlog::{Durability, Error, IdRange, StreamId};
 
 use crate::harness::{file_of, fill, image, mount};
@@ -34,6 +36,9 @@ fn damage_in_a_sealed_segment_costs_the_entries_it_hit_and_is_told_in_their_plac
         };
         assert_eq!(stream.range(..).map(seen).collect::<Vec<_>>(), [1, 0, 3, 4, 5, 6, 7], "with index: {index}");
         assert_eq!(stream.range(..).rev().map(seen).collect::<Vec<_>>(), [7, 6, 5, 4, 3, 0, 1], "with index: {index}");
+        let behind = (Bound::Excluded(StreamId::new(3, 0)), Bound::Unbounded);
+        assert_eq!(stream.range(behind).map(seen).collect::<Vec<_>>(), [4, 5, 6, 7], "with index: {index}");
+        assert_eq!(stream.range(behind).rev().map(seen).collect::<Vec<_>>(), [7, 6, 5, 4], "with index: {index}");
         for (ms, sound) in [(1, true), (2, false), (3, true), (7, true)] {
             let found = stream.get(StreamId::new(ms, 0));
             assert_eq!(found.is_ok_and(|entry| entry.is_some()), sound, "entry {ms}, with index: {index}");

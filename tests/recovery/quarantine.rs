@@ -397,6 +397,20 @@ fn repaired(image: &Image, entries: &[u64]) -> streamlog::Repaired {
 }
 
 #[test]
+fn a_damaged_first_entry_keeps_no_group_from_reading_and_nobody_from_looking() {
+    let mut image = killed();
+    let bytes = image.file_mut(LOG).unwrap();
+    let at = find(bytes, "value of 1.");
+    bytes[at] ^= 1;
+    let store = open(&image.mount(), OnDamage::Quarantine);
+    let stream = store.stream("s").unwrap();
+    assert_eq!(stream.groups().unwrap().len(), 1);
+    assert_eq!(stream.info().unwrap().first_entry.unwrap().id(), id(2));
+    let read = stream.group("g").consumer("carol").read().new_entries().unwrap();
+    assert_eq!(read.iter().map(|entry| entry.id().ms()).collect::<Vec<_>>(), [6]);
+}
+
+#[test]
 fn a_repair_deletes_what_cannot_be_read_and_keeps_the_rest() {
     // In the last segment.
     let outcome = repaired(&third_damaged(), &[1, 2, 4, 6]);

@@ -84,6 +84,12 @@ impl Image {
         matches!(self.nodes.get(path.as_ref()), Some(None))
     }
 
+    /// Puts a file where there is none, or another one in its place.
+    pub fn put(&mut self, path: impl AsRef<Path>, content: Vec<u8>) {
+        self.damaged = true;
+        self.nodes.insert(path.as_ref().to_owned(), Some(Arc::new(content)));
+    }
+
     /// Removes a file, or a directory with all that is in it.
     pub fn remove(&mut self, path: impl AsRef<Path>) {
         self.damaged = true;

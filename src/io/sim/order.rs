@@ -234,7 +234,10 @@ impl Order {
         };
         for (what, ino) in moment.files_in(moment.directory()) {
             let Role::Segment(base) = what else { continue };
-            if let Some(piece) = self.unsynced_by_this_thread(ino).find(|piece| piece.step < latest) {
+            let content = (moment.content)(ino);
+            // No change refers to a seal, which a rotation that failed may have left.
+            let mut pieces = self.unsynced_by_this_thread(ino).filter(|piece| !is_seal(content, piece.bytes.start));
+            if let Some(piece) = pieces.find(|piece| piece.step < latest) {
                 return Err(format!(
                     "O1: bytes {:?} of segment {base} are not synced, and the journal may refer to them",
                     piece.bytes
@@ -261,8 +264,12 @@ impl Order {
 
     fn check_slots(&self, moment: &Moment<'_>) -> Result<(), String> {
         let slot = |offset: u64| offset / SLOT_LEN as u64;
-        let other = self.unsynced(moment.step.ino).find(|piece| slot(piece.bytes.start) != slot(moment.step.offset));
-        match other {
+        let is_torn = |piece: &Piece| {
+            // Half of a slot, which a write that failed has left: nobody relies on it.
+            piece.bytes.end - piece.bytes.start == SLOT_LEN as u64 / 2
+        };
+        let mut pieces = self.unsynced(moment.step.ino).filter(|piece| !is_torn(piece));
+        match pieces.find(|piece| slot(piece.bytes.start) != slot(moment.step.offset)) {
             Some(_) => Err("O8: the other slot is not synced".to_owned()),
             None => Ok(()),
         }
@@ -414,10 +421,19 @@ fn parent_of(moment: &Moment<'_>) -> Ino {
 }
 
 /// Whether the last frame of a segment is a seal.
+fn salt_of(content: &[u8]) -> Option<Salt> {
+    let header = content.first_chunk::<HEADER_LEN>().map(|bytes| Header::decode(bytes, Kind::Segment))?;
+    Some(Salt::of(&header.ok()?.file))
+}
+
+fn is_seal(content: &[u8], at: u64) -> bool {
+    let rest = content.get(at as usize..).unwrap_or_default();
+    let frame = salt_of(content).and_then(|salt| record::decode(rest, salt, at).ok());
+    frame.is_some_and(|frame| frame.head.kind == SEAL)
+}
+
 fn ends_with_seal(content: &[u8]) -> bool {
-    let header = content.first_chunk::<HEADER_LEN>().map(|bytes| Header::decode(bytes, Kind::Segment));
-    let Some(Ok(header)) = header else { return false };
-    let salt = Salt::of(&header.file);
+    let Some(salt) = salt_of(content) else { return false };
     let (mut at, mut kind) = (HEADER_LEN, 0);
     while let Ok(frame) = record::decode(&content[at..], salt, at as u64) {
         kind = frame.head.kind;
