@@ -355,7 +355,7 @@ impl Appender {
         };
         record::encode(&mut self.frames, self.segment.salt, self.offset, &head, &[&self.payload]);
         let (file, path) = (&self.segment.file, &self.segment.path);
-        file.write_at(self.offset, &self.frames).map_err(|error| Error::io("write to", path, error))?;
+        file.write_at(self.offset, &self.frames).map_err(|error| self.undo_write(error))?;
         file.truncate(self.offset + self.frames.len() as u64).map_err(|error| Error::io("truncate", path, error))?;
         let _ = self.segment.table.write().blocks.finish(&**file, self.offset, &mut self.payload);
         self.segment.sealed_end.store(self.offset, Ordering::Release);

@@ -66,7 +66,7 @@ pub fn open(options: &Options, path: &Path) -> Result<Shared> {
     open_on(options, path, |disk| disk)
 }
 
-/// As [`open`], on what `wrap_disk` makes of the disk.
+/// As [`mod@open`], on what `wrap_disk` makes of the disk.
 pub fn open_on(
     options: &Options,
     path: &Path,

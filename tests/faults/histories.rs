@@ -258,6 +258,9 @@ impl Scenario {
                 Err(why) if poisoned && self.recovers && why.contains("refuses") => {}
                 Err(why) => return Err(what(format!("reading does not go on: {why}"))),
             }
+            if fault.tear && !poisoned {
+                self.nothing_is_left(&disk, level, &before).map_err(what)?;
+            }
             run.model = before.clone();
             match run.apply(*op) {
                 Ok(_) => end = End::Repeated,
@@ -291,6 +294,20 @@ impl Scenario {
         let disk = if call.is_multiple_of(2) { run.kill().0 } else { drop_all(run) };
         self.next_life(&disk, level, &allowed.iter().collect::<Vec<_>>(), call)?;
         Ok(end)
+    }
+
+    /// Looks at what the disk holds after an operation that has done nothing: not a part of it, either.
+    fn nothing_is_left(&self, disk: &SimDisk, level: Durability, before: &Model) -> Result<(), String> {
+        let store = reopen(&disk.kill_image(disk.steps()).mount(), level).map_err(|error| error.to_string())?;
+        alike(&before.contents(), &contents(&store)?)?;
+        for name in store.names().map_err(|error| error.to_string())? {
+            let recovery =
+                store.stream(&name).and_then(|stream| stream.recovery()).map_err(|error| error.to_string())?;
+            if recovery.has_dropped() && !self.recovers {
+                return Err(format!("but it left something behind: {recovery:?}"));
+            }
+        }
+        Ok(())
     }
 
     /// Opens the store twice, finds what is allowed, and goes on working with it.

@@ -151,3 +151,23 @@ fn what_could_not_be_written_again_before_a_sync_is_so_before_the_next_one() {
         assert!(written, "{extension}: {steps:#?}");
     }
 }
+
+#[test]
+fn a_seal_that_found_no_room_leaves_nothing_behind() {
+    let disk = SimDisk::new();
+    let store = mount(&disk, Durability::Always);
+    let stream = store.stream("s").unwrap();
+    stream.add([("field", "x".repeat(2000))]).unwrap();
+    let mut writes = 0;
+    disk.tear_failed_writes();
+    disk.fail_when(move |call| {
+        let is_log = call.path.ends_with("00000000000000000001.log");
+        writes += u32::from(call.op == Op::Write && is_log);
+        (call.op == Op::Write && is_log && writes == 1).then_some(ErrorKind::StorageFull.into())
+    });
+    let added = stream.add([("field", "x".repeat(3000))]);
+    assert!(matches!(added, Err(Error::NoSpace { .. })), "{added:?}");
+    let store = mount(&disk.kill_image(disk.steps()).mount(), Durability::Always);
+    let recovery = store.stream("s").unwrap().recovery().unwrap();
+    assert!(!recovery.has_dropped(), "{recovery:?}");
+}
