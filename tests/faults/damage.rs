@@ -103,8 +103,11 @@ fn repair(store: &Store) -> Result<String> {
     read(store)
 }
 
+/// What is done with a damaged store, and what can be read then.
+type Way = fn(&Store) -> Result<String>;
+
 pub fn run(campaign: &mut Campaign) {
-    let ways: [(&str, fn(&Store) -> Result<String>); 2] = [("go-on", go_on), ("repair", repair)];
+    let ways: [(&str, Way); 2] = [("go-on", go_on), ("repair", repair)];
     for (name, image) in damages() {
         let image = Arc::new(image);
         for (way, run) in ways {
@@ -126,7 +129,7 @@ pub fn run(campaign: &mut Campaign) {
 fn attempt(
     image: &Image,
     level: Durability,
-    run: fn(&Store) -> Result<String>,
+    run: Way,
     outcome: &str,
     call: u64,
     fault: Fault,

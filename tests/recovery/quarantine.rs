@@ -269,7 +269,7 @@ fn no_byte_of_a_stream_costs_more_than_is_told() {
                 );
             }
             // One that was deleted may come back if the journal says that it was damaged.
-            let is_new = |ms: &u64| !originals.contains(ms) && !(*ms == 5 && !recovery.is_clean);
+            let is_new = |ms: &u64| !originals.contains(ms) && (*ms != 5 || recovery.is_clean);
             assert_eq!(there.iter().find(|ms| is_new(ms)), None, "{context}: {there:?}");
             // What was acknowledged may be pending again, but what was pending is, or is new.
             let group = stream.group("g");
