@@ -11,7 +11,7 @@ use crate::format::entries::Shapes;
 use crate::format::file_name::File as FileName;
 use crate::format::header::{BadHeader, HEADER_LEN, Header, Kind};
 use crate::format::index::{Block, Index};
-use crate::format::record::Salt;
+use crate::format::record::{FRAME_LEN_MIN, Salt};
 use crate::io::place::Place;
 use crate::io::{Access, File};
 use crate::log::scan::{self, Blocks};
@@ -229,7 +229,10 @@ fn open_sealed(place: &Place, base: u64, incarnation: &[u8; 16], next_base: Opti
     if header.incarnation != *incarnation || header.base != base {
         return Err(Error::corrupt(&path, 0, Corruption::Foreign("the segment is another stream's or out of place")));
     }
-    let index = match read_index(place, base, &header).filter(|index| fits(base, index, next_base)) {
+    // What is read at once is bounded by what is there.
+    let len = file.len().map_err(|error| Error::io("look at", &path, error))?.max((HEADER_LEN + FRAME_LEN_MIN) as u64);
+    let index = read_index(place, base, &header).filter(|index| index.end <= len && fits(base, index, next_base));
+    let index = match index {
         Some(index) => index,
         None => {
             let index = scan::rebuild_index(&header, &*file, &path, next_base)?;
