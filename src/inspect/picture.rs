@@ -61,7 +61,11 @@ impl Picture {
         let files = open::list(place)?;
         let mut replay = open::open_journal(place, &files, &meta)?;
         let active = open::open_active(place, &files, &meta, &mut replay)?;
+        let journal = replay.as_ref().map(|replay| replay.path.clone());
         let picture = Self::compose(place, files, meta, replay, active)?;
+        if let Some(path) = journal {
+            open::check_dead(&picture.aside, picture.tail.next_ordinal, &path)?;
+        }
         open::check_first(&picture.log, picture.tail.floor, &picture.files)?;
         Ok(picture)
     }

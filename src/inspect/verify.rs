@@ -318,9 +318,7 @@ impl Verifier<'_> {
             self.report.findings.push(Finding::new(path.clone(), 0, Problem::Damage(Corruption::Malformed(what))));
         };
         let next_ordinal = picture.tail.next_ordinal;
-        if picture.aside.state.floor > next_ordinal
-            || picture.aside.tombstones.set().max().is_some_and(|last| last >= next_ordinal)
-        {
+        if open::check_dead(&picture.aside, next_ordinal, &path).is_err() {
             contradict("entries are deleted that the log never had");
         }
         // Once the last ID was set, it may be below IDs that there were.

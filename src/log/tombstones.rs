@@ -34,6 +34,11 @@ impl Tombstones {
         self.ordinals.remove_range(..floor);
     }
 
+    /// Forgets the ordinals from `end` on.
+    pub fn forget_from(&mut self, end: u64) {
+        self.ordinals.remove_range(end..);
+    }
+
     /// How many there are in a range.
     pub fn count(&self, range: Range<u64>) -> u64 {
         if self.is_empty() || range.is_empty() {

@@ -193,6 +193,9 @@ fn open_sound(env: &Arc<Env>, place: Place, name: &[u8], damage: Vec<Finding>) -
     let mut active = open_active(&place, &files, &meta, &mut replay)?;
     let mut aside = take_aside(replay.as_mut(), std::mem::take(&mut active.found.productions));
     aside.producers.forget_due(env.now_ms());
+    if let Some(replay) = &replay {
+        check_dead(&aside, active.found.next_ordinal, &replay.path)?;
+    }
     let torn_journal = replay.as_ref().is_some_and(|replay| replay.flaw.is_some()) || active.journal_cut;
     let changes = replay.as_ref().map_or(0, Replay::count);
     let clean = active.is_clean(&meta, replay.as_ref());
@@ -307,9 +310,7 @@ pub fn open_active(place: &Place, files: &Files, meta: &Meta, journal: &mut Opti
     let path = place.full(&name);
     let file = place.open(&name, Access::Write)?;
     let header = read_header(&*file, &path, Kind::Segment)?;
-    if header.incarnation != meta.incarnation || header.base != base {
-        return Err(Error::corrupt(&path, 0, Corruption::Foreign("the segment is another stream's or out of place")));
-    }
+    check_header(&header, &path, base, meta)?;
     check_changes(place, &header, meta, journal.as_ref())?;
     let proven = journal.as_ref().map_or(0, Replay::proven);
     let (found, journal_cut) = scan_consistently(&header, &*file, &path, journal)?;
@@ -340,6 +341,27 @@ pub fn open_active(place: &Place, files: &Files, meta: &Meta, journal: &mut Opti
         Verdict::Whole => false,
     };
     Ok(Active { header, file, path, found, beyond, sealed, torn, journal_cut })
+}
+
+/// Whether the last segment is where it belongs.
+pub fn check_header(header: &Header, path: &std::path::Path, base: u64, meta: &Meta) -> Result<()> {
+    let what = match () {
+        () if header.incarnation != meta.incarnation || header.base != base => {
+            Corruption::Foreign("the segment is another stream's or out of place")
+        }
+        () if header.floor > base => Corruption::Malformed("a trim floor behind the entries there were"),
+        () => return Ok(()),
+    };
+    Err(Error::corrupt(path, 0, what))
+}
+
+/// Whether entries are trimmed or deleted that the log never had. Those that come would be dead as well.
+pub fn check_dead(aside: &Aside, next_ordinal: u64, path: &std::path::Path) -> Result<()> {
+    let deleted = aside.tombstones.set().max().is_some_and(|last| last >= next_ordinal);
+    match deleted || aside.state.floor > next_ordinal {
+        true => Err(Error::corrupt(path, 0, Corruption::Malformed("entries are deleted that the log never had"))),
+        false => Ok(()),
+    }
 }
 
 /// A segment gets its name when all changes are synced that there were when it was begun: see `Inner::finish_rotation`.

@@ -34,7 +34,7 @@ use crate::log::holes::{Hole, walk};
 use crate::log::recovery::{Evidence, Verdict, judge};
 use crate::log::scan::{self, Beyond, Ending, Scan};
 use crate::log::segment::read_header;
-use crate::stream::open::{Files, check_changes, entries_added, list, mark, take_aside};
+use crate::stream::open::{Files, check_changes, check_dead, check_header, entries_added, list, mark, take_aside};
 use crate::stream::superblock::{CEILING_LEAD_MS, Superblock};
 use crate::{Corruption, Error, Result, StreamId};
 
@@ -132,14 +132,21 @@ pub fn set_aside(env: &Env, place: &Place, name: &[u8], quarantine: &Quarantine<
     let is_log_damaged = !log.findings.is_empty();
     // The frames of the last segment are read when the stream is opened; this one is not the last one any more.
     let productions = if is_log_damaged { log.productions.clone() } else { Vec::new() };
-    let replaces = !journal.findings.is_empty() || !productions.is_empty();
     let changes = journal.replay.as_ref().map_or(0, Replay::count).max(log.peer);
     let mut highest = log.highest_id.max(journal.highest_id()).max(meta.ceiling);
     if log.is_end_lost {
         // What was handed out is not known. Automatic IDs are not above the clock, or not far.
         highest = highest.max(StreamId::new(env.now_ms().saturating_add(CEILING_LEAD_MS), 0));
     }
-    let aside = journal.aside(productions);
+    let has_productions = !productions.is_empty();
+    let mut aside = journal.aside(productions);
+    if let Some(path) = journal.replay.as_ref().map(|replay| replay.path.clone())
+        && let Err(error) = check_dead(&aside, next_ordinal, &path)
+    {
+        aside.tombstones.forget_from(next_ordinal);
+        journal.findings.push(Finding::of(error)?);
+    }
+    let replaces = !journal.findings.is_empty() || has_productions;
     let floor = log.floor.max(aside.state.floor).clamp(1, next_ordinal.max(1));
 
     let birth = Birth {
@@ -386,10 +393,7 @@ impl LogLeft {
         let path = place.full(&name);
         let opened = place.open(&name, Access::Write).and_then(|file| {
             let header = read_header(&*file, &path, Kind::Segment)?;
-            if header.incarnation != meta.incarnation || header.base != base {
-                let what = Corruption::Foreign("the segment is another stream's or out of place");
-                return Err(Error::corrupt(&path, 0, what));
-            }
+            check_header(&header, &path, base, meta)?;
             let found = scan::scan(&header, &*file, &path, u64::MAX)?;
             Ok((header, file, found))
         });
