@@ -208,8 +208,9 @@ fn a_change_that_a_segment_builds_on_is_damaged_not_torn() {
 /// With the feature `tracing`.
 #[cfg(feature = "tracing")]
 mod events {
+    use std::cell::RefCell;
     use std::fmt::Write;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Once;
 
     use tracing::field::{Field, Visit};
     use tracing::span::{Attributes, Id, Record};
@@ -217,9 +218,13 @@ mod events {
 
     use super::*;
 
-    /// Takes events down, a line each.
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<(Level, String)>>>);
+    thread_local! {
+        static LINES: RefCell<Vec<(Level, String)>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Takes events down, a line each, in the thread that they are of. It is the collector of the whole process: one for a
+    /// part of it may miss events that another thread, which has none, comes to first.
+    struct Lines;
 
     impl Subscriber for Lines {
         fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -237,7 +242,7 @@ mod events {
         fn event(&self, event: &Event<'_>) {
             let mut line = Line(String::new());
             event.record(&mut line);
-            self.0.lock().unwrap().push((*event.metadata().level(), line.0));
+            LINES.with_borrow_mut(|lines| lines.push((*event.metadata().level(), line.0)));
         }
 
         fn enter(&self, _: &Id) {}
@@ -254,12 +259,12 @@ mod events {
     }
 
     fn told(image: &Image, policy: OnDamage) -> Vec<(Level, String)> {
-        let lines = Lines::default();
-        tracing::subscriber::with_default(lines.clone(), || {
-            let store = Store::open_simulated(Options::new().on_damage(policy), &image.mount()).unwrap();
-            store.stream("s").unwrap().recovery().unwrap();
-        });
-        lines.0.lock().unwrap().clone()
+        static COLLECTING: Once = Once::new();
+        COLLECTING.call_once(|| tracing::subscriber::set_global_default(Lines).unwrap());
+        LINES.take();
+        let store = Store::open_simulated(Options::new().on_damage(policy), &image.mount()).unwrap();
+        store.stream("s").unwrap().recovery().unwrap();
+        LINES.take()
     }
 
     #[test]
