@@ -130,6 +130,14 @@ pub enum Error {
         max: u64,
     },
 
+    /// More entries would be deleted behind one that lives than a stream keeps in mind: 64 Gi of them. A trim up to there lets
+    /// it forget them. Nothing was changed.
+    #[error("more than {max} entries would be deleted behind one that lives")]
+    TooManyDeleted {
+        /// The most that are kept in mind.
+        max: u64,
+    },
+
     /// An entry needs at least one field. Nothing was added.
     #[error("an entry needs at least one field")]
     NoFields,

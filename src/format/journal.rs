@@ -166,6 +166,15 @@ impl Change {
         }
     }
 
+    /// How many entries it says are deleted.
+    pub fn dead(&self) -> u64 {
+        let runs = self.parts().iter().flat_map(|part| match part {
+            Self::Delete { ordinals, .. } | Self::Dead { ordinals } => ordinals.as_slice(),
+            _ => &[],
+        });
+        runs.fold(0, |dead: u64, run| dead.saturating_add(run.last - run.first + 1))
+    }
+
     /// The highest ID it says there is or was.
     pub fn highest_id(&self) -> StreamId {
         let highest = self.parts().iter().map(|part| match part {

@@ -27,8 +27,8 @@ const CAPACITY_FIRST: u64 = 4096;
 const GROWTH_MAX: u64 = 1 << 20;
 /// A new generation pays when the old one has this many times the bytes of its checkpoint.
 const CHECKPOINT_FACTOR: u64 = 4;
-/// The most entries that may be deleted without their segments being trimmed: runs of them are small on disk, but a set
-/// of so many takes 16 MiB of memory.
+/// The most entries that may be deleted behind one that lives: runs of them are small on disk, but a set of so many takes
+/// some 100 MB of memory.
 const DEAD_MAX: u64 = 1 << 36;
 /// The longest journal that is read, in bytes.
 const JOURNAL_LEN_MAX: u64 = 4 << 30;
@@ -83,6 +83,7 @@ pub struct Content<'a> {
 pub struct Checkpoint {
     header: Header,
     bytes: Vec<u8>,
+    dead: u64,
 }
 
 /// The journal of a stream, open for appending.
@@ -104,6 +105,8 @@ pub struct Journal {
     checkpoint_end: u64,
     watermark: u64,
     peer: u64,
+    /// How many entries its changes delete, so that it can be read again.
+    dead: u64,
     frame: Vec<u8>,
     payload: Vec<u8>,
 }
@@ -157,14 +160,14 @@ impl Checkpoint {
         }
         put(Change::Checkpoint);
         check_len(longest)?;
-        Ok(Self { header, bytes })
+        Ok(Self { header, bytes, dead: content.tombstones.set().len() })
     }
 }
 
 impl Journal {
     /// Writes a generation that begins with this checkpoint, syncs it and gives it its name. The one before is left alone.
     pub fn create(place: &Place, checkpoint: &Checkpoint) -> Result<Self> {
-        let Checkpoint { header, bytes: content } = checkpoint;
+        let Checkpoint { header, bytes: content, dead } = checkpoint;
         let header = header.clone();
         let name = FileName::Journal(header.base_ms);
         let path = place.full(name.name());
@@ -187,6 +190,7 @@ impl Journal {
             capacity,
             checkpoint_end: end,
             watermark: end,
+            dead: *dead,
             frame: Vec::new(),
             payload: Vec::new(),
         })
@@ -220,6 +224,7 @@ impl Journal {
         self.peer = next_ordinal;
         self.offset += self.frame.len() as u64;
         self.changes += 1;
+        self.dead = self.dead.saturating_add(change.dead());
         Ok(())
     }
 
@@ -243,6 +248,9 @@ impl Journal {
                 }
                 _ => {}
             }
+        }
+        if self.dead.saturating_add(change.dead()) > DEAD_MAX {
+            return Err(Error::TooManyDeleted { max: DEAD_MAX });
         }
         self.payload.clear();
         change.put(&mut self.payload);
@@ -337,6 +345,8 @@ pub struct Replay {
     pub checkpoint: Aside,
     /// The changes since, all that are intact.
     pub changes: Vec<Found>,
+    /// How many entries all of these delete.
+    dead: u64,
     /// Where the changes begin, and the offset after the last intact one.
     pub checkpoint_end: u64,
     pub end: u64,
@@ -410,7 +420,9 @@ pub fn replay_rest(
     if flaw.is_some() {
         look_beyond(&mut reading, &mut synced, &mut highest_id);
     }
-    let replay = Replay { header, file, path, checkpoint, changes, checkpoint_end, end, flaw, synced, highest_id };
+    let dead = reading.dead;
+    let replay =
+        Replay { header, file, path, checkpoint, changes, dead, checkpoint_end, end, flaw, synced, highest_id };
     Ok((replay, damage))
 }
 
@@ -456,12 +468,12 @@ impl Reading<'_> {
         if frame.head.position != self.position {
             return Err(Corruption::Malformed("a change out of sequence"));
         }
-        let change = Change::decode(frame.head.kind, frame.payload)
-            .filter(|change| self.is_possible(change))
-            .ok_or(Corruption::Malformed("a change that cannot be decoded"))?;
         if let Some(peer) = frame.head.peer {
             self.next_ordinal = self.first_ordinal.saturating_add(peer);
         }
+        let change = Change::decode(frame.head.kind, frame.payload)
+            .filter(|change| self.is_possible(change))
+            .ok_or(Corruption::Malformed("a change that cannot be decoded"))?;
         let offset = self.at as u64;
         self.synced = self.synced.max(frame.head.synced.map_or(0, |before| offset.saturating_sub(before)));
         self.position = self.position.wrapping_add(u16::from(!change.is_checkpoint_part()));
@@ -509,13 +521,12 @@ impl Reading<'_> {
         }
     }
 
-    /// Whether the numbers in a change are such as a stream can have.
+    /// Whether the numbers in a change are such as a stream can have that has had the entries before `next_ordinal`.
     fn is_possible(&mut self, change: &Change) -> bool {
         change.parts().iter().all(|part| match part {
             Change::Delete { ordinals, .. } | Change::Dead { ordinals } => {
-                let count = ordinals.iter().map(|run| run.last - run.first + 1);
-                self.dead = count.fold(self.dead, u64::saturating_add);
-                self.dead <= DEAD_MAX && ordinals.last().is_none_or(|run| run.last < NUMBER_MAX)
+                self.dead = self.dead.saturating_add(part.dead());
+                self.dead <= DEAD_MAX && ordinals.last().is_none_or(|run| run.last < self.next_ordinal.min(NUMBER_MAX))
             }
             Change::Trim { floor } => *floor < NUMBER_MAX,
             Change::State(state) => {
@@ -615,6 +626,7 @@ impl Replay {
             checkpoint_end: self.checkpoint_end,
             watermark: self.synced.max(self.checkpoint_end),
             peer,
+            dead: self.dead,
             header: self.header,
             file: self.file,
             path: self.path,

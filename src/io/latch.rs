@@ -31,7 +31,7 @@ impl Latch {
         let is_refused = match error {
             // Where a file is created, nothing has been done before.
             Error::NoDescriptors { action, .. } => *action == "create",
-            Error::NameTooLong { .. } | Error::ChangeTooLarge { .. } => true,
+            Error::NameTooLong { .. } | Error::ChangeTooLarge { .. } | Error::TooManyDeleted { .. } => true,
             _ => false,
         };
         if !error.lacks_room() && !is_refused {
