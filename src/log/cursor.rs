@@ -83,6 +83,8 @@ impl Wanted {
 #[derive(Debug)]
 pub struct Cursor {
     view: View,
+    /// What was asked for, and what of it is left.
+    asked: (StreamId, StreamId),
     lower: StreamId,
     upper: StreamId,
     /// How many more entries are wanted from the front, about.
@@ -116,7 +118,8 @@ struct Side {
 impl Cursor {
     pub fn new(view: View, lower: StreamId, upper: StreamId) -> Self {
         let done = lower > upper;
-        Self { view, lower, upper, wanted: usize::MAX, front: Side::default(), back: Side::default(), done }
+        let (front, back) = (Side::default(), Side::default());
+        Self { view, asked: (lower, upper), lower, upper, wanted: usize::MAX, front, back, done }
     }
 
     /// Not many more than so many entries are wanted from the front: no more than needed is read for them.
@@ -316,17 +319,17 @@ impl Cursor {
         IdRange { after, through: through.filter(|&through| through < StreamId::MAX) }
     }
 
-    /// Whether the entry behind the damage that was just taken shows that all it hit is below the range.
+    /// Whether the entry behind the damage that was just taken shows that all it hit is below what was asked for.
     fn front_is_beyond(&self) -> bool {
         let next = self.front.loaded.as_ref().and_then(|loaded| loaded.items.get(self.front.taken));
-        matches!(next, Some(Item::Entry(position)) if position.id <= self.lower)
+        matches!(next, Some(Item::Entry(position)) if position.id <= self.asked.0)
     }
 
     /// As [`front_is_beyond`](Self::front_is_beyond), from the back.
     fn back_is_beyond(&self) -> bool {
         let items = self.back.loaded.as_ref().map_or(&[][..], |loaded| &loaded.items);
         let next = items.len().checked_sub(self.back.taken + 1).and_then(|at| items.get(at));
-        matches!(next, Some(Item::Entry(position)) if position.id >= self.upper)
+        matches!(next, Some(Item::Entry(position)) if position.id >= self.asked.1)
     }
 
     /// After an error that concerns a whole segment: goes on behind it if it is damage, and ends otherwise.
