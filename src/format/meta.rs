@@ -25,7 +25,7 @@
 use crate::StreamId;
 use crate::format::codec::Reader;
 use crate::format::header::{BadHeader, check_version};
-use crate::format::{Identity, VERSION};
+use crate::format::{Identity, NUMBER_MAX, VERSION};
 use crate::store::NAME_LEN_MAX;
 
 pub const SLOT_LEN: usize = 4096;
@@ -110,7 +110,12 @@ impl Meta {
             return Err(damaged("short"));
         };
         check_version(version, incompatible, read_only_compatible)?;
-        Self::decode_fields(&mut reader, name_len).ok_or(damaged("the name is too long"))
+        let meta = Self::decode_fields(&mut reader, name_len).ok_or(damaged("the name is too long"))?;
+        if meta.generation < NUMBER_MAX {
+            Ok(meta)
+        } else {
+            Err(damaged("the slot has a generation that none gets to"))
+        }
     }
 
     fn decode_fields(reader: &mut Reader<'_>, name_len: usize) -> Option<Self> {

@@ -18,6 +18,7 @@ use crate::io::place::Place;
 use crate::io::{Access, File};
 use crate::log::Log;
 use crate::log::append::{Appender, Start, begin_segment, capacity_for};
+use crate::log::cursor::Cursor;
 use crate::log::recovery::{Evidence, Verdict, judge};
 use crate::log::scan::{self, Beyond, Ending, Scan};
 use crate::log::segment::{Segment, Slot, Table, read_header};
@@ -222,6 +223,9 @@ fn open_sound(env: &Arc<Env>, place: Place, name: &[u8], damage: Vec<Finding>) -
         inner.journal.lock().journal = Some(replay.into_journal(synced)?);
     }
     check_first(&inner.log, floor, &files)?;
+    if last_ids.1 < active.found.last_id {
+        check_last(&inner.log, &inner.place, generation)?;
+    }
     let inner = Arc::new(inner);
     // What an earlier life left in the page cache is synced when this one ends, if not before.
     inner.touched.store(!clean, Ordering::Relaxed);
@@ -482,6 +486,20 @@ pub fn check_first(log: &Log, floor: u64, files: &Files) -> Result<()> {
             Err(Error::corrupt(&path, 0, Corruption::Missing))
         }
         _ => Ok(()),
+    }
+}
+
+/// The last ID may have been set below that of the last entry, but of none that lives: there would be two of an ID.
+fn check_last(log: &Arc<Log>, place: &Place, generation: u64) -> Result<()> {
+    let view = log.view();
+    let last_id = view.tail.last_id;
+    match last_id.next().and_then(|next| Cursor::new(view, next, StreamId::MAX).next_position()) {
+        Some(Ok(_)) => {
+            let path = place.full(FileName::Journal(generation).name());
+            Err(Error::corrupt(&path, 0, Corruption::Malformed("the last ID is below that of an entry")))
+        }
+        // What cannot be read may be dead.
+        Some(Err(_)) | None => Ok(()),
     }
 }
 
