@@ -8,7 +8,7 @@ use streamlog::inspect::{Inspection, Item, StreamReport};
 use streamlog::sim::{Image, SimDisk};
 use streamlog::{Durability, Entry, Error, OnDamage, Result, Store, Stream, StreamId};
 
-use super::subject::{OTHER, STREAM, open};
+use super::subject::{OTHER, STREAM, open, was_removed};
 
 /// Looks at what the disk holds without opening it, opens it with either policy, and repairs it.
 pub fn examine(image: &Image) {
@@ -189,9 +189,12 @@ fn repair(disk: &Arc<SimDisk>) {
     let Ok(Some(_)) = store.repair(STREAM) else { return };
     let after = read_all(&stream);
     // Records with checksums that fit but contents that do not are read, as their block is sound, and given up by a repair.
+    // Which entries were removed is told by their numbers: where frames give themselves others, with checksums that fit, it
+    // may be another one.
+    let may_return = |item: &&Seen| !matches!(item, Seen::Entry(id, _) if was_removed(*id));
     let mut kept = before.iter();
     assert!(
-        after.iter().all(|item| *item != Seen::Damage && kept.any(|kept| kept == item)),
+        after.iter().filter(may_return).all(|item| *item != Seen::Damage && kept.any(|kept| kept == item)),
         "{before:?}, then {after:?}"
     );
     if store.close().is_err() {

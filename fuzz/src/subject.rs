@@ -52,6 +52,15 @@ fn image(durability: Durability, close: bool) -> Image {
     disk.kill_image(disk.steps())
 }
 
+/// Entries that were deleted; those before [`FIRST`] were trimmed.
+const DELETED: [StreamId; 3] = [StreamId::new(20, 1), StreamId::new(21, 1), StreamId::new(40, 3)];
+const FIRST: StreamId = StreamId::new(10, 1);
+
+/// Whether there was an entry with this ID, which was removed.
+pub fn was_removed(id: StreamId) -> bool {
+    id < FIRST || DELETED.contains(&id)
+}
+
 /// The time at which everything happens, in Unix milliseconds.
 pub const NOW_MS: u64 = 1_000_000;
 
@@ -83,7 +92,7 @@ fn fill(store: &Store) -> Result<()> {
     let made = AddOptions::new().production(Production::Named { producer: b"p", id: b"i" });
     stream.add_with(made, [("made", "once")])?;
     stream.trim(Trim::to_len(48))?;
-    stream.delete([id(20, 1), id(21, 1), id(40, 3)])?;
+    stream.delete(DELETED)?;
     group.acknowledge([id(1, 1), id(2, 1)])?;
     group.release([id(3, 1)], Release::Failed)?;
     group.consumer("bob").claim(Duration::ZERO, [id(20, 1), id(5, 1), id(6, 1)]).run()?;
