@@ -7,11 +7,15 @@
 pub use parking_lot::{Condvar, Mutex};
 #[cfg(not(shuttle))]
 pub use std::sync::atomic;
+#[cfg(not(shuttle))]
+pub use std::thread::yield_now;
 
 #[cfg(shuttle)]
 pub use self::scheduled::{Condvar, Mutex};
 #[cfg(shuttle)]
 pub use shuttle::sync::atomic;
+#[cfg(shuttle)]
+pub use shuttle::thread::yield_now;
 
 #[cfg(shuttle)]
 mod scheduled {

@@ -1,7 +1,22 @@
 //! Group commit: whoever needs a sync first does it for all who wait.
+//!
+//! # Gathering
+//!
+//! Those whom a sync has served come back with their next entry a few microseconds apart, and the first of them would sync
+//! for itself alone. So a leader lets the others in: it gives up the processor until as many wait as the last sync has
+//! served, or until nobody has come for a part of the time that a sync takes. A writer that is by itself never waits.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::Result;
-use crate::sync::{Condvar, Mutex};
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Condvar, Mutex, yield_now};
+
+/// A leader waits for the next one to come in for this part of the time that the last sync took.
+const GAP_PART: u32 = 4;
+/// And for all of them as long as this many syncs.
+const GATHERING_MAX: u32 = 2;
 
 /// How far log and journal have come: the ordinal after the last entry, and the number of changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,18 +40,51 @@ impl Progress {
 #[derive(Debug)]
 pub struct Committer {
     state: Mutex<State>,
-    done: Condvar,
+    /// How many have come to wait, ever.
+    came: AtomicUsize,
 }
 
 #[derive(Debug)]
 struct State {
     durable: Progress,
     leading: bool,
+    waiting: Vec<Arc<Waiting>>,
+    /// How many the last sync has served, and how long it took.
+    served: usize,
+    took: Duration,
+}
+
+/// Somebody who waits for a sync of somebody else.
+#[derive(Debug)]
+struct Waiting {
+    target: Progress,
+    /// It is to look what has come of it.
+    called: Mutex<bool>,
+    bell: Condvar,
+}
+
+impl Waiting {
+    fn new(target: Progress) -> Self {
+        Self { target, called: Mutex::new(false), bell: Condvar::new() }
+    }
+
+    fn call(&self) {
+        *self.called.lock() = true;
+        self.bell.notify_one();
+    }
+
+    fn wait(&self) {
+        let mut called = self.called.lock();
+        while !*called {
+            self.bell.wait(&mut called);
+        }
+    }
 }
 
 impl Committer {
     pub fn new(durable: Progress) -> Self {
-        Self { state: Mutex::new(State { durable, leading: false }), done: Condvar::new() }
+        let state = State { durable, leading: false, waiting: Vec::new(), served: 0, took: Duration::ZERO };
+        Self { state: Mutex::new(state), came: AtomicUsize::new(0) }
     }
 
     /// Returns when everything up to `target` is durable. `sync` makes what is there at the time durable and says how
@@ -47,29 +95,72 @@ impl Committer {
         failed: impl Fn() -> Result<()>,
         sync: impl Fn() -> Result<Progress>,
     ) -> Result<()> {
-        let mut state = self.state.lock();
-        while !state.durable.covers(&target) {
+        loop {
+            let mut state = self.state.lock();
+            if state.durable.covers(&target) {
+                return Ok(());
+            }
             failed()?;
             if state.leading {
-                self.done.wait(&mut state);
+                let waiting = Arc::new(Waiting::new(target));
+                state.waiting.push(Arc::clone(&waiting));
+                self.came.fetch_add(1, Ordering::Relaxed);
+                drop(state);
+                waiting.wait();
                 continue;
             }
             state.leading = true;
+            // Those who wait already, and this one.
+            let missing = state.served.saturating_sub(state.waiting.len() + 1);
+            let took = state.took;
             drop(state);
-            let mut lead = Lead { committer: self, synced: Progress::default() };
+            let mut lead = Lead { committer: self, synced: Progress::default(), took };
+            self.gather(missing, took);
+            let begun = Instant::now();
             let synced = sync();
+            // In a model there is no time.
+            lead.took = if cfg!(shuttle) { Duration::ZERO } else { begun.elapsed() };
             lead.synced = *synced.as_ref().unwrap_or(&Progress::default());
             drop(lead);
             synced?;
-            state = self.state.lock();
         }
-        Ok(())
+    }
+
+    /// Waits until so many more have come, unless they stay away.
+    fn gather(&self, missing: usize, took: Duration) {
+        if missing == 0 {
+            return;
+        }
+        let before = self.came.load(Ordering::Relaxed);
+        let begun = Instant::now();
+        let (mut came, mut last) = (0, begun);
+        while came < missing {
+            yield_now();
+            let now = Instant::now();
+            let found = self.came.load(Ordering::Relaxed).wrapping_sub(before);
+            if found > came {
+                (came, last) = (found, now);
+            } else if now - last >= took / GAP_PART || now - begun >= took * GATHERING_MAX {
+                return;
+            }
+        }
     }
 
     /// Notes that so much is durable, by other means.
     pub fn advance(&self, durable: Progress) {
-        self.state.lock().durable.advance(&durable);
-        self.done.notify_all();
+        let mut state = self.state.lock();
+        state.durable.advance(&durable);
+        let called = state.take_served();
+        drop(state);
+        called.iter().for_each(|waiting| waiting.call());
+    }
+}
+
+impl State {
+    /// Those who wait for nothing more.
+    fn take_served(&mut self) -> Vec<Arc<Waiting>> {
+        let durable = self.durable;
+        self.waiting.extract_if(.., |waiting| durable.covers(&waiting.target)).collect()
     }
 }
 
@@ -77,24 +168,30 @@ impl Committer {
 struct Lead<'a> {
     committer: &'a Committer,
     synced: Progress,
+    took: Duration,
 }
 
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
-        {
-            let mut state = self.committer.state.lock();
-            state.leading = false;
-            state.durable.advance(&self.synced);
-        }
-        self.committer.done.notify_all();
+        let mut state = self.committer.state.lock();
+        state.leading = false;
+        state.durable.advance(&self.synced);
+        let mut called = state.take_served();
+        (state.served, state.took) = (called.len() + 1, self.took);
+        // Somebody has to lead the rest; and if this one came to nothing, all are to see whether there is any hope.
+        let rest = if self.synced == Progress::default() { state.waiting.len() } else { state.waiting.len().min(1) };
+        called.extend(state.waiting.drain(..rest));
+        drop(state);
+        called.iter().for_each(|waiting| waiting.call());
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU64;
+
     use super::*;
     use crate::Error;
-    use std::sync::atomic::{AtomicU64, Ordering};
 
     fn entries(next_ordinal: u64) -> Progress {
         Progress { next_ordinal, changes: 0 }
