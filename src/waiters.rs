@@ -122,13 +122,15 @@ impl Waiters {
         }
         self.count.fetch_add(1, Ordering::SeqCst);
         drop(queues);
+        // Pairs with the one in `is_empty`: what is looked at from now on was published before that, or it counts this one.
+        fence(Ordering::SeqCst);
         Registration { waiters: self, waiter, ticket, interests }
     }
 
     /// Whether nobody waits for anything: who comes now may look before it registers without overtaking anybody.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        // Pairs with the increment in `register`: see the module.
+        // Pairs with the one in `register`: see the module.
         fence(Ordering::SeqCst);
         self.count.load(Ordering::SeqCst) == 0
     }

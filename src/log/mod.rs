@@ -8,6 +8,7 @@ pub mod cursor;
 pub mod holes;
 pub mod lookup;
 pub mod pieces;
+pub mod published;
 pub mod recovery;
 pub mod scan;
 pub mod segment;
@@ -23,6 +24,7 @@ use parking_lot::RwLock;
 use crate::damage::IdRange;
 use crate::format::Identity;
 use crate::io::place::Place;
+use crate::log::published::Published;
 use crate::log::segment::{Segment, Slot};
 use crate::log::tombstones::Tombstones;
 use crate::sync::Mutex;
@@ -56,7 +58,7 @@ pub struct Log {
     pub incarnation: Identity,
     /// In ascending order; the last one is active.
     slots: RwLock<Slots>,
-    tail: Mutex<Tail>,
+    tail: Published,
     pub tombstones: RwLock<Tombstones>,
     /// Nothing is written through it any more, and its directory may be another stream's or gone. Set once, before the
     /// directory changes, so whoever misses a file of it sees this.
@@ -71,7 +73,7 @@ impl Log {
             place,
             incarnation,
             slots: RwLock::new(Arc::new(slots)),
-            tail: Mutex::new(tail),
+            tail: Published::new(tail),
             tombstones: RwLock::default(),
             retired: AtomicBool::new(false),
             opened: Mutex::default(),
@@ -82,17 +84,12 @@ impl Log {
     /// see entries that they did not see before.
     #[inline]
     pub fn publish(&self, tail: Tail) -> bool {
-        let mut published = self.tail.lock();
-        let is_more = tail.next_ordinal > published.next_ordinal;
-        if tail.version >= published.version {
-            *published = tail;
-        }
-        is_more
+        self.tail.set(tail)
     }
 
     #[inline]
     pub fn tail(&self) -> Tail {
-        *self.tail.lock()
+        self.tail.get()
     }
 
     /// What readers may see now.

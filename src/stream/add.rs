@@ -208,7 +208,8 @@ impl Inner {
         self.env.poisoning(append.appender.append(entries, floor, changes + u64::from(follows)))?;
         self.touched.store(true, Ordering::Relaxed);
         let tail = append.appender.tail();
-        self.next_ordinal.store(tail.next_ordinal, Ordering::SeqCst);
+        // Who sees the entry sees this: publishing comes after it, with release.
+        self.next_ordinal.store(tail.next_ordinal, Ordering::Release);
         if !follows && !self.env.is_durable_first() {
             self.log.publish(tail);
         }
