@@ -28,7 +28,7 @@ mod trim;
 
 use std::fmt;
 use std::ops::RangeBounds;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 
@@ -77,8 +77,16 @@ pub const ENTRY_LEN_MAX: u64 = 1 << 30;
 pub struct Stream {
     shared: Arc<Shared>,
     name: Arc<[u8]>,
-    /// The stream that had the name when it was last used.
-    current: Arc<Mutex<Weak<Inner>>>,
+    current: Arc<Current>,
+}
+
+/// What a handle remembers, so as not to look its name up each time.
+#[derive(Default)]
+struct Current {
+    /// The stream that had the name when it was first used: nearly always the one that has it now.
+    first: OnceLock<Weak<Inner>>,
+    /// The one that had it when it was last looked up after that.
+    later: Mutex<Weak<Inner>>,
 }
 
 impl fmt::Debug for Stream {
@@ -96,13 +104,25 @@ impl Stream {
     #[inline]
     pub(crate) fn inner(&self) -> Result<Option<Arc<Inner>>> {
         self.shared.env().check_process()?;
-        if let Some(inner) = self.current.lock().upgrade()
+        match self.current.first.get().and_then(Weak::upgrade) {
+            Some(inner) if !inner.is_retired() => Ok(Some(inner)),
+            _ => self.look_up(),
+        }
+    }
+
+    #[cold]
+    fn look_up(&self) -> Result<Option<Arc<Inner>>> {
+        if let Some(inner) = self.current.later.lock().upgrade()
             && !inner.is_retired()
         {
             return Ok(Some(inner));
         }
         let found = self.shared.find(&self.name)?;
-        *self.current.lock() = found.as_ref().map_or_else(Weak::new, Arc::downgrade);
+        if let Some(inner) = &found
+            && let Err(later) = self.current.first.set(Arc::downgrade(inner))
+        {
+            *self.current.later.lock() = later;
+        }
         Ok(found)
     }
 
