@@ -12,15 +12,23 @@ pub fn put_varint(out: &mut Vec<u8>, value: u64) {
     put_long_varint(out, value);
 }
 
-fn put_long_varint(out: &mut Vec<u8>, mut value: u64) {
-    let start = out.len();
+fn put_long_varint(out: &mut Vec<u8>, value: u64) {
+    if value < 1 << 28 {
+        // Seven bits to a byte, all at once.
+        let spread = value & 0x7f | (value & 0x3f80) << 1 | (value & 0x1f_c000) << 2 | (value & 0xfe0_0000) << 3;
+        let len = varint_len(value);
+        // All bytes but the last say that another follows.
+        let bytes = ((spread | 0x8080_8080 & ((1 << (8 * (len - 1))) - 1)) as u32).to_le_bytes();
+        return out.extend_from_slice(bytes.get(..len).unwrap_or_default());
+    }
+    let (start, mut rest) = (out.len(), value);
     // All at once and too many: cheaper than making room for each byte.
     out.extend_from_slice(&[0; 10]);
     let mut len = 1;
     for byte in out.iter_mut().skip(start) {
-        *byte = value as u8;
-        value >>= 7;
-        if value == 0 {
+        *byte = rest as u8;
+        rest >>= 7;
+        if rest == 0 {
             break;
         }
         *byte |= 0x80;

@@ -63,11 +63,12 @@ impl Blocks {
 fn block_crc(file: &dyn File, block: &Block, end: u64, scratch: &mut Vec<u8>) -> std::io::Result<u32> {
     let start = u64::from(block.offset);
     let len = |end: u64| usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
-    scratch.clear();
     scratch.resize(len(end), 0);
     // Of a file that was cut, zeros for the rest.
     let there = len(file.len()?).min(scratch.len());
-    file.read_at(start, scratch.get_mut(..there).unwrap_or_default())?;
+    let (read, rest) = scratch.split_at_mut(there);
+    file.read_at(start, read)?;
+    rest.fill(0);
     Ok(crc32fast::hash(scratch))
 }
 
