@@ -52,7 +52,11 @@ impl Env {
     /// Milliseconds since the Unix epoch.
     #[inline]
     pub fn now_ms(&self) -> u64 {
-        self.clock.as_ref().map_or_else(system_now_ms, |clock| since_epoch_ms(clock.now()))
+        let now = self.clock.as_ref().map_or_else(SystemTime::now, |clock| clock.now());
+        // Not `as_millis`, which computes with 128 bits.
+        let millis =
+            |since: Duration| since.as_secs().saturating_mul(1000).saturating_add(since.subsec_millis().into());
+        now.duration_since(UNIX_EPOCH).map_or(0, millis)
     }
 
     /// Whether operations return only when they are durable, and readers see only what is.
@@ -105,27 +109,6 @@ impl Env {
         }
         result
     }
-}
-
-/// Milliseconds since the Unix epoch, by the clock of the system; 0 before that.
-#[cfg(not(miri))]
-#[inline]
-fn system_now_ms() -> u64 {
-    // What `SystemTime` is made of: making it, and a difference of it, takes about as long as reading the clock.
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-    let ms = |seconds: u64| seconds.saturating_mul(1000).saturating_add(now.tv_nsec as u64 / 1_000_000);
-    u64::try_from(now.tv_sec).map_or(0, ms)
-}
-
-#[cfg(miri)]
-fn system_now_ms() -> u64 {
-    since_epoch_ms(SystemTime::now())
-}
-
-fn since_epoch_ms(time: SystemTime) -> u64 {
-    // Not `as_millis`, which computes with 128 bits.
-    let millis = |since: Duration| since.as_secs().saturating_mul(1000).saturating_add(since.subsec_millis().into());
-    time.duration_since(UNIX_EPOCH).map_or(0, millis)
 }
 
 impl fmt::Debug for Env {
