@@ -13,13 +13,11 @@ pub fn put_varint(out: &mut Vec<u8>, value: u64) {
 }
 
 fn put_long_varint(out: &mut Vec<u8>, value: u64) {
-    if value < 1 << 28 {
-        // Seven bits to a byte, all at once.
-        let spread = value & 0x7f | (value & 0x3f80) << 1 | (value & 0x1f_c000) << 2 | (value & 0xfe0_0000) << 3;
-        let len = varint_len(value);
-        // All bytes but the last say that another follows.
-        let bytes = ((spread | 0x8080_8080 & ((1 << (8 * (len - 1))) - 1)) as u32).to_le_bytes();
-        return out.extend_from_slice(bytes.get(..len).unwrap_or_default());
+    if value < 1 << 56 {
+        let start = out.len();
+        // One store of a known size.
+        out.extend_from_slice(&spread(value));
+        return out.truncate(start + varint_len(value));
     }
     let (start, mut rest) = (out.len(), value);
     // All at once and too many: cheaper than making room for each byte.
@@ -37,6 +35,18 @@ fn put_long_varint(out: &mut Vec<u8>, value: u64) {
     out.truncate(start + len);
 }
 
+/// The bytes of the varint of a value below 2^56, and what is left of eight of them.
+#[inline]
+fn spread(value: u64) -> [u8; 8] {
+    // Halves, quarters and eighths are moved apart, all at once, until there are seven bits to a byte.
+    let halves = value & 0x0fff_ffff | (value & 0x00ff_ffff_f000_0000) << 4;
+    let quarters = halves & 0x0000_3fff_0000_3fff | (halves & 0x0fff_c000_0fff_c000) << 2;
+    let eighths = quarters & 0x007f_007f_007f_007f | (quarters & 0x3f80_3f80_3f80_3f80) << 1;
+    // All bytes but the last say that another follows.
+    let follow = 0x8080_8080_8080_8080 & ((1 << (8 * (varint_len(value) - 1))) - 1);
+    (eighths | follow).to_le_bytes()
+}
+
 /// The number of bytes [`put_varint`] appends for `value`.
 #[inline]
 pub const fn varint_len(value: u64) -> usize {
@@ -49,6 +59,8 @@ pub const fn varint_len(value: u64) -> usize {
 /// Appends a varint length, then the bytes.
 #[inline]
 pub fn put_string(out: &mut Vec<u8>, bytes: &[u8]) {
+    // Room for both, so that neither has to grow it.
+    out.reserve(bytes.len() + 1);
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
@@ -58,6 +70,68 @@ pub fn put_id(out: &mut Vec<u8>, id: StreamId) {
     put_varint(out, id.ms());
     put_varint(out, id.seq());
 }
+
+/// Bytes that are written from the last to the first: what is in front of something whose length is known only then.
+#[derive(Clone, Copy, Debug)]
+pub struct Front<const N: usize> {
+    bytes: [u8; N],
+    /// Where they begin; they end with the array.
+    start: usize,
+}
+
+impl<const N: usize> Front<N> {
+    #[inline]
+    pub fn new() -> Self {
+        Self { bytes: [0; N], start: N }
+    }
+
+    /// How many bytes there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        N - self.start
+    }
+
+    /// Puts `part` before what is there. The callers see to it that there is room: what does not fit is left out.
+    #[inline]
+    pub fn put(&mut self, part: &[u8]) {
+        debug_assert!(part.len() <= self.start);
+        let start = self.start.saturating_sub(part.len());
+        if let Some(room) = self.bytes.get_mut(start..self.start)
+            && room.len() == part.len()
+        {
+            room.copy_from_slice(part);
+            self.start = start;
+        }
+    }
+
+    /// Puts a varint before what is there.
+    #[inline]
+    pub fn put_varint(&mut self, value: u64) {
+        if value < 0x80 {
+            return self.put(&[value as u8]);
+        }
+        let len = varint_len(value);
+        if value < 1 << 56 {
+            return self.put(spread(value).get(..len).unwrap_or_default());
+        }
+        let mut bytes = [0; VARINT_LEN_MAX];
+        let mut rest = value;
+        for (at, byte) in bytes.iter_mut().enumerate().take(len) {
+            *byte = rest as u8 & 0x7f | if at + 1 < len { 0x80 } else { 0 };
+            rest >>= 7;
+        }
+        self.put(bytes.get(..len).unwrap_or_default());
+    }
+
+    /// The whole array, whose last [`len`](Self::len) bytes are those that were put.
+    #[inline]
+    pub fn into_bytes(self) -> [u8; N] {
+        self.bytes
+    }
+}
+
+/// The most bytes a varint has.
+pub const VARINT_LEN_MAX: usize = 10;
 
 /// Small magnitudes of either sign to small numbers.
 #[inline]
@@ -225,6 +299,22 @@ mod tests {
         assert_eq!(Reader::new(&[0xff; 9]).varint(), None);
         assert_eq!(Reader::new(&[0xff; 11]).varint(), None);
         assert_eq!(Reader::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]).varint(), None);
+    }
+
+    #[test]
+    fn what_is_put_in_front_reads_back() {
+        for shift in 0..64 {
+            let value = u64::MAX >> shift;
+            let mut front = Front::<32>::new();
+            front.put(b"end");
+            front.put_varint(value);
+            front.put(b"begin");
+            let (len, bytes) = (front.len(), front.into_bytes());
+            let mut expected = b"begin".to_vec();
+            put_varint(&mut expected, value);
+            expected.extend_from_slice(b"end");
+            assert_eq!(bytes[32 - len..], expected, "{value}");
+        }
     }
 
     #[test]

@@ -21,7 +21,8 @@
 use std::sync::Arc;
 
 use crate::StreamId;
-use crate::format::codec::{Reader, put_varint, unzigzag, zigzag};
+use crate::format::codec::{Front, Reader, put_varint, unzigzag, zigzag};
+use crate::format::record::FRONT_LEN;
 
 pub const ENTRY: u8 = 1;
 pub const BATCH: u8 = 2;
@@ -83,6 +84,14 @@ impl Shapes {
 pub fn put_first_id(out: &mut Vec<u8>, id: StreamId, base_ms: u64) {
     put_varint(out, zigzag(id.ms().wrapping_sub(base_ms) as i64));
     put_varint(out, id.seq());
+}
+
+/// Puts the ID of the only entry of a frame, and the number of its shape, in front of its values.
+#[inline]
+pub fn put_in_front(front: &mut Front<FRONT_LEN>, id: StreamId, shape: u64, base_ms: u64) {
+    front.put_varint(shape);
+    front.put_varint(id.seq());
+    front.put_varint(zigzag(id.ms().wrapping_sub(base_ms) as i64));
 }
 
 /// Appends the ID of a further entry of a batch; `id` is above `previous`.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::format::codec::{Reader, put_string, put_varint};
+use crate::format::record::FRONT_LEN;
 use crate::{NewId, StreamId};
 
 /// Entries to append as one change. Clearing keeps the buffers for the next ones.
@@ -13,7 +14,7 @@ pub struct NewEntries {
     pub production: Option<NewProduction>,
     /// For each list of names a count, then the names; entries in a row with the same names share it.
     shapes: Vec<u8>,
-    /// The values as strings.
+    /// The values as strings, behind room for the front of a frame: those of a single entry become one where they are.
     values: Vec<u8>,
     /// Of the entry that is being put together.
     count: u64,
@@ -61,6 +62,9 @@ impl NewEntries {
         if self.count == 0 {
             // For the count, which nearly always takes one byte.
             self.shapes.push(0);
+            if self.values.is_empty() {
+                self.values.extend_from_slice(&[0; FRONT_LEN]);
+            }
         }
         self.count += 1;
         self.len = self.len.saturating_add(name.len() as u64).saturating_add(value.len() as u64);
@@ -73,7 +77,7 @@ impl NewEntries {
     pub fn complete(&mut self, wanted: NewId) -> &NewEntry {
         let (last_shape, last_values) = match self.list.last() {
             Some(last) => (last.shape.clone(), last.values.end),
-            None => (0..0, 0),
+            None => (0..0, FRONT_LEN.min(self.values.len())),
         };
         let start = last_shape.end;
         self.put_count(start);
@@ -114,6 +118,12 @@ impl NewEntries {
         self.values.get(entry.values.clone()).unwrap_or_default()
     }
 
+    /// The values of the first entry, behind [`FRONT_LEN`] bytes of room: with others, those of the others follow.
+    #[inline]
+    pub fn values_with_front(&mut self) -> &mut [u8] {
+        &mut self.values
+    }
+
     /// The names and values of an entry of this list.
     pub fn fields(&self, entry: &NewEntry) -> impl Iterator<Item = (&[u8], &[u8])> {
         let (mut names, mut values) = (Reader::new(self.shape(entry)), Reader::new(self.values(entry)));
@@ -127,7 +137,7 @@ impl NewEntries {
     pub fn room(&self) -> u64 {
         let shapes: usize = self.list.iter().map(|entry| entry.shape.len()).sum();
         let production = self.production.as_ref().map_or(0, |made| made.producer.len() + made.key.len() + 20);
-        (self.values.len() + 2 * shapes + production) as u64
+        (self.values.len().saturating_sub(FRONT_LEN) + 2 * shapes + production) as u64
     }
 }
 

@@ -23,13 +23,16 @@ use crc32fast::Hasher;
 
 use crate::Corruption;
 use crate::format::Identity;
-use crate::format::codec::{Reader, put_varint, varint_len};
+use crate::format::codec::{Front, Reader, put_varint, varint_len};
 
 /// The longest a frame may be after its length field.
 pub const BODY_LEN_MAX: usize = (1 << 30) + (64 << 10);
 
 /// The fewest bytes a frame has.
 pub const FRAME_LEN_MIN: usize = 8;
+
+/// Room for all that a frame has before its payload, and for a few numbers at the beginning of that.
+pub const FRONT_LEN: usize = 96;
 
 const CRC_LEN: usize = 4;
 const HAS_FLOOR: u8 = 0x20;
@@ -142,6 +145,30 @@ pub fn encode(out: &mut Vec<u8>, salt: Salt, offset: u64, head: &Head, parts: &[
     if let Some((crc, covered)) = out.get_mut(start..).and_then(|frame| frame.split_first_chunk_mut::<CRC_LEN>()) {
         *crc = checksum(salt, offset, covered).to_le_bytes();
     }
+}
+
+/// Makes a frame where its payload is: `front` holds the first bytes of the payload, `bytes` the rest of it behind
+/// [`FRONT_LEN`] bytes of room. Returns where in `bytes` the frame, which is to stand at `offset`, begins.
+///
+/// The caller has made sure that the body is at most [`BODY_LEN_MAX`] bytes.
+#[inline]
+pub fn encode_in_place(bytes: &mut [u8], mut front: Front<FRONT_LEN>, salt: Salt, offset: u64, head: &Head) -> usize {
+    debug_assert!(head.kind != 0 && head.kind <= KIND);
+    let Some((room, rest)) = bytes.split_first_chunk_mut::<FRONT_LEN>() else { return 0 };
+    let mut put = |number: Option<u64>| number.map_or((), |number| front.put_varint(number));
+    put(head.floor);
+    put(head.peer);
+    put(head.synced);
+    front.put(&head.position.to_le_bytes());
+    let body_len = front.len() + rest.len();
+    front.put_varint(body_len as u64);
+    front.put(&[0, 0, 0, 0, head.kind | head.flags()]);
+    let start = FRONT_LEN - front.len();
+    *room = front.into_bytes();
+    if let Some((crc, covered)) = bytes.get_mut(start..).and_then(|frame| frame.split_first_chunk_mut::<CRC_LEN>()) {
+        *crc = checksum(salt, offset, covered).to_le_bytes();
+    }
+    start
 }
 
 #[inline]

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::format::NUMBER_MAX;
+use crate::format::codec::Front;
 use crate::format::entries::Production;
 use crate::format::file_name::File as FileName;
 use crate::format::groups::GroupChange;
 use crate::format::header::{HEADER_LEN, Header, Kind};
 use crate::format::journal::{Change, DEAD_RUNS_MAX, State, runs_of};
-use crate::format::record::{self, Flaw, Head, Salt};
+use crate::format::record::{self, FRONT_LEN, Flaw, Head, Salt};
 use crate::group::producers::{DURATION_S_MAX, LEN_MAX, Producers};
 use crate::group::{Groups, check_key};
 use crate::io::place::Place;
@@ -107,7 +108,7 @@ pub struct Journal {
     peer: u64,
     /// How many entries its changes delete, so that it can be read again.
     dead: u64,
-    frame: Vec<u8>,
+    /// A change, behind room for the front of its frame.
     payload: Vec<u8>,
 }
 
@@ -191,7 +192,6 @@ impl Journal {
             checkpoint_end: end,
             watermark: end,
             dead: *dead,
-            frame: Vec::new(),
             payload: Vec::new(),
         })
     }
@@ -206,7 +206,6 @@ impl Journal {
     /// After an error nothing has been appended.
     pub fn append(&mut self, change: &Change, next_ordinal: u64) -> Result<()> {
         self.encode(change)?;
-        self.frame.clear();
         let synced = self.synced.load(Ordering::Acquire);
         let head = Head {
             kind: change.kind(),
@@ -215,14 +214,15 @@ impl Journal {
             peer: (next_ordinal > self.peer).then(|| next_ordinal - self.header.peer),
             floor: None,
         };
-        record::encode(&mut self.frame, self.salt, self.offset, &head, &[&self.payload]);
-        self.make_room(self.frame.len() as u64)?;
-        if let Err(error) = self.file.write_at(self.offset, &self.frame) {
-            return Err(undo_write(&*self.file, &self.path, self.offset, self.frame.len(), error));
+        let start = record::encode_in_place(&mut self.payload, Front::new(), self.salt, self.offset, &head);
+        let len = self.payload.len() - start;
+        self.make_room(len as u64)?;
+        if let Err(error) = self.file.write_at(self.offset, self.payload.get(start..).unwrap_or_default()) {
+            return Err(undo_write(&*self.file, &self.path, self.offset, len, error));
         }
         self.watermark = synced;
         self.peer = next_ordinal;
-        self.offset += self.frame.len() as u64;
+        self.offset += len as u64;
         self.changes += 1;
         self.dead = self.dead.saturating_add(change.dead());
         Ok(())
@@ -233,10 +233,10 @@ impl Journal {
         /// The most bytes a frame takes around its payload.
         const OVERHEAD: u64 = 64;
         self.encode(change)?;
-        self.make_room(self.payload.len() as u64 + OVERHEAD)
+        self.make_room((self.payload.len() - FRONT_LEN) as u64 + OVERHEAD)
     }
 
-    /// Puts a change into `payload`, if it can be read again.
+    /// Puts a change into `payload`, behind [`FRONT_LEN`] bytes of room, if it can be read again.
     fn encode(&mut self, change: &Change) -> Result<()> {
         for part in change.parts() {
             match part {
@@ -253,8 +253,9 @@ impl Journal {
             return Err(Error::TooManyDeleted { max: DEAD_MAX });
         }
         self.payload.clear();
+        self.payload.extend_from_slice(&[0; FRONT_LEN]);
         change.put(&mut self.payload);
-        check_len(self.payload.len())
+        check_len(self.payload.len() - FRONT_LEN)
     }
 
     /// Sees to room for `len` bytes, and tries to keep a reserve beyond.
@@ -630,7 +631,6 @@ impl Replay {
             header: self.header,
             file: self.file,
             path: self.path,
-            frame: Vec::new(),
             payload: Vec::new(),
         })
     }

@@ -48,11 +48,16 @@ pub(super) fn store(words: &[AtomicUsize], skip: usize, bytes: &[u8]) {
         &words[1..]
     };
     let (chunks, tail) = bytes.as_chunks::<WORD>();
-    for (chunk, word) in chunks.iter().zip(words) {
-        word.store(usize::from_ne_bytes(*chunk), Relaxed);
+    let store = |word: &AtomicUsize, chunk: &[u8; WORD]| word.store(usize::from_ne_bytes(*chunk), Relaxed);
+    // Four at a time: the loop costs as much as the stores.
+    let (fours, rest) = chunks.as_chunks::<4>();
+    for (chunks, words) in fours.iter().zip(words.as_chunks::<4>().0) {
+        chunks.iter().zip(words).for_each(|(chunk, word)| store(word, chunk));
     }
+    let words = &words[fours.len() * 4..];
+    rest.iter().zip(words).for_each(|(chunk, word)| store(word, chunk));
     if !tail.is_empty() {
-        patch(&words[chunks.len()], 0, tail);
+        patch(&words[rest.len()], 0, tail);
     }
 }
 

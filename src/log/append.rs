@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::format::Identity;
-use crate::format::codec::{put_string, put_varint};
-use crate::format::entries::{self, Seal, put_first_id, put_next_id, put_shape};
+use crate::format::codec::{Front, put_string, put_varint};
+use crate::format::entries::{self, Seal, put_first_id, put_in_front, put_next_id, put_shape};
 use crate::format::header::{HEADER_LEN, Header, Kind};
 use crate::format::index::{BLOCK_LEN, Index};
 use crate::format::new_entries::NewEntries;
-use crate::format::record::{self, BODY_LEN_MAX, Head};
+use crate::format::record::{self, BODY_LEN_MAX, FRONT_LEN, Head};
 use crate::io::File;
 use crate::log::Tail;
 use crate::log::segment::Segment;
@@ -185,18 +185,25 @@ impl Appender {
     ///
     /// After an error nothing has been appended.
     #[inline]
-    pub fn append(&mut self, entries: &NewEntries, floor: Option<u64>, peer: u64) -> Result<()> {
+    pub fn append(&mut self, entries: &mut NewEntries, floor: Option<u64>, peer: u64) -> Result<()> {
         let Some(last_id) = entries.list.last().map(|last| last.id) else { return Ok(()) };
         let count = entries.list.len() as u64;
         let shapes_before = self.numbers.len();
         self.frames.clear();
-        self.encode(entries, floor, peer, shapes_before)?;
-        if let Err(error) = self.segment.file.write_at(self.offset, &self.frames) {
+        let bytes = match self.encode_in_place(entries, floor, peer)? {
+            Some(start) => entries.values_with_front().get(start..).unwrap_or_default(),
+            None => {
+                self.encode(entries, floor, peer, shapes_before)?;
+                &self.frames
+            }
+        };
+        let len = bytes.len();
+        if let Err(error) = self.segment.file.write_at(self.offset, bytes) {
             self.forget_shapes(shapes_before);
-            return Err(self.undo_write(error));
+            return Err(self.undo_write(len, error));
         }
         self.account(entries, shapes_before);
-        self.offset += self.frames.len() as u64;
+        self.offset += len as u64;
         self.next_ordinal += count;
         self.last_id = last_id;
         self.written_id = last_id;
@@ -205,6 +212,38 @@ impl Appender {
         self.version += 1;
         self.peer = peer;
         Ok(())
+    }
+
+    /// Makes the frame of a single entry where its values are, without copying them once more; returns where it begins
+    /// there. `None` if more than that has to be written: another kind of frame, or one that says what the names are.
+    #[inline]
+    fn encode_in_place(&mut self, entries: &mut NewEntries, floor: Option<u64>, peer: u64) -> Result<Option<usize>> {
+        let ([only], None) = (&*entries.list, &entries.production) else { return Ok(None) };
+        let Some(shape) = self.known_shape(entries.shape(only)) else { return Ok(None) };
+        let id = only.id;
+        check_body_len(entries.values(only).len() + FRONT_LEN)?;
+        let mut front = Front::new();
+        put_in_front(&mut front, id, shape, self.segment.header.base_ms);
+        let head = self.head(entries::ENTRY, 1, self.offset, floor, peer);
+        let salt = self.segment.salt;
+        self.entry_frame = 0;
+        Ok(Some(record::encode_in_place(entries.values_with_front(), front, salt, self.offset, &head)))
+    }
+
+    /// The head of the frame of `count` entries that is to stand at `offset`.
+    #[inline]
+    fn head(&mut self, kind: u8, count: usize, offset: u64, floor: Option<u64>, peer: u64) -> Head {
+        let end = self.next_ordinal + count as u64;
+        let synced = self.segment.synced.load(Ordering::Acquire);
+        let head = Head {
+            kind,
+            position: self.next_ordinal as u16,
+            synced: (synced > self.watermark).then(|| offset - synced),
+            peer: (peer > self.peer).then(|| peer - self.segment.header.peer),
+            floor: floor.map(|floor| end - floor),
+        };
+        self.watermark = synced;
+        head
     }
 
     /// Puts the SHAPE frames that are needed, then the frame of the entries, into `frames`.
@@ -243,44 +282,34 @@ impl Appender {
                 self.payload.extend_from_slice(entries.values(entry));
             }
         }
-        let len = self.payload.len() + values.len();
-        if len > BODY_LEN_MAX - 64 {
+        if let Err(error) = check_body_len(self.payload.len() + values.len()) {
             self.forget_shapes(shapes_before);
-            let (len, max) = (len as u64, BODY_LEN_MAX as u64 - 64);
-            return Err(Error::EntryTooLarge { len, max });
+            return Err(error);
         }
-        let end = self.next_ordinal + entries.list.len() as u64;
         let offset = self.offset + self.frames.len() as u64;
-        let synced = self.segment.synced.load(Ordering::Acquire);
-        let head = Head {
-            kind,
-            position: self.next_ordinal as u16,
-            synced: (synced > self.watermark).then(|| offset - synced),
-            peer: (peer > self.peer).then(|| peer - self.segment.header.peer),
-            floor: floor.map(|floor| end - floor),
-        };
-        self.watermark = synced;
+        let head = self.head(kind, entries.list.len(), offset, floor, peer);
         self.entry_frame = self.frames.len();
         record::encode(&mut self.frames, self.segment.salt, offset, &head, &[&self.payload, values]);
         Ok(())
     }
 
+    /// The number of the shape with this count and names, if it was the last one or is in the table.
+    #[inline]
+    fn known_shape(&mut self, names: &[u8]) -> Option<u64> {
+        if self.last_shape.0 == names {
+            return Some(self.last_shape.1);
+        }
+        let number = *self.numbers.get(names)?;
+        self.last_shape.0.clear();
+        self.last_shape.0.extend_from_slice(names);
+        self.last_shape.1 = number;
+        Some(number)
+    }
+
     /// The number of the shape with this count and names; 0 if the entry is to carry them. Defines it if it is new.
     #[inline]
     fn shape_of(&mut self, names: &[u8]) -> u64 {
-        if self.last_shape.0 == names {
-            return self.last_shape.1;
-        }
-        let number = match self.numbers.get(names) {
-            Some(&number) => number,
-            None => self.define(names),
-        };
-        if number != 0 {
-            self.last_shape.0.clear();
-            self.last_shape.0.extend_from_slice(names);
-            self.last_shape.1 = number;
-        }
-        number
+        self.known_shape(names).unwrap_or_else(|| self.define(names))
     }
 
     fn define(&mut self, names: &[u8]) -> u64 {
@@ -331,8 +360,8 @@ impl Appender {
     }
 
     /// After a failed write: zeros where it may have written a part.
-    fn undo_write(&self, error: std::io::Error) -> Error {
-        undo_write(&*self.segment.file, &self.segment.path, self.offset, self.frames.len(), error)
+    fn undo_write(&self, len: usize, error: std::io::Error) -> Error {
+        undo_write(&*self.segment.file, &self.segment.path, self.offset, len, error)
     }
 
     /// Writes the seal, after which nothing follows in this segment, and gives back the room that is left over.
@@ -355,7 +384,7 @@ impl Appender {
         };
         record::encode(&mut self.frames, self.segment.salt, self.offset, &head, &[&self.payload]);
         let (file, path) = (&self.segment.file, &self.segment.path);
-        file.write_at(self.offset, &self.frames).map_err(|error| self.undo_write(error))?;
+        file.write_at(self.offset, &self.frames).map_err(|error| self.undo_write(self.frames.len(), error))?;
         file.truncate(self.offset + self.frames.len() as u64).map_err(|error| Error::io("truncate", path, error))?;
         let _ = self.segment.table.write().blocks.finish(&**file, self.offset, &mut self.payload);
         self.segment.sealed_end.store(self.offset, Ordering::Release);
@@ -429,6 +458,13 @@ pub fn undo_write(file: &dyn File, path: &std::path::Path, offset: u64, len: usi
         }
         (_, Err(undoing)) => undoing,
     }
+}
+
+/// The error of a frame whose body would be too long.
+#[inline]
+fn check_body_len(len: usize) -> Result<()> {
+    let max = BODY_LEN_MAX - 64;
+    if len <= max { Ok(()) } else { Err(Error::EntryTooLarge { len: len as u64, max: max as u64 }) }
 }
 
 #[inline]

@@ -54,14 +54,15 @@ impl Published {
         };
         // Whoever loads one of the words stored below finds the number changed.
         fence(Ordering::Release);
-        let current = self::tail(self.load());
-        if tail.version >= current.version {
+        let [version, _, _, next_ordinal, ..] = &self.words;
+        let next_ordinal = next_ordinal.load(Ordering::Relaxed);
+        if tail.version >= version.load(Ordering::Relaxed) {
             for (word, value) in self.words.iter().zip(words(tail)) {
                 word.store(value, Ordering::Relaxed);
             }
         }
         self.sequence.store(before + 2, Ordering::Release);
-        tail.next_ordinal > current.next_ordinal
+        tail.next_ordinal > next_ordinal
     }
 
     #[inline]

@@ -223,7 +223,7 @@ impl Store {
     /// Starts a read of several streams as a consumer of a group that has this name in all of them; see
     /// [`GroupRead`].
     pub fn read_group(&self, group: impl AsRef<[u8]>, consumer: impl AsRef<[u8]>) -> GroupRead {
-        GroupRead::new(Arc::clone(&self.shared), group.as_ref(), consumer.as_ref())
+        GroupRead::new(Arc::clone(&self.shared), group.as_ref().into(), consumer.as_ref().into())
     }
 
     /// The time by the store's clock, in milliseconds since the Unix epoch.

@@ -33,9 +33,9 @@ impl Inner {
     /// Adds entries, whose IDs it fills in, and trims, as one change.
     pub fn add(&self, entries: &mut NewEntries, trim: Option<&Trim>) -> Result<Outcome<Added>> {
         let references = trim.filter(|trim| trim.references != References::Keep);
-        let needs_journal = entries.production.is_some() || references.is_some();
-        // On a full disk the journal goes on as it is, as long as it has room.
-        let mut may_begin = true;
+        if entries.production.is_some() || references.is_some() {
+            return self.add_with_journal(entries, trim, references);
+        }
         loop {
             let mut append = self.append.lock();
             // With the lock: whoever held it before may have failed.
@@ -44,43 +44,80 @@ impl Inner {
             if self.is_retired() {
                 return Ok(Outcome::Gone);
             }
-            let mut journaling = needs_journal.then(|| self.journal.lock());
-            if let Some(id) = journaling.as_mut().and_then(|journaling| self.find_production(journaling, entries)) {
+            if let Some(obstacle) = self.resolve(&append, entries)? {
+                drop(append);
+                self.overcome(obstacle, entries)?;
+                continue;
+            }
+            let (progress, last_id) = self.append_resolved(&mut append, entries, trim, false)?;
+            drop(append);
+            self.settle(progress, last_id)?;
+            return Ok(Outcome::Done(Added::New));
+        }
+    }
+
+    /// As [`add`](Self::add), where groups have a say in what is trimmed, or earlier productions in what is added.
+    fn add_with_journal(
+        &self,
+        entries: &mut NewEntries,
+        trim: Option<&Trim>,
+        references: Option<&Trim>,
+    ) -> Result<Outcome<Added>> {
+        // On a full disk the journal goes on as it is, as long as it has room.
+        let mut may_begin = true;
+        loop {
+            let mut append = self.append.lock();
+            self.env.check_writable()?;
+            let _guard = self.env.latch.guard();
+            if self.is_retired() {
+                return Ok(Outcome::Gone);
+            }
+            let mut journaling = self.journal.lock();
+            if let Some(id) = self.find_production(&mut journaling, entries) {
                 drop((append, journaling));
                 return self.duplicate(entries, id);
             }
             // First: what is trimmed depends on the IDs.
-            let obstacle = self.resolve(&append, entries)?;
+            let mut obstacle = self.resolve(&append, entries)?;
             // Without groups there are no references, and a trim moves the floor alone.
-            let groups = journaling.as_deref().filter(|journaling| !journaling.groups.is_empty());
-            let by_reference = groups.zip(references);
+            let by_reference = references.filter(|_| !journaling.groups.is_empty());
             let floor_moves = if by_reference.is_some() { None } else { trim };
             let removal = match by_reference {
-                Some((journaling, trim)) if obstacle.is_none() => {
-                    self.plan_trim_of_references(&append, journaling, trim, entries)?
+                Some(trim) if obstacle.is_none() => {
+                    self.plan_trim_of_references(&append, &journaling, trim, entries)?
                 }
                 _ => None,
             };
-            let is_ready = || journaling.as_ref().is_some_and(|journaling| journaling.is_ready(may_begin));
-            let obstacle = obstacle.or_else(|| (removal.is_some() && !is_ready()).then_some(Obstacle::Journal));
+            if removal.is_some() && !journaling.is_ready(may_begin) {
+                obstacle = Some(Obstacle::Journal);
+            }
             if let Some(obstacle) = obstacle {
                 drop((append, journaling));
                 match obstacle {
-                    Obstacle::Ceiling(id) => self.raise_ceiling(id)?,
-                    Obstacle::Segment => self.rotate(entries)?,
                     Obstacle::Journal => may_begin = self.make_ready()?,
+                    obstacle => self.overcome(obstacle, entries)?,
                 }
                 continue;
             }
             let change = removal.map(|(change, _)| change);
             let (progress, last_id) =
-                self.append_with(&mut append, journaling.as_deref_mut(), entries, floor_moves, change.as_ref())?;
+                self.append_with(&mut append, &mut journaling, entries, floor_moves, change.as_ref())?;
             drop((append, journaling));
             self.settle(progress, last_id)?;
             if change.is_some() {
                 self.reclaim_if_possible();
             }
             return Ok(Outcome::Done(Added::New));
+        }
+    }
+
+    /// Removes what stands in the way of an add, without locks.
+    #[cold]
+    fn overcome(&self, obstacle: Obstacle, entries: &NewEntries) -> Result<()> {
+        match obstacle {
+            Obstacle::Ceiling(id) => self.raise_ceiling(id),
+            Obstacle::Segment => self.rotate(entries),
+            Obstacle::Journal => self.make_ready().map(drop),
         }
     }
 
@@ -109,18 +146,17 @@ impl Inner {
     fn append_with(
         &self,
         append: &mut Appending,
-        mut journaling: Option<&mut Journaling>,
-        entries: &NewEntries,
+        journaling: &mut Journaling,
+        entries: &mut NewEntries,
         trim: Option<&Trim>,
         change: Option<&Change>,
     ) -> Result<(Progress, StreamId)> {
-        if let (Some(journaling), Some(change)) = (&mut journaling, change) {
+        if let Some(change) = change {
             // So that nothing is added if there is no room to trim.
             journaling.reserve(change)?;
         }
         let ordinal = append.appender.next_ordinal;
         let (mut progress, last_id) = self.append_resolved(append, entries, trim, change.is_some())?;
-        let Some(journaling) = journaling else { return Ok((progress, last_id)) };
         if let (Some(made), Some(entry)) = (&entries.production, entries.list.first()) {
             let (producer, key) = (made.producer.clone(), made.key.clone());
             journaling.producers.produced(Production { ordinal, producer, key, id: entry.id });
@@ -196,7 +232,7 @@ impl Inner {
     fn append_resolved(
         &self,
         append: &mut Appending,
-        entries: &NewEntries,
+        entries: &mut NewEntries,
         trim: Option<&Trim>,
         follows: bool,
     ) -> Result<(Progress, StreamId)> {

@@ -64,6 +64,10 @@ impl Group {
         &self.name
     }
 
+    pub(crate) fn shared_name(&self) -> Arc<[u8]> {
+        Arc::clone(&self.name)
+    }
+
     /// The stream whose entries it reads.
     #[must_use]
     pub fn stream(&self) -> &Stream {
@@ -405,6 +409,10 @@ impl Consumer {
     #[must_use]
     pub fn name(&self) -> &[u8] {
         &self.name
+    }
+
+    pub(crate) fn shared_name(&self) -> Arc<[u8]> {
+        Arc::clone(&self.name)
     }
 
     /// The group it belongs to.

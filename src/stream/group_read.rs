@@ -42,8 +42,8 @@ use crate::{Entry, Error, Result, Stream, StreamId};
 #[must_use = "nothing is read before it is run"]
 pub struct GroupRead {
     shared: Arc<Shared>,
-    group: Vec<u8>,
-    consumer: Vec<u8>,
+    group: Arc<[u8]>,
+    consumer: Arc<[u8]>,
     streams: Vec<(Stream, GroupReadFrom)>,
     /// The stream of the consumer that the read was started with.
     own: Option<Stream>,
@@ -65,11 +65,11 @@ fn size(_: StreamId, entry: Option<&Entry>) -> u64 {
 }
 
 impl GroupRead {
-    pub(crate) fn new(shared: Arc<Shared>, group: &[u8], consumer: &[u8]) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, group: Arc<[u8]>, consumer: Arc<[u8]>) -> Self {
         Self {
             shared,
-            group: group.to_vec(),
-            consumer: consumer.to_vec(),
+            group,
+            consumer,
             streams: Vec::new(),
             own: None,
             claim: None,
@@ -84,7 +84,7 @@ impl GroupRead {
 
     pub(crate) fn of(consumer: &Consumer) -> Self {
         let stream = consumer.group().stream();
-        let read = Self::new(stream.shared(), consumer.group().name(), consumer.name());
+        let read = Self::new(stream.shared(), consumer.group().shared_name(), consumer.shared_name());
         Self { own: Some(stream.clone()), ..read }
     }
 
@@ -292,10 +292,13 @@ impl GroupRead {
 
     /// Reads what there is in the streams at these positions. Nothing is read unless all streams have the group.
     fn look(&self, is_wanted: impl Fn(usize) -> bool) -> Result<Looked> {
-        let mut inners = Vec::with_capacity(self.streams.len());
+        // A single stream tells by itself.
+        let by_itself = self.streams.len() == 1 && is_wanted(0);
+        let mut unsettled = Vec::with_capacity(self.streams.len());
         for (stream, _) in &self.streams {
-            let inner = stream.inner()?.filter(|inner| inner.has_group(&self.group));
-            inners.push(inner.ok_or_else(|| self.not_found(stream))?);
+            let inner = stream.inner()?.filter(|inner| by_itself || inner.has_group(&self.group));
+            let inner = inner.ok_or_else(|| self.not_found(stream))?;
+            unsettled.push(Unsettled { inner, progress: None });
         }
         let limit = |limit: u64| if limit == 0 { u64::MAX } else { limit };
         let mut budget = Budget {
@@ -306,14 +309,14 @@ impl GroupRead {
             is_first: true,
         };
         let mut looked = Looked::default();
-        let streams = self.streams.iter().zip(inners).enumerate().filter(|(position, _)| is_wanted(*position));
-        for (position, ((stream, from), inner)) in streams {
+        let streams = self.streams.iter().zip(&mut unsettled).enumerate().filter(|(position, _)| is_wanted(*position));
+        for (position, ((stream, from), unsettled)) in streams {
             if budget.is_full() {
                 break;
             }
             budget.count = limit(self.count);
             let request = Request { group: &self.group, consumer: &self.consumer, from: *from, no_ack: self.no_ack };
-            let (delivered, unsettled) = match self.deliver(stream, inner, &request, budget) {
+            let delivered = match self.deliver(stream, unsettled, &request, budget) {
                 // What was delivered of others is to be handed over.
                 Err(_) if !looked.entries.is_empty() => break,
                 delivered => delivered?,
@@ -323,8 +326,8 @@ impl GroupRead {
             }
             budget = delivered.budget;
             looked.take(position, *from, delivered);
-            looked.unsettled.push(unsettled);
         }
+        looked.unsettled = unsettled;
         Ok(looked)
     }
 
@@ -332,16 +335,16 @@ impl GroupRead {
     fn deliver(
         &self,
         stream: &Stream,
-        mut inner: Arc<Inner>,
+        unsettled: &mut Unsettled,
         request: &Request<'_>,
         budget: Budget,
-    ) -> Result<(Delivered, Unsettled)> {
+    ) -> Result<Delivered> {
         loop {
-            if let Outcome::Done(Made { answer, progress }) = inner.deliver(request, budget)? {
-                let delivered = answer.ok_or_else(|| self.not_found(stream))?;
-                return Ok((delivered, Unsettled { inner, progress }));
+            if let Outcome::Done(Made { answer, progress }) = unsettled.inner.deliver(request, budget)? {
+                unsettled.progress = progress;
+                return answer.ok_or_else(|| self.not_found(stream));
             }
-            inner = stream.inner()?.ok_or_else(|| self.not_found(stream))?;
+            unsettled.inner = stream.inner()?.ok_or_else(|| self.not_found(stream))?;
         }
     }
 
@@ -359,7 +362,7 @@ struct Looked {
     unsettled: Vec<Unsettled>,
 }
 
-/// A delivery that may not be durable yet.
+/// A stream that is read, and how far it has to be durable before what was delivered is given out.
 #[derive(Debug)]
 struct Unsettled {
     inner: Arc<Inner>,

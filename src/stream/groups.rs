@@ -228,7 +228,10 @@ impl Entering {
             }
             changes.push(seen);
         }
-        Planned::several(self.change.into_iter().chain(changes).collect(), answer)
+        if let Some(change) = self.change {
+            changes.insert(0, change);
+        }
+        Planned::several(changes, answer)
     }
 }
 
