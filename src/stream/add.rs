@@ -206,12 +206,14 @@ impl Inner {
     /// Fills in the IDs; says what has to be done first if they cannot be appended now.
     #[inline]
     fn resolve(&self, append: &Appending, entries: &mut NewEntries) -> Result<Option<Obstacle>> {
-        let exact = entries.list.iter().all(|entry| matches!(entry.wanted, NewId::Exact(_)));
-        let now_ms = if exact { 0 } else { self.env.now_ms() };
+        let mut now_ms = None;
         let mut last = append.appender.last_id;
         let mut highest_automatic = None;
         for entry in &mut entries.list {
-            last = next_id(last, entry.wanted, now_ms)?;
+            last = match entry.wanted {
+                NewId::Auto => next_id(last, NewId::Auto, *now_ms.get_or_insert_with(|| self.env.now_ms()))?,
+                wanted => next_id(last, wanted, 0)?,
+            };
             entry.id = last;
             if entry.wanted == NewId::Auto {
                 highest_automatic = Some(last);
@@ -270,6 +272,7 @@ impl Inner {
 }
 
 /// The ID of an entry after `last`.
+#[inline]
 fn next_id(last: StreamId, wanted: NewId, now_ms: u64) -> Result<StreamId> {
     if wanted == NewId::Exact(StreamId::MIN) {
         return Err(Error::IdZero);
