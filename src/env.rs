@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::format::Identity;
 use crate::io::latch::Latch;
 use crate::io::process::Process;
-use crate::options::Clock;
+use crate::options::{Clock, Identities};
 use crate::store::reserve::Reserve;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::waiters::Waiters;
@@ -28,6 +28,7 @@ pub struct Env {
     process: Process,
     closed: AtomicBool,
     clock: Option<Arc<dyn Clock>>,
+    identities: Option<Arc<Identities>>,
 }
 
 impl Env {
@@ -46,6 +47,7 @@ impl Env {
             process: Process::current(),
             closed: AtomicBool::new(false),
             clock: options.clock.clone(),
+            identities: options.identities.clone(),
         }
     }
 
@@ -57,6 +59,11 @@ impl Env {
         let millis =
             |since: Duration| since.as_secs().saturating_mul(1000).saturating_add(since.subsec_millis().into());
         now.duration_since(UNIX_EPOCH).map_or(0, millis)
+    }
+
+    /// An identity that nothing else has.
+    pub fn new_identity(&self) -> Identity {
+        new_identity(self.identities.as_deref())
     }
 
     /// Whether operations return only when they are durable, and readers see only what is.
@@ -117,8 +124,12 @@ impl fmt::Debug for Env {
     }
 }
 
-/// 128 random bits from the operating system.
-pub fn new_identity() -> Identity {
+/// The next identity from there, or else 128 random bits from the operating system.
+pub fn new_identity(source: Option<&Identities>) -> Identity {
+    source.map_or_else(random_identity, |next| next())
+}
+
+fn random_identity() -> Identity {
     let mut identity = Identity::default();
     // It fails only where there is no source of randomness at all; time and address still tell files apart then.
     if getrandom::fill(&mut identity).is_err() {

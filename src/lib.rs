@@ -162,6 +162,7 @@ mod env;
 mod error;
 mod format;
 mod group;
+mod hash;
 mod id;
 pub mod inspect;
 mod io;

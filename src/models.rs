@@ -36,7 +36,7 @@ const STEPS_MAX: usize = 20_000;
 
 /// Runs a model under random schedules, and under those with few but ill-placed changes of thread.
 fn check(model: fn()) {
-    let seed = || u64::from_le_bytes(std::array::from_fn(|at| new_identity()[at]));
+    let seed = || u64::from_le_bytes(std::array::from_fn(|at| new_identity(None)[at]));
     let (random, few) = (seed(), seed());
     run("random", random, RandomScheduler::new_from_seed(random, usize::MAX), model);
     run("PCT", few, PctScheduler::new_from_seed(few, 4, usize::MAX), model);

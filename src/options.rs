@@ -75,6 +75,9 @@ impl<F: Fn() -> SystemTime + Send + Sync + 'static> Clock for F {
     }
 }
 
+/// Where the identities of stores, streams and files come from.
+pub type Identities = dyn Fn() -> [u8; 16] + Send + Sync;
+
 /// How to open a [`Store`].
 ///
 /// # Examples
@@ -103,6 +106,7 @@ pub struct Options {
     pub(crate) bytes_max: Option<u64>,
     pub(crate) create: bool,
     pub(crate) clock: Option<Arc<dyn Clock>>,
+    pub(crate) identities: Option<Arc<Identities>>,
 }
 
 impl Options {
@@ -119,6 +123,7 @@ impl Options {
             bytes_max: None,
             create: true,
             clock: None,
+            identities: None,
         }
     }
 
@@ -190,6 +195,14 @@ impl Options {
     /// Where the time comes from, instead of the system's clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Where the identities of stores, streams and files come from, instead of the operating system's random numbers. For
+    /// tests that are to do the same again; no two of them may be alike.
+    #[doc(hidden)]
+    pub fn identities(mut self, source: impl Fn() -> [u8; 16] + Send + Sync + 'static) -> Self {
+        self.identities = Some(Arc::new(source));
         self
     }
 

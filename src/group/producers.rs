@@ -3,12 +3,13 @@
 //! A production is named by a producer's ID and an idempotent ID of the producer's. The newest ones of each producer are
 //! remembered, for a time that counts from the milliseconds of their entries' IDs.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::StreamId;
 use crate::format::entries::Production;
 use crate::format::groups::{GroupChange, Memory};
+use crate::hash::HashMap;
 
 /// How long a production is remembered, in seconds, and how many of each producer, unless configured otherwise.
 const DURATION_S: u64 = 100;

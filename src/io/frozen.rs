@@ -3,12 +3,12 @@
 //! Files that somebody else may go on writing to are *held*: they are open, and end where they ended at that moment. What is
 //! sealed does not change, and is opened when it is needed.
 
-use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::hash::HashMap;
 use crate::io::{Access, Disk, File, FileKind, read_only};
 
 /// One directory of a disk, frozen; and the rest of the disk, for reading.
@@ -22,7 +22,7 @@ pub struct Frozen {
 
 impl Frozen {
     pub fn new(disk: Arc<dyn Disk>, directory: PathBuf, listing: Vec<(OsString, FileKind)>) -> Self {
-        Self { disk, directory, listing, held: HashMap::new() }
+        Self { disk, directory, listing, held: HashMap::default() }
     }
 
     /// Lets a file of the directory be this one from now on.

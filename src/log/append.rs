@@ -1,6 +1,5 @@
 //! The end of a log: the one place that writes entries.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -11,6 +10,7 @@ use crate::format::header::{HEADER_LEN, Header, Kind};
 use crate::format::index::{BLOCK_LEN, Index};
 use crate::format::new_entries::NewEntries;
 use crate::format::record::{self, BODY_LEN_MAX, FRONT_LEN, Head};
+use crate::hash::HashMap;
 use crate::io::File;
 use crate::log::Tail;
 use crate::log::segment::Segment;

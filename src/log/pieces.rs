@@ -1,6 +1,6 @@
 //! What can be read of a damaged segment, as segments that are sound.
 
-use crate::env::new_identity;
+use crate::env::Env;
 use crate::format::entries::{self, Seal, put_shape};
 use crate::format::header::{HEADER_LEN, Header};
 use crate::format::record::{self, Head, Salt};
@@ -16,7 +16,7 @@ pub struct Piece {
 /// The parts of a segment between its holes, each as a sealed segment. Entries keep their ordinals, so holes are left between
 /// the parts; frames keep their content. The last part has the identity of the segment that it comes of, so that the next
 /// one follows it.
-pub fn pieces(header: &Header, walked: &Walked, next_base: u64) -> Vec<Piece> {
+pub fn pieces(env: &Env, header: &Header, walked: &Walked, next_base: u64) -> Vec<Piece> {
     let there = walked.sound.iter().filter(|sound| sound.ordinal + sound.count <= next_base);
     let mut parts: Vec<Vec<Sound>> = Vec::new();
     for &sound in there {
@@ -31,7 +31,7 @@ pub fn pieces(header: &Header, walked: &Walked, next_base: u64) -> Vec<Piece> {
     for (at, part) in parts.iter().enumerate() {
         let (Some(first), Some(last)) = (part.first(), part.last()) else { continue };
         let header = Header {
-            file: if at + 1 == count { header.file } else { new_identity() },
+            file: if at + 1 == count { header.file } else { env.new_identity() },
             base: first.ordinal,
             entries_added: header.entries_added.saturating_add(first.ordinal - header.base),
             previous_id,

@@ -5,7 +5,6 @@
 //! `catalog` is a turn: it is held, also across I/O, by whoever opens, creates, deletes, renames or copies a stream, before
 //! any lock of a stream. `open` is a leaf lock.
 
-use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -21,6 +20,7 @@ use crate::format::file_name::{self, Directory, INTENT, INTENT_NEW, LOCK, STREAM
 use crate::format::meta::NAME_AT;
 use crate::format::new_entries::NewEntries;
 use crate::format::store::{Intent, LOCK_LEN, Rename, decode_lock, encode_lock};
+use crate::hash::HashMap;
 use crate::io::budget::Budgeted;
 use crate::io::place::Place;
 use crate::io::{Disk, File, FileKind, MemDisk, OsDisk, descriptors_max};
@@ -135,7 +135,7 @@ pub fn mount(options: &Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Shar
         return Err(Error::corrupt(&root.full(TMP), 0, Corruption::NotADirectory));
     }
     let quarantine = Quarantine { root: &root, directory: "store" };
-    let (store, is_lost) = match identify(&root, &*locked, is_new, is_empty) {
+    let (store, is_lost) = match identify(options, &root, &*locked, is_new, is_empty) {
         Err(error @ Error::Corrupt { .. }) if options.on_damage == OnDamage::Quarantine && !is_new => {
             let store = identity_of_streams(&streams).ok_or(error)?;
             quarantine.keep(&root, Path::new(LOCK))?;
@@ -206,7 +206,7 @@ fn check_root(options: &Options, root: &Place, path: &Path) -> Result<bool> {
 }
 
 /// The identity of the store, from its lock file; a new one if the store was being made when a crash came.
-fn identify(root: &Place, lock: &dyn File, is_new: bool, is_empty: bool) -> Result<[u8; 16]> {
+fn identify(options: &Options, root: &Place, lock: &dyn File, is_new: bool, is_empty: bool) -> Result<[u8; 16]> {
     let path = root.full(LOCK);
     let len = lock.len().map_err(|error| Error::io("look at", &path, error))?;
     let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(LOCK_LEN + 1)];
@@ -214,7 +214,7 @@ fn identify(root: &Place, lock: &dyn File, is_new: bool, is_empty: bool) -> Resu
     match decode_lock(&bytes) {
         Ok(_) if is_new => Err(Error::corrupt(&root.full(STREAMS), 0, Corruption::Missing)),
         Ok(store) => Ok(store),
-        Err(_) if is_empty && is_unfinished(&bytes) => Ok(new_identity()),
+        Err(_) if is_empty && is_unfinished(&bytes) => Ok(new_identity(options.identities.as_deref())),
         Err(bad) => Err(bad_header(&path, bad)),
     }
 }
@@ -458,7 +458,7 @@ impl Shared {
 
     /// Makes a stream in a directory that has no name yet, filled and synced; there is nothing left of it after an error.
     fn build(&self, name: &[u8], fill: impl FnOnce(&Inner) -> Result<()>, base_ms: u64) -> Result<Arc<Inner>> {
-        let directory = hex(&new_identity());
+        let directory = hex(&self.env.new_identity());
         self.tmp.create_dir(&directory)?;
         let create = || {
             let place = self.tmp.within(&directory);
@@ -602,7 +602,7 @@ impl Shared {
         let mut gone = Vec::new();
         for directory in intent.remove.iter().filter(|_| !renamed) {
             if self.streams.kind(directory)?.is_some() {
-                let aside = hex(&new_identity());
+                let aside = hex(&self.env.new_identity());
                 self.streams.within(directory).move_to(self.tmp.at(&aside))?;
                 gone.push(aside);
             }

@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 
 use crate::Result;
-use crate::env::new_identity;
 use crate::format::file_name::File as FileName;
 use crate::format::journal::{Change, State};
 use crate::group::journal::{Birth, Checkpoint, Content, Journal};
@@ -292,7 +291,7 @@ impl Inner {
         let birth = Birth {
             store: self.env.store,
             incarnation: self.log.incarnation,
-            file: new_identity(),
+            file: self.env.new_identity(),
             generation,
             predecessor: journaling.journal.as_ref().map_or([0; 16], |journal| journal.header.file),
             changes: self.changes.load(Ordering::SeqCst),

@@ -1,11 +1,11 @@
 //! Taking pending entries over from other consumers.
 
-use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::format::groups::{Counting, GroupChange};
 use crate::format::journal::Change;
 use crate::group::Group;
+use crate::hash::HashMap;
 use crate::stream::deliver::{is_idle, millis};
 use crate::stream::group::Consumer;
 use crate::stream::group_options::AutoClaimed;
@@ -260,7 +260,7 @@ impl Inner {
             let mut fetcher = self.fetcher();
             let mut entries = Vec::new();
             // What this very claim did to an ID that is named again; `None` if it is not pending any more.
-            let mut done: HashMap<StreamId, bool> = HashMap::new();
+            let mut done: HashMap<StreamId, bool> = HashMap::default();
             for &id in &claiming.ids {
                 let idle_enough = match (done.get(&id), group.pending.get(id)) {
                     (Some(true), _) => now.saturating_sub(delivery_time) >= claiming.min_idle,

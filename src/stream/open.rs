@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use crate::damage::Finding;
-use crate::env::{Env, new_identity};
+use crate::env::Env;
 use crate::format::entries::Production;
 use crate::format::file_name::{self, File as FileName};
 use crate::format::header::{HEADER_LEN, Header, Kind};
@@ -32,7 +32,7 @@ use crate::{Corruption, Error, Result, StreamId, trace};
 
 /// Creates a stream in an empty directory, in whose first segment `entries` will fit. Not synced as a whole.
 pub fn create(env: &Arc<Env>, place: Place, name: &[u8], entries: &NewEntries, base_ms: u64) -> Result<Arc<Inner>> {
-    let incarnation = new_identity();
+    let incarnation = env.new_identity();
     let meta = Meta {
         store: env.store,
         incarnation,
@@ -47,7 +47,7 @@ pub fn create(env: &Arc<Env>, place: Place, name: &[u8], entries: &NewEntries, b
         kind: Kind::Segment,
         store: env.store,
         incarnation,
-        file: new_identity(),
+        file: env.new_identity(),
         base: 1,
         peer: 0,
         entries_added: 0,

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::damage::{Finding, Problem};
-use crate::env::{Env, new_identity};
+use crate::env::Env;
 use crate::format::Identity;
 use crate::format::entries::Production;
 use crate::format::file_name::{self, File as FileName};
@@ -152,7 +152,7 @@ pub fn set_aside(env: &Env, place: &Place, name: &[u8], quarantine: &Quarantine<
     let birth = Birth {
         store: env.store,
         incarnation: meta.incarnation,
-        file: new_identity(),
+        file: env.new_identity(),
         generation: files.journals.last().copied().unwrap_or(0).max(meta.journal.number) + 1,
         predecessor: journal.file,
         changes,
@@ -173,7 +173,7 @@ pub fn set_aside(env: &Env, place: &Place, name: &[u8], quarantine: &Quarantine<
         kind: Kind::Segment,
         store: env.store,
         incarnation: meta.incarnation,
-        file: new_identity(),
+        file: env.new_identity(),
         base: next_ordinal,
         peer: changes,
         entries_added: log.entries_added(&aside, next_ordinal),
@@ -189,7 +189,7 @@ pub fn set_aside(env: &Env, place: &Place, name: &[u8], quarantine: &Quarantine<
         let finding = Finding::new(missing, 0, Problem::Damage(Corruption::Missing));
         findings.push(finding.with_ids(StreamId::MIN, ids));
         let stub = Header {
-            file: new_identity(),
+            file: env.new_identity(),
             base: floor,
             peer: 0,
             entries_added: 0,

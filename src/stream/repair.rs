@@ -98,7 +98,7 @@ impl Inner {
                 }
                 let kept: Vec<_> =
                     walked.sound.iter().map(|sound| sound.ordinal..sound.ordinal + sound.count).collect();
-                (kept, pieces(&header, &walked, next.0))
+                (kept, pieces(&self.env, &header, &walked, next.0))
             }
         };
         if let Some(copy) = quarantine.keep_if_there(&self.place, &name)? {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::env::new_identity;
 use crate::format::file_name::File as FileName;
 use crate::format::groups::GroupChange;
 use crate::format::header::{HEADER_LEN, Header};
@@ -49,7 +48,7 @@ impl Inner {
             append.appender.stopped = true;
             self.pass_deleted(&mut append.appender);
             let base_ms = entries.list.first().map_or_else(|| self.env.now_ms(), |entry| entry.id.ms());
-            append.appender.successor(new_identity(), base_ms, self.changes.load(Ordering::SeqCst))
+            append.appender.successor(self.env.new_identity(), base_ms, self.changes.load(Ordering::SeqCst))
         };
         let rotated = self
             .journal_productions_in_turn()

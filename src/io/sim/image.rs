@@ -1,6 +1,6 @@
 //! Choosing what a disk holds after power loss.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -118,9 +118,8 @@ impl Image {
         disk
     }
 
-    /// Tells images apart. Most files are as the disk has them, which `durable` knows by their address: it saves hashing
-    /// them.
-    fn digest(&self, durable: &HashMap<usize, Ino>) -> u128 {
+    /// Tells images apart. Most files are as the disk has them durably, which is told by their address: it saves hashing them.
+    fn digest(&self, durable: &BTreeMap<Ino, FileModel>) -> u128 {
         let mut hash = Xxh3::new();
         for (path, content) in &self.nodes {
             let path = path.as_os_str().as_encoded_bytes();
@@ -130,7 +129,7 @@ impl Image {
                 hash.update(&[0]);
                 continue;
             };
-            if let Some(ino) = durable.get(&Arc::as_ptr(content).addr()) {
+            if let Some((ino, _)) = durable.iter().find(|(_, file)| Arc::ptr_eq(&file.durable, content)) {
                 hash.update(&[1]);
                 hash.update(&ino.to_le_bytes());
             } else {
@@ -201,9 +200,7 @@ pub struct CrashImages {
     open: Vec<Open>,
     plan: Plan,
     random: Random,
-    seen: HashSet<u128>,
-    /// The durable contents of the files, by address: they are kept as long as `model` is.
-    durable: HashMap<usize, Ino>,
+    seen: BTreeSet<u128>,
 }
 
 #[derive(Debug)]
@@ -223,8 +220,7 @@ impl CrashImages {
             Some(total) if total <= limits.exhaustive_max.max(1) => Plan::All { next: Some(vec![0; open.len()]) },
             _ => Plan::Some { next: 0, alone: random.pick(open.len(), limits.exhaustive_max / 2) },
         };
-        let durable = model.files.iter().map(|(ino, file)| (Arc::as_ptr(&file.durable).addr(), *ino)).collect();
-        Self { model, limits, open, plan, random, seen: HashSet::new(), durable }
+        Self { model, limits, open, plan, random, seen: BTreeSet::new() }
     }
 
     /// Whether these are all images there are.
@@ -275,7 +271,7 @@ impl CrashImages {
 
     fn choose_names(&self, choices: &[usize], dirs: &mut BTreeMap<Ino, Entries>) {
         let mut left: BTreeMap<Ino, usize> = BTreeMap::new();
-        let mut single: HashSet<usize> = HashSet::new();
+        let mut single: BTreeSet<usize> = BTreeSet::new();
         for (open, &choice) in self.open.iter().zip(choices) {
             match open.what {
                 What::Names(dir) => drop(left.insert(dir, choice)),
@@ -332,7 +328,7 @@ impl Iterator for CrashImages {
         loop {
             let (choices, description) = self.next_choices()?;
             let image = self.image(&choices, description);
-            if self.seen.insert(image.digest(&self.durable)) {
+            if self.seen.insert(image.digest(&self.model.files)) {
                 return Some(image);
             }
         }
