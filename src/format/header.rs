@@ -26,6 +26,9 @@ use crate::format::{Identity, NUMBER_MAX, VERSION};
 /// The length of a header, and so the offset of the first frame.
 pub const HEADER_LEN: usize = 192;
 
+/// Where the identity of the segment before is.
+pub const PREDECESSOR_AT: u64 = 128;
+
 const CRC_AT: usize = HEADER_LEN - 4;
 
 /// Which kind of file a header begins.

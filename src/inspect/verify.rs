@@ -14,7 +14,7 @@ use crate::io::frozen::extent;
 use crate::io::place::Place;
 use crate::log::Log;
 use crate::log::holes::{Hole, walk};
-use crate::log::segment::read_header;
+use crate::log::segment::{follows_another, read_header};
 use crate::stream::open::{self, Files};
 use crate::{Corruption, Error, Result, StreamId};
 
@@ -291,8 +291,7 @@ impl Verifier<'_> {
             && before.next_ordinal == base
             && predecessor.zip(before.file).is_some_and(|(predecessor, file)| predecessor != file)
         {
-            let what = Corruption::Foreign("the segment before is not the one that this one follows");
-            found.push((Finding::new(path(base), 128, Problem::Damage(what)), None));
+            found.push((follows_another(path(base)), None));
         }
         if let Some(living) = living.filter(|living| living.count(from, base) > 0) {
             let from = from.max(living.floor);

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
+use crate::damage::{Finding, Problem};
 use crate::format::entries::Shapes;
 use crate::format::file_name::File as FileName;
-use crate::format::header::{BadHeader, HEADER_LEN, Header, Kind};
+use crate::format::header::{BadHeader, HEADER_LEN, Header, Kind, PREDECESSOR_AT};
 use crate::format::index::{Block, Index};
 use crate::format::record::{FRAME_LEN_MIN, Salt};
 use crate::io::place::Place;
@@ -157,6 +158,12 @@ pub fn read_header(file: &dyn File, path: &std::path::Path, kind: Kind) -> Resul
         _ => Error::io("read", path, error),
     })?;
     Header::decode(&bytes, kind).map_err(|bad| bad_header(path, bad))
+}
+
+/// What is wrong with a segment that stands behind another one than it names.
+pub fn follows_another(path: PathBuf) -> Finding {
+    let what = Corruption::Foreign("the segment before is not the one that this one follows");
+    Finding::new(path, PREDECESSOR_AT, Problem::Damage(what))
 }
 
 pub fn bad_header(path: &std::path::Path, bad: BadHeader) -> Error {

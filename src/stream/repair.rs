@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::slice;
 
 use crate::damage::{Finding, Problem};
+use crate::format::Identity;
 use crate::format::file_name::File as FileName;
 use crate::format::header::{Header, Kind};
 use crate::format::journal::{Change, Run};
@@ -12,7 +13,7 @@ use crate::io::place::Place;
 use crate::log::holes::{Hole, Walked, walk};
 use crate::log::pieces::{Piece, pieces};
 use crate::log::scan::{self, Ending};
-use crate::log::segment::read_header;
+use crate::log::segment::{follows_another, read_header};
 use crate::stream::change::Planned;
 use crate::stream::inner::{Inner, Outcome};
 use crate::stream::quarantine::Quarantine;
@@ -39,6 +40,17 @@ enum Left {
     /// Nothing, or not even a file.
     Nothing(Box<Error>),
     Parts(Box<(Header, Walked)>),
+    /// All of it, but the next one follows another.
+    Unfollowed(Box<(Header, Walked)>),
+}
+
+/// What the header of a segment says of what is before it.
+#[derive(Clone, Copy)]
+struct Next {
+    base: u64,
+    previous_id: StreamId,
+    /// The identity of the segment before, if it is known.
+    predecessor: Option<Identity>,
 }
 
 impl Inner {
@@ -49,27 +61,29 @@ impl Inner {
         let slots = self.log.slots();
         let floor = self.log.tail().floor;
         if let Some(first) = slots.first().filter(|first| first.base > floor) {
-            self.give_up(slice::from_ref(&(floor..first.base)), self.previous_id(first.base), &mut repaired)?;
+            let next = self.next(first.base);
+            self.give_up(slice::from_ref(&(floor..first.base)), next.previous_id, &mut repaired)?;
         }
         for (slot, next) in slots.iter().zip(slots.iter().skip(1)) {
-            let next = (next.base, self.previous_id(next.base));
-            self.repair_segment(slot.base, next, quarantine, &mut repaired)?;
+            self.repair_segment(slot.base, self.next(next.base), quarantine, &mut repaired)?;
         }
         Ok(repaired)
     }
 
-    /// The ID before the first entry of a segment, if that can be told.
-    fn previous_id(&self, base: u64) -> StreamId {
+    /// What a segment says of the one before it, as far as that can be told.
+    fn next(&self, base: u64) -> Next {
         let name = FileName::Segment(base).name();
         let file = self.place.open(&name, Access::Read);
-        let header = file.and_then(|file| read_header(&*file, &self.place.full(&name), Kind::Segment));
-        header.map_or(self.log.tail().last_id, |header| header.previous_id)
+        let header = file.and_then(|file| read_header(&*file, &self.place.full(&name), Kind::Segment)).ok();
+        let previous_id = header.as_ref().map_or(self.log.tail().last_id, |header| header.previous_id);
+        let predecessor = header.map(|header| header.predecessor).filter(|file| *file != Identity::default());
+        Next { base, previous_id, predecessor }
     }
 
     fn repair_segment(
         &self,
         base: u64,
-        next: (u64, StreamId),
+        next: Next,
         quarantine: &Quarantine<'_>,
         repaired: &mut Repaired,
     ) -> Result<()> {
@@ -78,27 +92,35 @@ impl Inner {
         let (kept, pieces) = match self.left_of(base, next)? {
             Left::Removed => return Ok(()),
             Left::Sound(end, last_id) => {
-                if self.log.live(end, next.0) > 0 {
+                if self.log.live(end, next.base) > 0 {
                     let missing = self.place.full(FileName::Segment(end).name());
                     let finding = Finding::new(missing, 0, Problem::Damage(Corruption::Missing));
-                    repaired.damage.push(finding.with_ids(last_id, Some(next.1)));
+                    repaired.damage.push(finding.with_ids(last_id, Some(next.previous_id)));
                 }
-                return self.give_up(slice::from_ref(&(end..next.0)), next.1, repaired);
+                return self.give_up(slice::from_ref(&(end..next.base)), next.previous_id, repaired);
             }
             Left::Nothing(error) => {
                 let finding = Finding::of(*error)?;
-                repaired.damage.push(finding.with_ids(StreamId::MIN, Some(next.1)));
+                repaired.damage.push(finding.with_ids(StreamId::MIN, Some(next.previous_id)));
                 (Vec::new(), Vec::new())
             }
+            Left::Unfollowed(left) => {
+                let (mut header, walked) = *left;
+                repaired.damage.push(follows_another(self.place.full(FileName::Segment(next.base).name())));
+                // All that is in it was read so far, and its neighbour says what it is to be.
+                header.file = next.predecessor.unwrap_or(header.file);
+                (vec![base..next.base], pieces(&self.env, &header, &walked, next.base))
+            }
             Left::Parts(left) => {
-                let (header, walked) = *left;
+                let (mut header, walked) = *left;
+                header.file = next.predecessor.unwrap_or(header.file);
                 for hole in &walked.holes {
                     let finding = Finding::new(path.clone(), hole.offset, Problem::Damage(hole.what.clone()));
                     repaired.damage.push(finding.with_ids(hole.after, hole.through));
                 }
                 let kept: Vec<_> =
                     walked.sound.iter().map(|sound| sound.ordinal..sound.ordinal + sound.count).collect();
-                (kept, pieces(&self.env, &header, &walked, next.0))
+                (kept, pieces(&self.env, &header, &walked, next.base))
             }
         };
         if let Some(copy) = quarantine.keep_if_there(&self.place, &name)? {
@@ -106,16 +128,16 @@ impl Inner {
         }
         let mut lost = Vec::new();
         let mut at = base;
-        for kept in kept.iter().filter(|kept| kept.end <= next.0) {
+        for kept in kept.iter().filter(|kept| kept.end <= next.base) {
             lost.push(at..kept.start);
             at = kept.end;
         }
-        lost.push(at..next.0);
-        self.give_up(&lost, next.1, repaired)?;
+        lost.push(at..next.base);
+        self.give_up(&lost, next.previous_id, repaired)?;
         self.replace_by(base, &pieces)
     }
 
-    fn left_of(&self, base: u64, next: (u64, StreamId)) -> Result<Left> {
+    fn left_of(&self, base: u64, next: Next) -> Result<Left> {
         let name = FileName::Segment(base).name();
         let path = self.place.full(&name);
         let opened = self.place.open(&name, Access::Read).and_then(|file| {
@@ -138,10 +160,15 @@ impl Inner {
             found => found?,
         };
         let end = found.next_ordinal;
-        if matches!(found.ending, Ending::Sealed(_)) && end <= next.0 {
+        let is_sound = matches!(found.ending, Ending::Sealed(_)) && end <= next.base;
+        let is_followed = end != next.base || next.predecessor.is_none_or(|file| file == header.file);
+        if is_sound && is_followed {
             return Ok(Left::Sound(end, found.last_id));
         }
-        let mut walked = walk(&header, &*file, &path, Some(next))?;
+        let mut walked = walk(&header, &*file, &path, Some((next.base, next.previous_id)))?;
+        if is_sound {
+            return Ok(Left::Unfollowed(Box::new((header, walked))));
+        }
         if walked.holes.is_empty() {
             let what = match found.ending {
                 Ending::Flawed(what) => what,
@@ -151,9 +178,9 @@ impl Inner {
                 offset: found.tail,
                 what,
                 after: found.last_id,
-                through: Some(next.1),
+                through: Some(next.previous_id),
                 from: end,
-                to: next.0,
+                to: next.base,
                 is_followed: false,
             });
         }

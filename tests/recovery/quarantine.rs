@@ -1,5 +1,6 @@
 //! Promise: a damaged stream can go on, with an error in the place of what is lost, and nothing else lost.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use streamlog::sim::{Image, SimDisk};
@@ -408,6 +409,28 @@ fn a_damaged_first_entry_keeps_no_group_from_reading_and_nobody_from_looking() {
     assert_eq!(stream.info().unwrap().first_entry.unwrap().id(), id(2));
     let read = stream.group("g").consumer("carol").read().new_entries().unwrap();
     assert_eq!(read.iter().map(|entry| entry.id().ms()).collect::<Vec<_>>(), [6]);
+}
+
+#[test]
+fn a_segment_of_another_copy_of_the_store_is_kept_and_followed_again() {
+    let before = killed();
+    let live = |value: &str| {
+        let disk = before.mount();
+        let stream = open(&disk, OnDamage::Refuse).stream("s").unwrap();
+        for ms in 7..=600 {
+            stream.add_with(AddOptions::new().id(id(ms)), [("n", format!("{value} of {ms}."))]).unwrap();
+        }
+        disk.kill_image(disk.steps())
+    };
+    let (mut image, other) = (live("value"), live("VALUE"));
+    let segments: Vec<_> = image.files().filter(|path| path.to_string_lossy().ends_with(".log")).collect();
+    let segments: Vec<_> =
+        segments.into_iter().filter(|path| path.starts_with("streams/s")).map(Path::to_owned).collect();
+    let [_, second, _, ..] = &segments[..] else { panic!("{segments:?}") };
+    image.put(second, other.file(second).unwrap().to_vec());
+    let all: Vec<u64> = (1..=600).filter(|&ms| ms != 5).collect();
+    let outcome = repaired(&image, &all);
+    assert_eq!((outcome.entries_lost, outcome.copies.len()), (0, 1));
 }
 
 #[test]
