@@ -5,7 +5,7 @@ use streamlog::command::{Protocol, Reply, Session};
 use streamlog::{Durability, Store};
 
 use super::examine::read_all;
-use super::subject::options;
+use super::subject::{OF_AN_INPUT, number_identities, options};
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -109,6 +109,7 @@ impl Arg {
 pub fn run(bytes: &[u8]) {
     let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(bytes)) else { return };
     let names = streamlog::command::names();
+    number_identities(OF_AN_INPUT);
     let store = options(Durability::Os).in_memory();
     let mut session = Session::new(&store);
     for command in input.commands.iter().take(32) {

@@ -6,16 +6,18 @@ use std::sync::LazyLock;
 
 use arbitrary::{Arbitrary, Unstructured};
 use streamlog::inspect::Inspection;
-use streamlog::{AddOptions, Durability, OnDamage, Options, Result, Store, StreamId, Trim};
+use streamlog::{AddOptions, Durability, OnDamage, Result, Store, StreamId, Trim};
 use tempfile::TempDir;
 
 use super::damage::{Damage, Files};
+use super::subject::{self, OF_AN_INPUT, number_identities};
 
 pub fn run(bytes: &[u8]) {
     let Ok(damage) = Damage::arbitrary_take_rest(Unstructured::new(bytes)) else { return };
-    let directory = scratch();
     let mut files = if damage.after_a_kill { KILLED.clone() } else { CLOSED.clone() };
     damage.apply(&mut files);
+    let directory = scratch();
+    number_identities(OF_AN_INPUT);
     write(&files, directory.path());
     // Errors are fine, each life of the store may find other ones; panics are what is looked for.
     let _ = Inspection::open(directory.path()).and_then(|inspection| inspection.verify());
@@ -26,7 +28,7 @@ pub fn run(bytes: &[u8]) {
 
 /// Opens the store, reads everything there is, changes a little of everything, and closes it.
 fn live(path: &Path, on_damage: OnDamage) -> Result<()> {
-    let store = options().on_damage(on_damage).open(path)?;
+    let store = subject::options(Durability::Os).on_damage(on_damage).open(path)?;
     for name in store.names()? {
         let _ = use_stream(&store, &name);
     }
@@ -63,6 +65,7 @@ fn read(entries: impl Iterator<Item = Result<streamlog::Entry>>) {
 
 /// The files of a small valid store, closed properly.
 static CLOSED: LazyLock<Files> = LazyLock::new(|| {
+    number_identities(1);
     let directory = scratch();
     build(directory.path()).and_then(Store::close).expect("an undamaged disk takes a store");
     collect(directory.path())
@@ -70,6 +73,7 @@ static CLOSED: LazyLock<Files> = LazyLock::new(|| {
 
 /// The files of the same store as a killed process leaves them: nothing sealed, nothing closed.
 static KILLED: LazyLock<Files> = LazyLock::new(|| {
+    number_identities(2);
     let directory = scratch();
     let store = build(directory.path()).expect("an undamaged disk takes a store");
     let files = collect(directory.path());
@@ -79,7 +83,7 @@ static KILLED: LazyLock<Files> = LazyLock::new(|| {
 
 /// Streams of several segments, with deleted and trimmed entries, one of them empty.
 fn build(path: &Path) -> Result<Store> {
-    let store = options().open(path)?;
+    let store = subject::options(Durability::Os).open(path)?;
     let orders = store.stream("orders")?;
     for n in 1..=200 {
         let text = n.to_string();
@@ -95,15 +99,15 @@ fn build(path: &Path) -> Result<Store> {
     Ok(store)
 }
 
-fn options() -> Options {
-    Options::new().segment_bytes_max(4 << 10).durability(Durability::Os)
-}
-
-/// A directory in memory where there is one: the fuzzer writes a store a thousand times a second.
+/// A directory in memory where there is one: the fuzzer writes a store a thousand times a second. Of the same name each time,
+/// and so there is one at a time.
 fn scratch() -> TempDir {
     let memory = Path::new("/dev/shm");
     let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-    tempfile::tempdir_in(place).expect("a temporary directory")
+    let name = format!("streamlog-fuzz-{}", std::process::id());
+    // A process of the same number may have been killed.
+    let _ = fs::remove_dir_all(place.join(&name));
+    tempfile::Builder::new().prefix(&name).rand_bytes(0).tempdir_in(place).expect("a temporary directory")
 }
 
 /// All files below `root`, by their path from there.

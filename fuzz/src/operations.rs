@@ -12,7 +12,7 @@ use streamlog::{
     AddOptions, Durability, Entry, Error, NewId, OnDamage, Position, SetId, Store, Stream, StreamId, Trim,
 };
 
-use super::subject::open;
+use super::subject::{OF_AN_INPUT, number_identities, open};
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -76,6 +76,7 @@ const LEAD_MS: u64 = 5_000;
 pub fn run(bytes: &[u8]) {
     let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(bytes)) else { return };
     let level = if input.always { Durability::Always } else { Durability::Os };
+    number_identities(OF_AN_INPUT);
     let disk = SimDisk::new();
     let store = open(&disk, level, OnDamage::Refuse).expect("a new store opens");
     let mut run = Run { disk, store: Some(store), level, model: None };

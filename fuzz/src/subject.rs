@@ -1,5 +1,6 @@
 //! The stores that are damaged: all kinds of entries and changes, in few bytes.
 
+use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -30,19 +31,23 @@ pub enum Left {
 
 impl Left {
     pub fn image(self) -> Image {
-        match self {
-            Self::Closed => CLOSED.clone(),
-            Self::KilledAtAlways => KILLED_AT_ALWAYS.clone(),
-            Self::KilledAtOs => KILLED_AT_OS.clone(),
-        }
+        let image = match self {
+            Self::Closed => &CLOSED,
+            Self::KilledAtAlways => &KILLED_AT_ALWAYS,
+            Self::KilledAtOs => &KILLED_AT_OS,
+        };
+        let image = Image::clone(image);
+        number_identities(OF_AN_INPUT);
+        image
     }
 }
 
-static CLOSED: LazyLock<Image> = LazyLock::new(|| image(Durability::Os, true));
-static KILLED_AT_ALWAYS: LazyLock<Image> = LazyLock::new(|| image(Durability::Always, false));
-static KILLED_AT_OS: LazyLock<Image> = LazyLock::new(|| image(Durability::Os, false));
+static CLOSED: LazyLock<Image> = LazyLock::new(|| image(1, Durability::Os, true));
+static KILLED_AT_ALWAYS: LazyLock<Image> = LazyLock::new(|| image(2, Durability::Always, false));
+static KILLED_AT_OS: LazyLock<Image> = LazyLock::new(|| image(3, Durability::Os, false));
 
-fn image(durability: Durability, close: bool) -> Image {
+fn image(series: u64, durability: Durability, close: bool) -> Image {
+    number_identities(series);
     let disk = SimDisk::new();
     let store = open(&disk, durability, OnDamage::Refuse).expect("an undamaged disk takes a store");
     fill(&store).expect("an undamaged disk takes entries");
@@ -61,12 +66,32 @@ pub fn was_removed(id: StreamId) -> bool {
     id < FIRST || DELETED.contains(&id)
 }
 
+thread_local! {
+    static IDENTITIES: Cell<u128> = const { Cell::new(0) };
+}
+
+/// The series of the identities that are made while an input is tried; the stores that are damaged have others.
+pub const OF_AN_INPUT: u64 = 0;
+
+/// Lets the identities that are made from now on be the first of a series: whatever was tried before, an input does the same.
+pub fn number_identities(series: u64) {
+    IDENTITIES.set(u128::from(series) << 64);
+}
+
+fn next_identity() -> [u8; 16] {
+    let number = IDENTITIES.get() + 1;
+    IDENTITIES.set(number);
+    // Odd, so that no two are alike.
+    number.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_le_bytes()
+}
+
 /// The time at which everything happens, in Unix milliseconds.
 pub const NOW_MS: u64 = 1_000_000;
 
 pub fn options(durability: Durability) -> Options {
     let now: SystemTime = UNIX_EPOCH + Duration::from_millis(NOW_MS);
-    Options::new().segment_bytes_max(4096).checkpoint_bytes_min(2048).durability(durability).clock(move || now)
+    let options = Options::new().segment_bytes_max(4096).checkpoint_bytes_min(2048).durability(durability);
+    options.clock(move || now).identities(next_identity)
 }
 
 pub fn open(disk: &Arc<SimDisk>, durability: Durability, on_damage: OnDamage) -> Result<Store> {
