@@ -10,8 +10,20 @@ use streamlog::{Durability, Entry, Error, OnDamage, Result, Store, Stream, Strea
 
 use super::subject::{OTHER, STREAM, open, was_removed};
 
+/// What no damage does to the frames of a segment, whose checksums cover where they are, their numbers and what is in them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Forged {
+    /// Frames are elsewhere, or numbers are left out between them. Reading goes by the index, which may have a checksum that fits
+    /// as well, and takes the first frame behind a jump for damaged; a repair goes from frame to frame.
+    pub moved: bool,
+    /// Frames say that they come before those that they follow. Reading and a repair each make something else of that.
+    pub out_of_order: bool,
+    /// The names of fields are others in a SHAPE or a seal than in the index, or than in each other.
+    pub renamed: bool,
+}
+
 /// Looks at what the disk holds without opening it, opens it with either policy, and repairs it.
-pub fn examine(image: &Image) {
+pub fn examine(image: &Image, forged: Forged) {
     let inspected = inspect(&image.mount());
     let refusing = live(&image.mount(), OnDamage::Refuse);
     let going_on = live(&image.mount(), OnDamage::Quarantine);
@@ -26,7 +38,7 @@ pub fn examine(image: &Image) {
             assert_eq!(report.entries, read.len() as u64, "{report:?}");
         }
     }
-    repair(&image.mount());
+    repair(&image.mount(), forged);
 }
 
 /// Opens it with either policy and reads it. What it says need not agree, but it comes to an end.
@@ -93,6 +105,13 @@ fn ids(seen: &[Seen]) -> impl Iterator<Item = StreamId> {
         Seen::Entry(id, _) => Some(*id),
         Seen::Damage => None,
     })
+}
+
+/// Whether there is damage between the entries around this ID, which is none of them.
+fn is_in_damage(id: StreamId, seen: &[Seen]) -> bool {
+    let place = seen.split(|item| matches!(item, Seen::Entry(at, _) if *at < id)).next_back().unwrap_or_default();
+    let above = place.iter().position(|item| matches!(item, Seen::Entry(..))).unwrap_or(place.len());
+    !place[..above].is_empty() && !matches!(place.get(above), Some(Seen::Entry(at, _)) if *at == id)
 }
 
 /// What a verification says, and what a dump holds, if the stream can be dumped.
@@ -179,7 +198,7 @@ fn other_is_sound(store: &Store) {
 }
 
 /// After a repair, everything is sound, and what could be read is there.
-fn repair(disk: &Arc<SimDisk>) {
+fn repair(disk: &Arc<SimDisk>, forged: Forged) {
     let Ok(store) = open(disk, Durability::Os, OnDamage::Quarantine) else { return };
     let stream = store.stream(STREAM).expect("a short name");
     if stream.recovery().is_err() {
@@ -191,10 +210,22 @@ fn repair(disk: &Arc<SimDisk>) {
     // Records with checksums that fit but contents that do not are read, as their block is sound, and given up by a repair.
     // Which entries were removed is told by their numbers: where frames give themselves others, with checksums that fit, it
     // may be another one.
-    let may_return = |item: &&Seen| !matches!(item, Seen::Entry(id, _) if was_removed(*id));
+    let was_read = |id: StreamId| ids(&before).any(|read| read == id);
+    let may_return = |item: &&Seen| match item {
+        Seen::Entry(id, _) => {
+            was_removed(*id)
+                || forged.out_of_order
+                || (forged.moved && is_in_damage(*id, &before))
+                || (forged.renamed && was_read(*id))
+        }
+        Seen::Damage => false,
+    };
     let mut kept = before.iter();
     assert!(
-        after.iter().filter(may_return).all(|item| *item != Seen::Damage && kept.any(|kept| kept == item)),
+        after
+            .iter()
+            .filter(|item| !may_return(item))
+            .all(|item| *item != Seen::Damage && kept.any(|kept| kept == item)),
         "{before:?}, then {after:?}"
     );
     if store.close().is_err() {

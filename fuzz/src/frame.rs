@@ -3,7 +3,7 @@
 //! The first byte chooses the file, and whether the records are given the number that is next; then come records: a byte for kind
 //! and flags, one for the length, and so many bytes. Checksums are put before them.
 
-use super::examine::examine;
+use super::examine::{Forged, examine};
 use super::frames::{Frame, join, split};
 use super::subject::{DIRECTORY, Left};
 
@@ -32,7 +32,7 @@ pub fn run(bytes: &[u8]) {
     longer.resize(longer.len().max(len), 0);
     longer.extend_from_slice(&blank[..blank.len().min(64)]);
     *file = longer;
-    examine(&image);
+    examine(&image, Forged::default());
 }
 
 /// The number of the next entry or change: the last record is of one.

@@ -1,10 +1,20 @@
 //! A segment or journal as a header and frames, which can be edited and put together again.
 
 use arbitrary::Arbitrary;
+use streamlog::StreamId;
 
 use super::checksums;
 
 const HEADER_LEN: usize = 192;
+
+/// The bits of a frame's head that say what kind it is.
+const KIND: u8 = 0x1f;
+const ENTRY: u8 = 1;
+const BATCH: u8 = 2;
+const SHAPE: u8 = 3;
+const SEAL: u8 = 4;
+const MADE: u8 = 5;
+
 /// No file gets much larger than this, in bytes.
 const FILE_LEN_MAX: usize = 1 << 18;
 
@@ -26,6 +36,102 @@ pub fn split(bytes: &[u8]) -> (&[u8], Vec<Frame>, &[u8]) {
     (header, frames, rest)
 }
 
+/// Where the frames of a file begin, each with the number of its first entry or change.
+pub fn places(bytes: &[u8]) -> Vec<(usize, Option<[u8; 2]>)> {
+    let mut rest = bytes.get(HEADER_LEN..).unwrap_or_default();
+    let mut places = Vec::new();
+    while let Some((frame, next)) = split_frame(rest) {
+        places.push((bytes.len() - rest.len(), frame.body.first_chunk().copied()));
+        rest = next;
+    }
+    places
+}
+
+/// What the header and the frames of a segment say.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// The ID before the first one.
+    pub previous_id: StreamId,
+    /// The first ID of each frame that is in sequence; those that are not are damaged.
+    pub first_ids: Vec<StreamId>,
+    /// What follows the position in those with several entries.
+    pub batches: Vec<Vec<u8>>,
+    /// And in those with names of fields.
+    pub names: Vec<Vec<u8>>,
+    /// Numbers are left out between frames.
+    pub has_jumps: bool,
+    /// Some frame says that it comes before the one that it follows.
+    pub is_out_of_order: bool,
+}
+
+pub fn told(bytes: &[u8]) -> Told {
+    let (header, frames, _) = split(bytes);
+    let number =
+        |at: usize| header.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes);
+    let (mut next, base_ms) = (number(72) as u16, number(120));
+    let mut told = Told { previous_id: StreamId::new(number(96), number(104)), ..Told::default() };
+    let mut is_sound = true;
+    for frame in frames {
+        let position = frame.body.first_chunk().copied().map_or(next, u16::from_le_bytes);
+        told.has_jumps |= position != next;
+        told.is_out_of_order |= position.wrapping_sub(next) >= 1 << 15;
+        is_sound = position == next || !is_sound;
+        next = position;
+        let payload = frame.body.get(2..).unwrap_or_default();
+        if matches!(frame.head & KIND, SHAPE | SEAL) {
+            told.names.push(payload.to_vec());
+        }
+        let Some((count, id)) = frame.entries(base_ms) else { continue };
+        next = next.wrapping_add(count as u16);
+        if is_sound {
+            told.first_ids.push(id);
+            if frame.head & KIND == BATCH {
+                told.batches.push(payload.to_vec());
+            }
+        }
+    }
+    told
+}
+
+impl Frame {
+    /// How many entries it says it has, and the ID of the first one.
+    fn entries(&self, base_ms: u64) -> Option<(u64, StreamId)> {
+        let mut rest = self.body.get(2..)?;
+        for _ in 0..(self.head & !KIND).count_ones() {
+            varint(&mut rest)?;
+        }
+        let mut count = 1;
+        match self.head & KIND {
+            ENTRY => {}
+            BATCH => count = varint(&mut rest)?,
+            MADE => {
+                for _ in 0..2 {
+                    let len = usize::try_from(varint(&mut rest)?).ok()?;
+                    rest = rest.get(len..)?;
+                }
+            }
+            _ => return None,
+        }
+        let zigzag = varint(&mut rest)?;
+        let ms = base_ms.wrapping_add((zigzag >> 1) ^ (zigzag & 1).wrapping_neg());
+        Some((count, StreamId::new(ms, varint(&mut rest)?)))
+    }
+}
+
+/// Takes a number of seven bits a byte, the lowest first.
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(number);
+        }
+    }
+    None
+}
+
 fn split_frame(bytes: &[u8]) -> Option<(Frame, &[u8])> {
     let (&head, mut rest) = bytes.get(4..)?.split_first()?;
     let mut len = 0;
@@ -37,7 +143,7 @@ fn split_frame(bytes: &[u8]) -> Option<(Frame, &[u8])> {
             break;
         }
     }
-    let (body, rest) = rest.split_at_checked(len).filter(|_| head & 0x1f != 0)?;
+    let (body, rest) = rest.split_at_checked(len).filter(|_| head & KIND != 0)?;
     Some((Frame { head, body: body.to_vec() }, rest))
 }
 

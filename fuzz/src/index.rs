@@ -3,7 +3,7 @@
 use arbitrary::{Arbitrary, Unstructured};
 
 use super::checksums;
-use super::examine::{examine, survive};
+use super::examine::{Forged, examine, survive};
 use super::subject::{DIRECTORY, Left};
 
 #[derive(Arbitrary, Debug)]
@@ -53,7 +53,7 @@ pub fn run(bytes: &[u8]) {
         }
     }
     // One whose checksum fits is believed where a segment begins a block, and what the names of fields are.
-    if input.with_checksum { survive(&image) } else { examine(&image) }
+    if input.with_checksum { survive(&image) } else { examine(&image, Forged::default()) }
 }
 
 impl Edit {

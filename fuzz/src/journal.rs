@@ -2,7 +2,7 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 
-use super::examine::examine;
+use super::examine::{Forged, examine};
 use super::frames::{Edit, edited};
 use super::subject::{DIRECTORY, Left};
 
@@ -20,5 +20,5 @@ pub fn run(bytes: &[u8]) {
     if let Some(bytes) = newest.and_then(|path| image.file_mut(path)) {
         *bytes = edited(bytes, &input.edits, true);
     }
-    examine(&image);
+    examine(&image, Forged::default());
 }

@@ -3,7 +3,7 @@
 use arbitrary::{Arbitrary, Unstructured};
 
 use super::checksums;
-use super::examine::examine;
+use super::examine::{Forged, examine};
 use super::subject::{DIRECTORY, Left};
 
 const SLOT_LEN: usize = 4096;
@@ -54,7 +54,7 @@ pub fn run(bytes: &[u8]) {
             checksums::fix_meta(file);
         }
     }
-    examine(&image);
+    examine(&image, Forged::default());
 }
 
 impl Edit {
