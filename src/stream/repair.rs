@@ -109,7 +109,7 @@ impl Inner {
                 repaired.damage.push(follows_another(self.place.full(FileName::Segment(next.base).name())));
                 // All that is in it was read so far, and its neighbour says what it is to be.
                 header.file = next.predecessor.unwrap_or(header.file);
-                (vec![base..next.base], pieces(&self.env, &header, &walked, next.base))
+                (std::iter::once(base..next.base).collect(), pieces(&self.env, &header, &walked, next.base))
             }
             Left::Parts(left) => {
                 let (mut header, walked) = *left;
