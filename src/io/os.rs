@@ -32,19 +32,24 @@
 //!
 //! Symbolic links are refused as the last part of a path; the directories on the way are the caller's to check, with
 //! [`Disk::kind`].
+//!
+//! Everything is reached from a descriptor of the root, wherever that is moved. What changes names looks first whether the
+//! root still has its path: the messages that name it, and whoever opens the store there, would be wrong otherwise.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{Error, ErrorKind, Result};
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::ops::ControlFlow;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use parking_lot::Mutex;
-use rustix::fs::{FallocateFlags, OFlags};
+use rustix::fs::{AtFlags, FallocateFlags, FileType, Mode, OFlags, RawDir, Stat};
 use rustix::io::Errno;
 
 use super::map::Map;
@@ -52,6 +57,8 @@ use super::process::Process;
 use super::{Access, Disk, File, FileKind};
 use crate::WriteMode;
 
+/// How many bytes of a directory one call reads.
+const LISTED: usize = 32 << 10;
 /// How many bytes of zeros one call writes where a file system cannot allocate.
 const ZEROS: usize = 64 << 10;
 
@@ -59,6 +66,8 @@ const ZEROS: usize = 64 << 10;
 #[derive(Debug)]
 pub(crate) struct OsDisk {
     root: PathBuf,
+    /// The root itself, from which everything is reached.
+    directory: fs::File,
     mode: WriteMode,
     /// Files that are only read are mapped.
     maps: bool,
@@ -137,21 +146,67 @@ impl OsDisk {
 
     fn new(root: &Path) -> Result<Self> {
         let root = fs::canonicalize(root)?;
-        let metadata = fs::metadata(&root)?;
+        let directory = fs::OpenOptions::new().read(true).custom_flags(OFlags::PATH.bits() as i32).open(&root)?;
+        let directory = above_standard(directory)?;
+        let metadata = directory.metadata()?;
         if !metadata.is_dir() {
             return Err(ErrorKind::NotADirectory.into());
         }
         let identity = (metadata.dev(), metadata.ino());
-        Ok(Self { root, mode: WriteMode::Pwrite, maps: false, spare: Spare::default(), identity })
+        Ok(Self { root, directory, mode: WriteMode::Pwrite, maps: false, spare: Spare::default(), identity })
     }
 
-    /// The path of something below the root. Fails if the root is not there any more: what has its path now is another's.
-    fn full(&self, path: &Path) -> Result<PathBuf> {
+    /// To be called before names are changed. Fails if the root is not there any more: what has its path now is another's.
+    fn check_root(&self) -> Result<()> {
         let found = fs::symlink_metadata(&self.root).ok().map(|found| (found.dev(), found.ino()));
-        if found != Some(self.identity) {
-            return Err(Error::other("the directory of the store was moved away"));
+        if found == Some(self.identity) {
+            Ok(())
+        } else {
+            Err(Error::other("the directory of the store was moved away"))
         }
-        Ok(self.root.join(super::names(path)?.collect::<PathBuf>()))
+    }
+
+    /// Opens something below the root. `O_NONBLOCK` keeps a pipe from blocking the open.
+    fn open_at(&self, path: &Path, flags: OFlags) -> Result<fs::File> {
+        let path = below(path)?;
+        let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let open = || retrying(|| rustix::fs::openat(&self.directory, path, flags, Mode::RUSR | Mode::WUSR));
+        self.spare.opening(open).map(fs::File::from)
+    }
+
+    /// What is at a path, without following a symbolic link.
+    fn look(&self, path: &Path) -> Result<Stat> {
+        Ok(rustix::fs::statat(&self.directory, below(path)?, AtFlags::SYMLINK_NOFOLLOW)?)
+    }
+
+    /// Opens what must be a regular file; says how long it is.
+    fn open_regular(&self, path: &Path, flags: OFlags) -> Result<(fs::File, u64)> {
+        let not_regular = || Error::new(ErrorKind::InvalidInput, "not a regular file");
+        let file = self.open_at(path, flags | OFlags::NOFOLLOW).map_err(|error| match self.look(path) {
+            // The errors differ: ELOOP for a symbolic link, EISDIR for a directory, ENXIO for a socket.
+            Ok(found) if kind_of(FileType::from_raw_mode(found.st_mode)) != FileKind::File => not_regular(),
+            _ => error,
+        })?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(not_regular());
+        }
+        Ok((above_standard(file)?, metadata.len()))
+    }
+
+    /// Goes through a directory, without `.` and `..`, until told to stop.
+    fn each(&self, path: &Path, mut visit: impl FnMut(&OsStr, FileType) -> ControlFlow<()>) -> Result<OwnedFd> {
+        let directory = self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let mut buffer = Vec::with_capacity(LISTED);
+        let mut entries = RawDir::new(&directory, buffer.spare_capacity_mut());
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." && visit(OsStr::from_bytes(name), entry.file_type()).is_break() {
+                break;
+            }
+        }
+        Ok(directory.into())
     }
 
     /// Whether files on the file system of `file` are written through mappings.
@@ -171,87 +226,109 @@ impl OsDisk {
 
 impl Disk for OsDisk {
     fn create_dir(&self, path: &Path) -> Result<()> {
-        let path = self.full(path)?;
-        fs::DirBuilder::new().mode(0o700).create(&path)?;
-        restrict(&fs::symlink_metadata(&path)?, 0o700, |permissions| fs::set_permissions(&path, permissions))
+        self.check_root()?;
+        let name = below(path)?;
+        rustix::fs::mkdirat(&self.directory, name, Mode::RWXU)?;
+        let set = |mode| Ok(rustix::fs::chmodat(&self.directory, name, mode, AtFlags::empty())?);
+        restrict(self.look(path)?.st_mode, Mode::RWXU, set)
     }
 
     fn list(&self, path: &Path) -> Result<Vec<(OsString, FileKind)>> {
-        let path = self.full(path)?;
-        self.spare
-            .opening(|| fs::read_dir(&path))?
-            .map(|entry| entry.and_then(|entry| Ok((entry.file_name(), kind_of(entry.file_type()?)))))
-            .collect()
+        let mut found = Vec::new();
+        let directory = self.each(path, |name, kind| {
+            found.push((name.to_owned(), kind));
+            ControlFlow::Continue(())
+        })?;
+        let told = |(name, kind): (OsString, FileType)| match kind {
+            // A file system that does not say it here.
+            FileType::Unknown => {
+                let found = rustix::fs::statat(&directory, &name, AtFlags::SYMLINK_NOFOLLOW)?;
+                Ok((name, kind_of(FileType::from_raw_mode(found.st_mode))))
+            }
+            kind => Ok((name, kind_of(kind))),
+        };
+        found.into_iter().map(told).collect()
     }
 
     fn is_empty(&self, path: &Path) -> Result<bool> {
-        let path = self.full(path)?;
-        self.spare.opening(|| fs::read_dir(&path))?.next().transpose().map(|first| first.is_none())
+        let mut is_empty = true;
+        self.each(path, |_, _| {
+            is_empty = false;
+            ControlFlow::Break(())
+        })?;
+        Ok(is_empty)
     }
 
     fn kind(&self, path: &Path) -> Result<Option<FileKind>> {
-        match fs::symlink_metadata(self.full(path)?) {
-            Ok(metadata) => Ok(Some(kind_of(metadata.file_type()))),
+        match self.look(path) {
+            Ok(found) => Ok(Some(kind_of(FileType::from_raw_mode(found.st_mode)))),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     fn create(&self, path: &Path, capacity: u64) -> Result<Arc<dyn File>> {
-        let path = self.full(path)?;
+        self.check_root()?;
         allowed(capacity)?;
-        let file = self.spare.opening(|| options().write(true).create_new(true).open(&path))?;
+        let file = self.open_at(path, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW)?;
         let file = above_standard(file)?;
         keep_blocks(&file);
-        let made = restrict(&file.metadata()?, 0o600, |permissions| file.set_permissions(permissions))
-            .and_then(|()| allocate(&file, 0, capacity));
+        let set = |mode: Mode| file.set_permissions(fs::Permissions::from_mode(mode.bits()));
+        let made =
+            restrict(file.metadata()?.mode(), Mode::RUSR | Mode::WUSR, set).and_then(|()| allocate(&file, 0, capacity));
         if let Err(error) = made {
             // The first error is the one to report.
-            let _ = fs::remove_file(&path);
+            let _ = self.remove_file(path);
             return Err(error);
         }
         Ok(self.writable(file, capacity))
     }
 
     fn open(&self, path: &Path, access: Access) -> Result<Arc<dyn File>> {
-        let path = self.full(path)?;
-        let (file, len) = self.spare.opening(|| open_regular(&path, options().write(access == Access::Write)))?;
         Ok(match access {
-            Access::Read if self.maps => Arc::new(OsFile::reading(file, len)),
             Access::Read => {
-                let shared = Arc::new(Shared::new(Some(file), len));
-                Arc::new(OsFile { shared, map: None, window: Window::new(0) })
+                let (file, len) = self.open_regular(path, OFlags::RDONLY)?;
+                match self.maps {
+                    true => Arc::new(OsFile::reading(file, len)),
+                    false => {
+                        let shared = Arc::new(Shared::new(Some(file), len));
+                        Arc::new(OsFile { shared, map: None, window: Window::new(0) })
+                    }
+                }
             }
-            Access::Write => self.writable(file, len),
+            Access::Write => {
+                let (file, len) = self.open_regular(path, OFlags::RDWR)?;
+                self.writable(file, len)
+            }
         })
     }
 
     fn size(&self, path: &Path) -> Result<u64> {
-        Ok(fs::symlink_metadata(self.full(path)?)?.len())
+        Ok(u64::try_from(self.look(path)?.st_size).unwrap_or(0))
     }
 
     fn allocated(&self, path: &Path) -> Result<u64> {
         // Blocks of 512 bytes, whatever the file system's are.
-        Ok(fs::symlink_metadata(self.full(path)?)?.blocks().saturating_mul(512))
+        Ok(u64::try_from(self.look(path)?.st_blocks).unwrap_or(0).saturating_mul(512))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        fs::rename(self.full(from)?, self.full(to)?)
+        self.check_root()?;
+        Ok(rustix::fs::renameat(&self.directory, below(from)?, &self.directory, below(to)?)?)
     }
 
     fn remove_file(&self, path: &Path) -> Result<()> {
-        fs::remove_file(self.full(path)?)
+        self.check_root()?;
+        Ok(rustix::fs::unlinkat(&self.directory, below(path)?, AtFlags::empty())?)
     }
 
     fn remove_dir(&self, path: &Path) -> Result<()> {
-        fs::remove_dir(self.full(path)?)
+        self.check_root()?;
+        Ok(rustix::fs::unlinkat(&self.directory, below(path)?, AtFlags::REMOVEDIR)?)
     }
 
     fn sync_dir(&self, path: &Path) -> Result<()> {
-        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
-        let path = self.full(path)?;
-        let open = || fs::OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(&path);
-        let directory = self.spare.opening(open)?;
+        let directory = self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW)?;
         match directory.sync_all() {
             // A file system that cannot sync directories has no better way, and PostgreSQL accepts it as well.
             Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
@@ -267,13 +344,12 @@ impl Disk for OsDisk {
     }
 
     fn lock(&self, path: &Path) -> Result<Arc<dyn File>> {
-        let path = self.full(path)?;
-        let (file, len) = self.spare.opening(|| open_regular(&path, options().write(true).create(true)))?;
+        let (file, len) = self.open_regular(path, OFlags::RDWR | OFlags::CREATE)?;
         file.try_lock()?;
         let metadata = file.metadata()?;
         // Whoever replaced the file since we opened it may have locked the new one.
-        let named = fs::symlink_metadata(&path).ok();
-        if named.is_none_or(|named| (named.dev(), named.ino()) != (metadata.dev(), metadata.ino())) {
+        let named = self.look(path).ok();
+        if named.is_none_or(|named| (named.st_dev, named.st_ino) != (metadata.dev(), metadata.ino())) {
             return Err(ErrorKind::WouldBlock.into());
         }
         let mut shared = Shared::new(Some(file), len);
@@ -282,27 +358,15 @@ impl Disk for OsDisk {
     }
 }
 
-/// How every file is opened. `O_NONBLOCK` keeps a pipe from blocking the open; `std` adds `O_CLOEXEC`.
-fn options() -> fs::OpenOptions {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let mut options = fs::OpenOptions::new();
-    options.read(true).mode(0o600).custom_flags(flags.bits() as i32);
-    options
+/// A path as it is from the root. Fails with `InvalidInput` for one that could leave it.
+fn below(path: &Path) -> Result<&Path> {
+    drop(super::names(path)?);
+    Ok(if path.as_os_str().is_empty() { Path::new(".") } else { path })
 }
 
-/// Opens what must be a regular file; says how long it is.
-fn open_regular(path: &Path, options: &fs::OpenOptions) -> Result<(fs::File, u64)> {
-    let not_regular = || Error::new(ErrorKind::InvalidInput, "not a regular file");
-    let file = options.open(path).map_err(|error| match fs::symlink_metadata(path) {
-        // The errors differ: ELOOP for a symbolic link, EISDIR for a directory, ENXIO for a socket.
-        Ok(metadata) if !metadata.is_file() => not_regular(),
-        _ => error,
-    })?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(not_regular());
-    }
-    Ok((above_standard(file)?, metadata.len()))
+/// Does it again as long as a signal interrupts it.
+fn retrying<T>(call: impl FnMut() -> rustix::io::Result<T>) -> Result<T> {
+    Ok(rustix::io::retry_on_intr(call)?)
 }
 
 /// Moves a descriptor away from 0 to 2: somebody who closed those may still print to them.
@@ -315,17 +379,15 @@ fn above_standard(file: fs::File) -> Result<fs::File> {
 }
 
 /// Sets the permissions if they are not these, as with an unusual umask.
-fn restrict(metadata: &fs::Metadata, mode: u32, set: impl FnOnce(fs::Permissions) -> Result<()>) -> Result<()> {
-    if metadata.mode() & 0o777 == mode { Ok(()) } else { set(fs::Permissions::from_mode(mode)) }
+fn restrict(found: u32, mode: Mode, set: impl FnOnce(Mode) -> Result<()>) -> Result<()> {
+    if found & 0o777 == mode.bits() { Ok(()) } else { set(mode) }
 }
 
-fn kind_of(kind: fs::FileType) -> FileKind {
-    if kind.is_file() {
-        FileKind::File
-    } else if kind.is_dir() {
-        FileKind::Directory
-    } else {
-        FileKind::Other
+fn kind_of(kind: FileType) -> FileKind {
+    match kind {
+        FileType::RegularFile => FileKind::File,
+        FileType::Directory => FileKind::Directory,
+        _ => FileKind::Other,
     }
 }
 

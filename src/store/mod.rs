@@ -24,7 +24,7 @@ pub const NAME_LEN_MAX: usize = 3072;
 /// without closing the store, its lock lasts as long as such a child.
 ///
 /// The directory must not be moved away, nor its file `LOCK` removed or replaced, while the store is open: after a move,
-/// whatever needs a file by its name fails; without the file, nothing keeps another process out.
+/// whatever creates, renames or removes a file fails; without the file, nothing keeps another process out.
 ///
 /// # Examples
 ///

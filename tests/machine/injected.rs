@@ -18,11 +18,11 @@ const CALLS: [(&str, &[&str]); 10] = [
     ("fsync", &["EIO"]),
     ("fallocate", &["ENOSPC", "EOPNOTSUPP"]),
     ("openat", &["EMFILE", "EACCES"]),
-    ("rename", &["EIO", "ENOSPC"]),
-    ("unlink", &["EIO"]),
+    ("renameat", &["EIO", "ENOSPC"]),
+    ("unlinkat", &["EIO"]),
     ("mmap", &["ENOMEM", "ENODEV"]),
     ("ftruncate", &["EIO"]),
-    ("mkdir", &["ENOSPC"]),
+    ("mkdirat", &["ENOSPC"]),
 ];
 
 fn options() -> Options {
