@@ -114,6 +114,10 @@ impl Disk for Budgeted {
         })
     }
 
+    fn read(&self, path: &Path, len_max: u64) -> Result<Option<Vec<u8>>> {
+        self.disk.read(path, len_max)
+    }
+
     fn size(&self, path: &Path) -> Result<u64> {
         self.disk.size(path)
     }

@@ -80,6 +80,18 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Opens a regular file. Symbolic links are not followed, and what is not a regular file is `InvalidInput`.
     fn open(&self, path: &Path, access: Access) -> Result<Arc<dyn File>>;
 
+    /// The content of a small file, or its first `len_max` bytes; `None` if there is nothing. Fails as
+    /// [`open`](Self::open) does.
+    fn read(&self, path: &Path, len_max: u64) -> Result<Option<Vec<u8>>> {
+        if self.kind(path)?.is_none() {
+            return Ok(None);
+        }
+        let file = self.open(path, Access::Read)?;
+        let mut bytes = vec![0; usize::try_from(file.len()?.min(len_max)).unwrap_or(usize::MAX)];
+        file.read_at(0, &mut bytes)?;
+        Ok(Some(bytes))
+    }
+
     /// The size of a file, in bytes.
     fn size(&self, path: &Path) -> Result<u64> {
         self.open(path, Access::Read)?.len()

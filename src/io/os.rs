@@ -303,6 +303,16 @@ impl Disk for OsDisk {
         })
     }
 
+    fn read(&self, path: &Path, len_max: u64) -> Result<Option<Vec<u8>>> {
+        let (file, len) = match self.open_regular(path, OFlags::RDONLY) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        let mut bytes = vec![0; usize::try_from(len.min(len_max)).unwrap_or(usize::MAX)];
+        file.read_exact_at(&mut bytes, 0)?;
+        Ok(Some(bytes))
+    }
+
     fn size(&self, path: &Path) -> Result<u64> {
         Ok(u64::try_from(self.look(path)?.st_size).unwrap_or(0))
     }

@@ -82,28 +82,26 @@ impl Place {
 
     pub fn open(&self, name: impl AsRef<Path>, access: Access) -> Result<Arc<dyn File>> {
         let name = name.as_ref();
-        match self.disk.open(&self.at(name), access) {
+        self.opened("open", name, self.disk.open(&self.at(name), access))
+    }
+
+    /// What became of opening a file that should be there.
+    fn opened<T>(&self, action: &'static str, name: &Path, opened: io::Result<T>) -> Result<T> {
+        match opened {
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 Err(Error::corrupt(&self.full(name), 0, Corruption::NotAFile))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(Error::corrupt(&self.full(name), 0, Corruption::Missing))
             }
-            opened => self.wrap("open", name, opened),
+            opened => self.wrap(action, name, opened),
         }
     }
 
     /// The whole content of a small file; `None` if there is none.
     pub fn read(&self, name: impl AsRef<Path>, len_max: u64) -> Result<Option<Vec<u8>>> {
         let name = name.as_ref();
-        if self.kind(name)?.is_none() {
-            return Ok(None);
-        }
-        let file = self.open(name, Access::Read)?;
-        let len = self.wrap("read", name, file.len())?.min(len_max);
-        let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
-        self.wrap("read", name, file.read_at(0, &mut bytes))?;
-        Ok(Some(bytes))
+        self.opened("read", name, self.disk.read(&self.at(name), len_max))
     }
 
     pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
