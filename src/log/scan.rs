@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use crate::format::codec::Reader;
 use crate::format::entries::{self, Entries, Production, Seal, Shapes, decode_production, decode_shape};
 use crate::format::header::{HEADER_LEN, Header};
 use crate::format::index::{BLOCK_LEN, Block, Index};
@@ -245,8 +244,9 @@ impl<'a> Scanner<'a> {
 /// Fills `buffer` with a chunk from `start`, of which `there` bytes are in the file and `wanted` are needed.
 fn read_chunk(file: &dyn File, start: u64, there: u64, wanted: usize, buffer: &mut Vec<u8>) -> std::io::Result<()> {
     let len = usize::try_from(there).unwrap_or(usize::MAX).min(wanted.max(CHUNK_LEN));
-    buffer.clear();
-    buffer.try_reserve(len).map_err(|_| std::io::Error::from(std::io::ErrorKind::OutOfMemory))?;
+    // What is there is read over: it need not be zeroed first.
+    let more = len.saturating_sub(buffer.len());
+    buffer.try_reserve(more).map_err(|_| std::io::Error::from(std::io::ErrorKind::OutOfMemory))?;
     buffer.resize(len, 0);
     file.read_at(start, buffer)
 }
@@ -416,6 +416,13 @@ pub fn last_seal(bytes: &[u8], salt: Salt) -> Option<Seal> {
     None
 }
 
+/// Whether all bytes are zero. Looks at many of them at a time: a segment has up to 64 MiB of them.
+fn is_blank(bytes: &[u8]) -> bool {
+    let (chunks, rest) = bytes.as_chunks::<64>();
+    let is_zero = |bytes: &[u8]| bytes.iter().fold(0, |all, byte| all | byte) == 0;
+    chunks.iter().all(|chunk| is_zero(chunk)) && is_zero(rest)
+}
+
 /// Whether everything from `from` to the end of the file is zero.
 pub fn is_blank_from(file: &dyn File, path: &Path, from: u64) -> Result<bool> {
     let len = file.len().map_err(|error| Error::io("look at", path, error))?;
@@ -424,7 +431,7 @@ pub fn is_blank_from(file: &dyn File, path: &Path, from: u64) -> Result<bool> {
     while at < len {
         read_chunk(file, at, len - at, CHUNK_LEN.min(usize::try_from(len - at).unwrap_or(CHUNK_LEN)), &mut buffer)
             .map_err(|error| Error::io("read", path, error))?;
-        if Reader::new(&buffer).rest().iter().any(|&byte| byte != 0) {
+        if !is_blank(&buffer) {
             return Ok(false);
         }
         at += buffer.len() as u64;
