@@ -61,8 +61,18 @@ impl<F: Fn(u64, u64) -> u64> Quota<F> {
 /// The lowest ordinal from `floor` on from which at most `len` of the entries before `end` are alive.
 pub fn exact_by_len(floor: u64, end: u64, len: u64, live: impl Fn(u64, u64) -> u64) -> u64 {
     let Some(excess) = live(floor, end).checked_sub(len).filter(|&excess| excess > 0) else { return floor };
-    // Bisects for the lowest ordinal before which `excess` entries are alive.
+    // Looks for the lowest ordinal before which `excess` entries are alive: no further than it is when few entries are deleted,
+    // then by bisection.
     let (mut low, mut high) = (floor.saturating_add(excess - 1), end);
+    let mut step = 1;
+    while high - low > step {
+        if live(floor, low + step) >= excess {
+            high = low + step;
+        } else {
+            low += step;
+            step *= 2;
+        }
+    }
     while high - low > 1 {
         let middle = low + (high - low) / 2;
         if live(floor, middle) >= excess { high = middle } else { low = middle }
@@ -94,6 +104,17 @@ mod tests {
             assert_eq!(two_of_three(floor, 31), len, "to {len}");
             assert!(floor == 1 || two_of_three(floor - 1, 31) > len, "not further than needed, to {len}");
         }
+    }
+
+    #[test]
+    fn exact_by_len_looks_near_by_first() {
+        let looks = std::cell::Cell::new(0);
+        let counting = |from, to| {
+            looks.set(looks.get() + 1);
+            all(from, to)
+        };
+        assert_eq!(exact_by_len(1, 1_000_002, 1_000_000, counting), 2);
+        assert_eq!(looks.get(), 2);
     }
 
     #[test]
