@@ -108,3 +108,23 @@ pub fn anonymous_kib() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
+
+/// Prints what was measured, one figure a line, with the goal beside it.
+#[derive(Clone, Copy, Debug)]
+pub struct Goals;
+
+impl Goals {
+    /// A figure that has no goal.
+    pub fn note(self, what: &str, measured: f64, unit: &str) {
+        println!("{what:<60} {measured:>10.2} {unit}");
+    }
+
+    /// A figure that is to be at most so large, unless it is of few entries, in a test.
+    pub fn at_most(self, what: &str, measured: f64, unit: &str, goal: f64) {
+        if is_test() {
+            return self.note(what, measured, unit);
+        }
+        let verdict = if measured <= goal { "" } else { "  <-- missed" };
+        println!("{what:<60} {measured:>10.2} {unit:<8} goal {goal:>8.2}{verdict}");
+    }
+}
