@@ -370,8 +370,8 @@ impl Disk for OsDisk {
 
 /// A path as it is from the root. Fails with `InvalidInput` for one that could leave it.
 fn below(path: &Path) -> Result<&Path> {
-    drop(super::names(path)?);
-    Ok(if path.as_os_str().is_empty() { Path::new(".") } else { path })
+    let is_root = super::names(path)?.next().is_none();
+    Ok(if is_root { Path::new(".") } else { path })
 }
 
 /// Does it again as long as a signal interrupts it.
