@@ -56,7 +56,8 @@ pub const PARTS: &[Part] = &[
 impl Part {
     pub fn job(self) -> Job {
         match self {
-            Self::Append { .. } => Job::Append,
+            Self::Append { batch: 1 } => Job::Append,
+            Self::Append { .. } => Job::AppendBatch,
             Self::Threads { .. } => Job::Threads,
             Self::Durable { streams: 1, .. } => Job::Durable,
             Self::Durable { .. } => Job::DurableStreams,

@@ -14,19 +14,31 @@ pub fn describe() -> String {
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("?", |(_, m)| m);
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let release = read("/proc/sys/kernel/osrelease");
-    let load = read("/proc/loadavg");
+    let load = load();
     let redis = crate::peers::redis::version().map_or("no Redis".to_owned(), |version| format!("Redis {version}"));
     format!(
-        "{cores} cores of {model}, Linux {}, {}, {redis}; load before the run {}",
+        "{cores} cores of {model}, Linux {}, {}, {redis}, load {load:.1} before the run",
         release.trim(),
-        file_system(&std::env::temp_dir()),
-        load.split_whitespace().next().unwrap_or("?")
+        file_system(&std::env::temp_dir())
     )
 }
 
-pub fn describe_run(machine: &str, rounds: usize, quick: bool) -> String {
-    let quick = if quick { "\n\nA quick run: the numbers mean nothing." } else { "" };
-    format!("{machine}. Medians of {rounds} rounds, and the least and the most.{quick}")
+/// The load average of the last minute.
+pub fn load() -> f64 {
+    read("/proc/loadavg").split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0.0)
+}
+
+/// What is to be known of the numbers, before they are seen.
+pub fn caveats(machine: &str, rounds: usize, quick: bool, load: f64) -> String {
+    let mut text = format!("{machine}. Medians of {rounds} rounds, and the least and the most.");
+    if quick {
+        text += "\n\n**A quick run: the numbers mean nothing.**";
+    }
+    if load > 0.5 {
+        text += "\n\n**The machine was busy with something else: whatever waits for a disk or a processor is worse than it \
+                 would be, and ratios are rough.**";
+    }
+    text
 }
 
 /// The kind of the file system that this path is on.

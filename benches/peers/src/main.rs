@@ -67,14 +67,18 @@ fn main() -> Result {
         options.rounds = options.rounds.min(2);
     }
     let specs = selected(&options)?;
-    let machine = machine::describe();
+    let (machine, load) = (machine::describe(), machine::load());
     let mut run = Run { options: &options, specs, results: Results::new(), failures: BTreeMap::new() };
     for (number, part) in PARTS.iter().enumerate() {
         if run.wants(part.job()) {
             run.part(number, *part)?;
         }
     }
-    println!("{}", machine::describe_run(&machine, options.rounds, options.quick));
+    println!("# What streamlog and its peers measured\n");
+    println!("{}", machine::caveats(&machine, options.rounds, options.quick, load));
+    for (krate, reason) in peers::absent() {
+        println!("\nSkipped: {krate}, for {reason}.");
+    }
     for (number, part) in PARTS.iter().enumerate() {
         if run.wants(part.job()) {
             table::print(*part, number, &run.specs, &run.results, &run.failures);
@@ -89,7 +93,7 @@ fn main() -> Result {
 /// What selects it.
 fn job_name(job: Job) -> &'static str {
     match job {
-        Job::Append => "append",
+        Job::Append | Job::AppendBatch => "append",
         Job::Threads => "threads",
         Job::Durable | Job::DurableStreams => "durable",
         Job::Read => "read",
@@ -106,14 +110,15 @@ fn selected(options: &Options) -> Result<Vec<&'static Spec>> {
     if let Some(unknown) = options.peers.iter().find(|name| SPECS.iter().all(|spec| spec.krate != *name)) {
         return Err(format!("there is no peer {unknown}, or it was not built").into());
     }
-    let redis = peers::redis::version();
-    if redis.is_none() {
-        eprintln!("SKIPPED: nothing is compared with Redis, for there is no redis-server on PATH");
+    let absent = peers::absent();
+    for (krate, reason) in &absent {
+        eprintln!("SKIPPED: {krate}: {reason}");
     }
     let wanted = |spec: &&Spec| {
         options.peers.is_empty() || spec.krate == "streamlog" || options.peers.iter().any(|name| name == spec.krate)
     };
-    Ok(SPECS.iter().filter(wanted).filter(|spec| spec.krate != "redis" || redis.is_some()).collect())
+    let present = |spec: &&Spec| absent.iter().all(|(krate, _)| spec.krate != *krate);
+    Ok(SPECS.iter().filter(wanted).filter(present).collect())
 }
 
 struct Run<'a> {
@@ -182,18 +187,23 @@ impl Run<'_> {
                 self.verify(spec, number, directory.path(), &stored(&result)?)?;
             }
             filling = metrics(&result)?;
+            if part == Part::Read {
+                filling.insert("bytes", self.bytes_beyond_values(directory.path())?);
+            }
             filled.insert(name.clone(), directory);
         }
         let path = filled[&name].path();
         let mut metrics = metrics(&self.child("read", Some(spec), number, path, 0)?)?;
         metrics.append(&mut filling);
-        if part == Part::Read {
-            let scale = Scale::new(self.options.quick);
-            let values: usize = events(0).iter().map(common::Event::len).sum();
-            let used = machine::bytes_used(path)? as f64 / scale.read as f64;
-            metrics.insert("bytes", used - values as f64 / events(0).len() as f64);
-        }
         Ok(metrics)
+    }
+
+    /// What an entry of a filled store takes on the disk.
+    fn bytes_beyond_values(&self, path: &Path) -> Result<f64> {
+        let events = events(0);
+        let values: usize = events.iter().map(common::Event::len).sum();
+        let used = machine::bytes_used(path)? as f64 / Scale::new(self.options.quick).read as f64;
+        Ok(used - values as f64 / events.len() as f64)
     }
 
     /// That another process finds what was added.

@@ -107,6 +107,7 @@ pub trait Consumer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Job {
     Append,
+    AppendBatch,
     Threads,
     Durable,
     DurableStreams,
