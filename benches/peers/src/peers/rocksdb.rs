@@ -62,7 +62,7 @@ impl Writer for StoreWriter<'_> {
             encode_into(&mut self.record, event);
             batch.put(key(self.stream, number), &self.record);
         }
-        Ok(self.store.db.write_opt(&batch, &self.options)?)
+        Ok(self.store.db.write_opt(batch, &self.options)?)
     }
 }
 
