@@ -1,7 +1,7 @@
 //! The jobs, as they are done in a process of their own, and their verification.
 //!
-//! What is read is looked at twice: once before any clock runs, by a checksum of every value, and once while it does, by
-//! a sum that costs next to nothing.
+//! What is read is looked at twice: once before any clock runs, by a checksum of every value, and once while it does,
+//! by a sum that costs next to nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;

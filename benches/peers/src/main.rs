@@ -1,5 +1,5 @@
-//! streamlog beside what one would use instead: the same entry, the same jobs, each peer in the durability class that it
-//! really gives.
+//! streamlog beside what one would use instead: the same entry, the same jobs, each peer in the durability class that
+//! it really gives.
 //!
 //! The peers take turns, each time in a process and a directory of its own. After a part that writes, the process is
 //! killed, and in the first round another one checks that everything is there.

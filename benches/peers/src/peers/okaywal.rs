@@ -62,8 +62,8 @@ impl Writer for WalWriter<'_> {
 
 /// What a recovery reads: chunks one after the other in a buffer, where each ends there, and where it is in the log.
 ///
-/// All are read, even if nobody asks for them: to skip one goes four bytes too far in version 0.3, and the rest of the log
-/// is taken for its end and overwritten.
+/// All are read, even if nobody asks for them: to skip one goes four bytes too far in version 0.3, and the rest of the
+/// log is taken for its end and overwritten.
 #[derive(Debug, Default)]
 struct Chunks {
     bytes: Vec<u8>,

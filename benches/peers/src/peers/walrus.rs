@@ -1,8 +1,8 @@
 //! walrus-rust: a log of topics. Its directory comes from the environment: the parent process sets `WALRUS_DATA_DIR`.
 //!
-//! Reading is consuming: there is one position for each topic, which only goes forward, so every reader of a topic but the
-//! first is an instance of its own, and none saves the position. No entry can be looked up. A batch is synced even when
-//! nothing is to be.
+//! Reading is consuming: there is one position for each topic, which only goes forward, so every reader of a topic but
+//! the first is an instance of its own, and none saves the position. No entry can be looked up. A batch is synced even
+//! when nothing is to be.
 
 use std::collections::HashSet;
 use std::path::Path;

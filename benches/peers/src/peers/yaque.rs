@@ -1,4 +1,5 @@
-//! yaque: a queue in files, with one reader. There are no streams, no IDs and no groups: what its reader commits is gone.
+//! yaque: a queue in files, with one reader. There are no streams, no IDs and no groups: what its reader commits is
+//! gone.
 //!
 //! Its reader saves where it stands every 250 entries or 350 milliseconds: a kill brings acknowledged entries back.
 
