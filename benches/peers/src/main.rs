@@ -59,8 +59,8 @@ struct Options {
 type Results = BTreeMap<(usize, String), Vec<Metrics>>;
 
 fn main() -> Result {
-    if let Ok(task) = std::env::var(CHILD) {
-        return child(&task);
+    if let Ok(step) = std::env::var(CHILD) {
+        return child(&step);
     }
     let mut options = Options::parse();
     if options.quick {
@@ -220,15 +220,15 @@ impl Run<'_> {
         Err(format!("{} of {} entries are there after a kill", count(&found), count(expected)).into())
     }
 
-    fn child(&self, task: &str, spec: Option<&Spec>, part: usize, path: &Path, streams: usize) -> Result<Value> {
+    fn child(&self, step: &str, spec: Option<&Spec>, part: usize, path: &Path, streams: usize) -> Result<Value> {
         if !self.options.quick {
             // Nothing that others have left to be written.
             rustix::fs::syncfs(File::open(path)?)?;
         }
         let spec = spec.and_then(|spec| SPECS.iter().position(|other| std::ptr::eq(spec, other)));
-        let task = json!([task, spec, part, path, streams, self.options.quick]);
+        let step = json!([step, spec, part, path, streams, self.options.quick]);
         let output = Command::new(std::env::current_exe()?)
-            .env(CHILD, task.to_string())
+            .env(CHILD, step.to_string())
             .env("WALRUS_DATA_DIR", path)
             .env("WALRUS_QUIET", "1")
             .stdin(Stdio::null())
@@ -267,16 +267,16 @@ fn stored(result: &Value) -> Result<Contents> {
     Ok(serde_json::from_value(result[1].clone())?)
 }
 
-fn child(task: &str) -> Result {
-    type Task = (String, Option<usize>, usize, PathBuf, usize, bool);
-    let (task, spec, part, path, streams, quick): Task = serde_json::from_str(task)?;
+fn child(step: &str) -> Result {
+    type Step = (String, Option<usize>, usize, PathBuf, usize, bool);
+    let (step, spec, part, path, streams, quick): Step = serde_json::from_str(step)?;
     let (events, part, scale) = (events(0), PARTS[part], Scale::new(quick));
     let report = |metrics: &Metrics, contents: &Contents| println!("{RESULT}{}", json!([metrics, contents]));
     let Some(spec) = spec.map(|spec| &SPECS[spec]) else {
         report(&limit::measure(part, &path, &events, scale)?, &Contents::new());
         return Ok(());
     };
-    match task.as_str() {
+    match step.as_str() {
         "write" => {
             let peer = (spec.open)(&path)?;
             let (metrics, contents) = jobs::write(peer.as_ref(), part, &events, scale)?;
@@ -300,7 +300,7 @@ fn child(task: &str) -> Result {
                 peer.die();
             }
         }
-        other => return Err(format!("there is no task {other}").into()),
+        other => return Err(format!("there is no step {other}").into()),
     }
     Ok(())
 }
