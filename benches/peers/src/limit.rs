@@ -31,7 +31,8 @@ pub fn measure(part: Part, path: &Path, events: &[Event], scale: Scale) -> Resul
         // Of one stream, the entries come one after the other; of four, at once.
         Part::Threads { streams: 1, .. } => append(1, events, scale),
         Part::Threads { threads, .. } => append_together(threads, events, scale),
-        Part::Durable { threads, batch, .. } => sync(threads * batch, path, events, scale),
+        Part::Durable { threads, streams: 1, batch } => sync(threads * batch, &path.join("limit"), events, scale),
+        Part::Durable { streams, .. } => sync_apart(streams, path, events, scale),
         Part::Read => read(events, scale),
         Part::Deliver { .. } => Ok(Metrics::new()),
         Part::Streams => open_files(path, scale),
@@ -97,7 +98,7 @@ fn append_together(threads: usize, events: &[Event], scale: Scale) -> Result<Met
 /// One `pwrite` and one `fdatasync` for so many entries, into a file all of whose bytes were written before.
 fn sync(entries: usize, path: &Path, events: &[Event], scale: Scale) -> Result<Metrics> {
     const LEN: u64 = 16 << 20;
-    let file = File::create(path.join("limit"))?;
+    let file = File::create(path)?;
     file.write_all_at(&vec![1; LEN as usize], 0)?;
     file.sync_all()?;
     let frame = frame(&events[..entries]);
@@ -111,6 +112,17 @@ fn sync(entries: usize, path: &Path, events: &[Event], scale: Scale) -> Result<M
     }
     let mean = begin.elapsed().as_nanos() as f64 / (times.len() * entries) as f64;
     Ok(Metrics::from([("median", median(times)), ("mean", mean)]))
+}
+
+/// The same by several threads at once, an entry each time and a file each.
+fn sync_apart(files: usize, path: &Path, events: &[Event], scale: Scale) -> Result<Metrics> {
+    let sync = |file: usize| sync(1, &path.join(format!("limit-{file}")), events, scale);
+    let each = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..files).map(|file| scope.spawn(move || sync(file))).collect();
+        threads.into_iter().map(|thread| thread.join().map_err(|_| "a thread panicked")?).collect::<Result<Vec<_>>>()
+    })?;
+    let rate: f64 = each.iter().filter_map(|metrics| Some(1.0 / metrics.get("mean")?)).sum();
+    Ok(Metrics::from([("mean", 1.0 / rate)]))
 }
 
 /// Frames in a buffer, checked and decoded; looked up where a table says that they are.
