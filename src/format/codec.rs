@@ -131,7 +131,7 @@ impl<const N: usize> Front<N> {
 }
 
 /// The most bytes a varint has.
-pub const VARINT_LEN_MAX: usize = 10;
+const VARINT_LEN_MAX: usize = 10;
 
 /// Small magnitudes of either sign to small numbers.
 #[inline]
@@ -226,38 +226,20 @@ impl<'a> Reader<'a> {
 
     #[inline]
     pub fn varint(&mut self) -> Option<u64> {
-        match *self.bytes {
-            [first, ref rest @ ..] if first < 0x80 => {
-                self.bytes = rest;
-                Some(u64::from(first))
-            }
-            [first, second, ref rest @ ..] if second < 0x80 => {
-                self.bytes = rest;
-                Some(u64::from(first & 0x7f) | u64::from(second) << 7)
-            }
-            [first, ref rest @ ..] => {
-                self.bytes = rest;
-                self.long_varint(first)
-            }
-            [] => None,
+        if let [first, rest @ ..] = self.bytes
+            && *first < 0x80
+        {
+            self.bytes = rest;
+            return Some(u64::from(*first));
         }
-    }
-
-    #[inline(never)]
-    fn long_varint(&mut self, first: u8) -> Option<u64> {
-        let mut value = u64::from(first & 0x7f);
-        for shift in (7..70).step_by(7) {
-            let byte = self.u8()?;
-            let bits = u64::from(byte & 0x7f);
-            if shift == 63 && bits > 1 {
-                return None;
-            }
-            value |= bits << shift;
-            if byte < 0x80 {
-                return Some(value);
-            }
+        // Not by reference to the reader: it would be in memory, and each read wait for the store of the one before.
+        let (value, len) = long_varint(self.bytes);
+        if len == 0 {
+            self.bytes = self.bytes.get(VARINT_LEN_MAX..).unwrap_or_default();
+            return None;
         }
-        None
+        self.bytes = self.bytes.get(len..)?;
+        Some(value)
     }
 
     /// A varint that is a length or count of this machine's.
@@ -273,9 +255,60 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The varint of more than one byte at the start of `bytes`, and its length: 0 if it is cut short or too large.
+#[inline(never)]
+fn long_varint(bytes: &[u8]) -> (u64, usize) {
+    const LAST: u64 = 0x8080_8080_8080_8080;
+    let word = u64::from_le_bytes(*bytes.first_chunk().unwrap_or(&[0xff; 8]));
+    let ends = !word & LAST;
+    if ends == 0 {
+        return longest_varint(bytes);
+    }
+    let len = ends.trailing_zeros() / 8 + 1;
+    // Seven bits of each byte, first moved together in pairs, then pairs of these, then both halves.
+    let word = word & u64::MAX >> (64 - 8 * len) & !LAST;
+    let word = word & 0x007f_007f_007f_007f | (word & 0x7f00_7f00_7f00_7f00) >> 1;
+    let word = word & 0x0000_3fff_0000_3fff | (word & 0x3fff_0000_3fff_0000) >> 2;
+    let word = word & 0x0fff_ffff | (word & 0x0fff_ffff_0000_0000) >> 4;
+    (word, len as usize)
+}
+
+/// As [`long_varint`], of more than eight bytes, or near the end.
+fn longest_varint(bytes: &[u8]) -> (u64, usize) {
+    let mut value = 0;
+    for (at, &byte) in bytes.iter().take(VARINT_LEN_MAX).enumerate() {
+        let bits = u64::from(byte & 0x7f);
+        if at == VARINT_LEN_MAX - 1 && bits > 1 {
+            break;
+        }
+        value |= bits << (7 * at);
+        if byte < 0x80 {
+            return (value, at + 1);
+        }
+    }
+    (0, 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A varint is read in another way where bytes follow it.
+    #[test]
+    fn varints_read_back_whatever_follows() {
+        for shift in 0..64 {
+            for value in [1u64 << shift, (1u64 << shift) - 1, u64::MAX >> shift, 0x0123_4567_89ab_cdef >> shift] {
+                for follows in [0, 0x7f, 0x80, 0xff] {
+                    let mut out = Vec::new();
+                    put_varint(&mut out, value);
+                    out.extend_from_slice(&[follows; 9]);
+                    let mut reader = Reader::new(&out);
+                    assert_eq!(reader.varint(), Some(value));
+                    assert_eq!(reader.rest(), [follows; 9]);
+                }
+            }
+        }
+    }
 
     #[test]
     fn varints_read_back_and_have_the_length_they_claim() {

@@ -140,7 +140,7 @@ pub struct Entries<'a> {
 
 impl<'a> Entries<'a> {
     /// `None` if the frame is of another kind or its payload is malformed.
-    #[inline]
+    #[inline(always)]
     pub fn new(kind: u8, payload: &'a [u8], base_ms: u64) -> Option<Self> {
         let mut reader = Reader::new(payload);
         let left = match kind {

@@ -28,11 +28,19 @@ pub(super) fn load(words: &[AtomicUsize], skip: usize, out: &mut [u8]) {
         &words[1..]
     };
     let (chunks, tail) = out.as_chunks_mut::<WORD>();
-    for (chunk, word) in chunks.iter_mut().zip(words) {
-        *chunk = bytes_of(word);
-    }
     if !tail.is_empty() {
         tail.copy_from_slice(&bytes_of(&words[chunks.len()])[..tail.len()]);
+    }
+    // Several words to a turn: counting and comparing takes as long as copying one.
+    let (blocks, chunks) = chunks.as_chunks_mut::<8>();
+    let (whole, words) = words.split_at(blocks.len() * 8);
+    for (block, words) in blocks.iter_mut().zip(whole.as_chunks::<8>().0) {
+        for (chunk, word) in block.iter_mut().zip(words) {
+            *chunk = bytes_of(word);
+        }
+    }
+    for (chunk, word) in chunks.iter_mut().zip(words) {
+        *chunk = bytes_of(word);
     }
 }
 
@@ -96,7 +104,7 @@ mod tests {
 
     #[test]
     fn every_alignment_and_length_is_loaded_and_stored() {
-        let bytes: Vec<u8> = (1..=5 * WORD as u8).collect();
+        let bytes: Vec<u8> = (1..=11 * WORD as u8).collect();
         for start in 0..2 * WORD {
             for len in 0..=bytes.len() - start {
                 let (first, skip) = (start / WORD, start % WORD);
