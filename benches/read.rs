@@ -1,7 +1,8 @@
 //! How fast entries are read: all of them from either end, and one by its ID.
 //!
 //! - *limit*: a CRC-32 over the same bytes in a buffer, 64 KiB at a time, and the least code that decodes their frames.
-//! - *scan*: every entry with its fields, checksums verified, copied out of the file.
+//! - *scan*: every entry with its fields, checksums verified, copied out of the file; as entries that may be kept, or
+//!   borrowed for as long as they are looked at.
 //!
 //! Prints the bytes on disk for each entry, and the anonymous memory that a store takes.
 
@@ -91,6 +92,22 @@ fn scan(stream: &Stream, forward: bool) -> u64 {
     count
 }
 
+/// As [`scan`], with entries that are borrowed.
+fn scan_ref(stream: &Stream, forward: bool) -> u64 {
+    let (mut sum, mut count) = (0u64, 0);
+    let mut range = stream.range(..);
+    while let Some(entry) = if forward { range.next_ref() } else { range.next_back_ref() } {
+        let entry = entry.unwrap();
+        sum = sum.wrapping_add(entry.id().ms() ^ entry.id().seq());
+        for (_, value) in entry.fields() {
+            sum = sum.wrapping_add(value.len() as u64 ^ u64::from(value[0]));
+        }
+        count += 1;
+    }
+    black_box(sum);
+    count
+}
+
 /// A stream of `count` entries, in its own store.
 fn filled(path: &Path, events: &[Event], count: u64, batch: u64) -> Stream {
     let before = common::anonymous_kib();
@@ -119,6 +136,8 @@ fn scans(criterion: &mut Criterion) {
         group.bench_function("limit", |bencher| bencher.iter(|| limit(black_box(&segments))));
         group.bench_function("forward", |bencher| bencher.iter(|| scan(&stream, true)));
         group.bench_function("backward", |bencher| bencher.iter(|| scan(&stream, false)));
+        group.bench_function("forward, borrowed", |bencher| bencher.iter(|| scan_ref(&stream, true)));
+        group.bench_function("backward, borrowed", |bencher| bencher.iter(|| scan_ref(&stream, false)));
     }
 }
 

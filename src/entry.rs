@@ -54,34 +54,106 @@ impl Entry {
         self.id
     }
 
+    /// The entry, without a share in its memory.
+    #[must_use]
+    #[inline]
+    pub fn as_ref(&self) -> EntryRef<'_> {
+        EntryRef { id: self.id, chunk: &self.chunk, shape: self.shape, start: self.start, end: self.end }
+    }
+
     /// The fields, name and value, in the order in which they were added.
     #[must_use]
     #[inline]
     pub fn fields(&self) -> Fields<'_> {
+        self.as_ref().fields()
+    }
+
+    /// The value of the first field of that name.
+    #[must_use]
+    pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
+        self.as_ref().get(name)
+    }
+}
+
+/// An entry that is borrowed from what reads it: see [`Range::next_ref`](crate::Range::next_ref).
+///
+/// As an [`Entry`] otherwise, but that it takes no part in counting who uses the memory of the entry, which takes a third
+/// of the time of a scan or more.
+#[derive(Clone, Copy)]
+pub struct EntryRef<'a> {
+    id: StreamId,
+    chunk: &'a Arc<Chunk>,
+    shape: u32,
+    start: u32,
+    end: u32,
+}
+
+impl<'a> EntryRef<'a> {
+    /// The entry of which names and values, or with a shape the values, are `start..end` of the chunk: as checked by
+    /// [`Entries`](crate::format::entries::Entries).
+    #[inline]
+    pub(crate) fn new(id: StreamId, chunk: &'a Arc<Chunk>, shape: u32, start: u32, end: u32) -> Self {
+        Self { id, chunk, shape, start, end }
+    }
+
+    /// The ID.
+    #[must_use]
+    #[inline]
+    pub fn id(self) -> StreamId {
+        self.id
+    }
+
+    /// The fields, name and value, in the order in which they were added.
+    #[must_use]
+    #[inline]
+    pub fn fields(self) -> Fields<'a> {
         let body = self.chunk.bytes.get(self.start as usize..self.end as usize).unwrap_or_default();
         let mut names = Reader::new(self.chunk.shapes.get(u64::from(self.shape)).map_or(body, |names| names));
         let left = names.varint_usize().unwrap_or(0);
-        let mut values = Reader::new(body);
-        if self.shape == 0 {
-            values = names;
-            for _ in 0..left {
-                let _ = values.string();
-            }
+        if self.shape != 0 {
+            return Fields { names, values: Reader::new(body), left };
+        }
+        let mut values = names;
+        for _ in 0..left {
+            let _ = values.string();
         }
         Fields { names, values, left }
     }
 
     /// The value of the first field of that name.
     #[must_use]
-    pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
+    pub fn get(self, name: impl AsRef<[u8]>) -> Option<&'a [u8]> {
         let name = name.as_ref();
         self.fields().find(|(candidate, _)| *candidate == name).map(|(_, value)| value)
+    }
+
+    /// The entry to keep: it shares the memory of those read together with it.
+    #[must_use]
+    #[inline]
+    pub fn to_entry(self) -> Entry {
+        Entry { id: self.id, chunk: Arc::clone(self.chunk), shape: self.shape, start: self.start, end: self.end }
+    }
+}
+
+impl PartialEq for EntryRef<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && self.fields().eq(other.fields())
+    }
+}
+
+impl Eq for EntryRef<'_> {}
+
+impl fmt::Debug for EntryRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fields = self.fields().map(|(name, value)| (name.escape_ascii(), value.escape_ascii()));
+        write!(f, "{} ", self.id)?;
+        f.debug_map().entries(fields.map(|(name, value)| (name.to_string(), value.to_string()))).finish()
     }
 }
 
 impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
-        self.id == other.id && self.fields().eq(other.fields())
+        self.as_ref() == other.as_ref()
     }
 }
 
@@ -89,9 +161,7 @@ impl Eq for Entry {}
 
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fields = self.fields().map(|(name, value)| (name.escape_ascii(), value.escape_ascii()));
-        write!(f, "{} ", self.id)?;
-        f.debug_map().entries(fields.map(|(name, value)| (name.to_string(), value.to_string()))).finish()
+        self.as_ref().fmt(f)
     }
 }
 

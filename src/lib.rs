@@ -179,7 +179,7 @@ mod trace;
 mod waiters;
 
 pub use damage::{Finding, IdRange, Problem};
-pub use entry::{Entry, Fields};
+pub use entry::{Entry, EntryRef, Fields};
 pub use error::{Corruption, Error, Result, SetIdConflict};
 pub use group::KEY_LEN_MAX;
 pub use id::{NewId, ParseIdError, StreamId};

@@ -2,7 +2,6 @@
 
 use super::reply::{Failure, Reply};
 use super::{Arity, Command, Session, parse};
-use crate::Entry;
 
 pub(super) const COMMANDS: &[Command] = &[
     Command::new("xlen", Arity::Exactly(2), xlen),
@@ -54,12 +53,16 @@ fn range(
     if ids.is_empty() {
         return Ok(Reply::Array(Vec::new()));
     }
-    let range = stream.range(ids);
-    let entries: crate::Result<Vec<Entry>> = match direction {
-        Direction::Ascending => range.take(count).collect(),
-        Direction::Descending => range.rev().take(count).collect(),
-    };
-    Ok(Reply::entries(&entries?))
+    let (mut range, mut entries) = (stream.range(ids), Vec::new());
+    while entries.len() < count {
+        let entry = match direction {
+            Direction::Ascending => range.next_ref(),
+            Direction::Descending => range.next_back_ref(),
+        };
+        let Some(entry) = entry else { break };
+        entries.push(Reply::entry_ref(entry?));
+    }
+    Ok(Reply::Array(entries))
 }
 
 fn count(mut options: &[&[u8]]) -> Result<Option<i64>, Failure> {

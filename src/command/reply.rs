@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::error::Error as _;
 
-use crate::{Entry, Error, SetIdConflict, StreamId};
+use crate::{Entry, EntryRef, Error, SetIdConflict, StreamId};
 
 /// What a command answers, in the terms of Redis's wire protocol.
 ///
@@ -77,10 +77,18 @@ impl Reply {
 
     /// `[ID, [field, value, ...]]` (RESP-4).
     pub(super) fn entry(entry: &Entry) -> Self {
-        Self::Array(vec![Self::id(entry.id()), Self::fields(entry)])
+        Self::entry_ref(entry.as_ref())
+    }
+
+    pub(super) fn entry_ref(entry: EntryRef<'_>) -> Self {
+        Self::Array(vec![Self::id(entry.id()), Self::fields_ref(entry)])
     }
 
     pub(super) fn fields(entry: &Entry) -> Self {
+        Self::fields_ref(entry.as_ref())
+    }
+
+    fn fields_ref(entry: EntryRef<'_>) -> Self {
         Self::Array(entry.fields().flat_map(|(name, value)| [Self::bulk(name), Self::bulk(value)]).collect())
     }
 

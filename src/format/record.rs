@@ -215,6 +215,33 @@ pub fn parse(bytes: &[u8]) -> Result<Frame<'_>, Flaw> {
     Ok(Frame { head, payload, len })
 }
 
+/// What those need of a frame who only read entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outline<'a> {
+    pub kind: u8,
+    pub position: u16,
+    pub payload: &'a [u8],
+    /// The length of the whole frame.
+    pub len: usize,
+}
+
+/// As [`parse`], without the fields that only recovery looks at. `None` if it is not a frame, and [`parse`] says why.
+#[inline(always)]
+pub fn outline(bytes: &[u8]) -> Option<Outline<'_>> {
+    let [_, _, _, _, first, rest @ ..] = bytes else { return None };
+    let mut reader = Reader::new(rest);
+    let body_len = reader.varint_usize().filter(|&len| len <= BODY_LEN_MAX && first & KIND != 0)?;
+    let len = bytes.len() - reader.len() + body_len;
+    let mut body = Reader::new(reader.take(body_len)?);
+    let position = body.u16()?;
+    if first & !KIND != 0 {
+        for _ in 0..(first & !KIND).count_ones() {
+            body.varint()?;
+        }
+    }
+    Some(Outline { kind: first & KIND, position, payload: body.rest(), len })
+}
+
 #[inline]
 fn parse_body(kind: u8, flags: u8, body: &[u8]) -> Option<(Head, &[u8])> {
     let mut reader = Reader::new(body);
@@ -277,6 +304,23 @@ mod tests {
         }
         for len in 0..bytes.len() {
             assert!(decode(&bytes[..len], Salt::of(&FILE), 192).is_err(), "cut to {len} bytes");
+        }
+    }
+
+    #[test]
+    fn an_outline_is_what_a_frame_parses_to() {
+        let (_, bytes) = sample();
+        let outlined = |bytes: &[u8]| outline(bytes).map(|it| (it.kind, it.position, it.payload.to_vec(), it.len));
+        let parsed =
+            |bytes: &[u8]| parse(bytes).ok().map(|it| (it.head.kind, it.head.position, it.payload.to_vec(), it.len));
+        assert!(outlined(&bytes).is_some());
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(outlined(&damaged), parsed(&damaged), "bit {bit}");
+        }
+        for len in 0..bytes.len() {
+            assert_eq!(outlined(&bytes[..len]), parsed(&bytes[..len]), "cut to {len} bytes");
         }
     }
 

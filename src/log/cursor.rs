@@ -1,83 +1,13 @@
 //! Reading entries in order, from either end.
 
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::damage::IdRange;
-use crate::entry::Chunk;
-use crate::format::entries::{ENTRY, Entries, SHAPE, peek_id};
+use crate::entry::EntryRef;
 use crate::format::file_name::File as FileName;
-use crate::format::record;
-use crate::log::scan::find_frame;
-use crate::log::segment::Part;
+use crate::log::loaded::{BLOCKS_MAX, Item, Loaded, Position, Wanted, load};
 use crate::log::{Direction, Found, Opened, View};
 use crate::{Corruption, Entry, Error, Result, StreamId};
-
-/// The most blocks that are read at once: 64 KiB.
-const BLOCKS_MAX: usize = 16;
-
-/// Where an entry is.
-#[derive(Clone, Copy, Debug)]
-pub struct Position {
-    pub id: StreamId,
-    pub ordinal: u64,
-    shape: u32,
-    start: u32,
-    end: u32,
-}
-
-#[derive(Debug)]
-enum Item {
-    Entry(Position),
-    Damage(Box<Damage>),
-    /// The segment with this first ordinal is not there.
-    Missing(u64),
-}
-
-#[derive(Debug)]
-struct Damage {
-    offset: u64,
-    what: Corruption,
-}
-
-/// Some consecutive blocks, decoded: their live entries in order, and what is damaged.
-#[derive(Debug)]
-struct Loaded {
-    chunk: Arc<Chunk>,
-    items: Vec<Item>,
-    /// No entry was trimmed or deleted when the blocks were read.
-    all_live: bool,
-    /// As much was found as was wanted before the end of the last block.
-    is_partial: bool,
-    /// The ordinals of the entries.
-    ordinals: Range<u64>,
-    /// Where the next frame begins, and the ordinal of its first entry.
-    next: (u64, u64),
-}
-
-/// What of some blocks is wanted.
-#[derive(Clone, Copy, Debug)]
-struct Wanted {
-    /// Entries with lower IDs are not.
-    from: StreamId,
-    /// Nothing before this offset is; there a frame begins whose first entry has this ordinal.
-    at: (u64, u64),
-    count: usize,
-}
-
-impl Wanted {
-    /// Leaves out what is not wanted of a block.
-    fn cut(&self, part: &mut Part) {
-        let (offset, ordinal) = self.at;
-        if offset > part.start && offset < part.end {
-            // Its checksum is that of the whole: frames are checked one by one.
-            *part = Part { start: offset, ordinal, crc: None, ..*part };
-        }
-    }
-
-    const ALL: Self = Self { from: StreamId::MIN, at: (0, 0), count: usize::MAX };
-}
 
 /// The entries from `lower` to `upper` of a view, both included.
 #[derive(Debug)]
@@ -108,6 +38,11 @@ struct Side {
     loaded: Option<Loaded>,
     /// How many items of `loaded` were taken.
     taken: usize,
+    /// The places among the items of entries that are given out one after the other without a further look: alive, and
+    /// within the range. Of one side only, as what one gives out is the other's bound.
+    sound: Range<usize>,
+    /// As `sound` was when `taken` and the bounds were last brought up to date.
+    settled: Range<usize>,
     /// How many blocks to load the next time.
     span: usize,
     /// Where the next frame begins in the segment, if that is known, and the ordinal of its first entry.
@@ -131,6 +66,7 @@ impl Cursor {
     /// Goes on from the front in a later view, if nothing has become of the segment it is in. What it has read already is
     /// not read again.
     pub fn resumed(mut self, view: View, lower: StreamId) -> Option<Self> {
+        self.settle();
         let opened = self.front.opened.as_mut().filter(|_| self.lower == lower && !self.back.started)?;
         let base = opened.segment.header.base;
         self.front.segment = view.place_of(&self.view, self.front.segment)?;
@@ -139,6 +75,9 @@ impl Cursor {
         self.front.block = self.front.block.min(opened.segment.block_at(self.front.next.0));
         if let Some(loaded) = &mut self.front.loaded {
             loaded.all_live &= view.are_live(loaded.ordinals.clone());
+            if !loaded.all_live {
+                self.front.hold();
+            }
         }
         (self.view, self.done, self.front.span) = (view, false, 1);
         Some(self)
@@ -146,16 +85,14 @@ impl Cursor {
 
     /// The bytes it holds.
     pub fn memory(&self) -> usize {
-        let side = |side: &Side| {
-            side.loaded
-                .as_ref()
-                .map_or(0, |loaded| loaded.chunk.bytes.capacity() + loaded.items.capacity() * size_of::<Item>())
-        };
+        let side = |side: &Side| side.loaded.as_ref().map_or(0, Loaded::memory);
         side(&self.front) + side(&self.back)
     }
 
     /// The next position from the front.
     pub fn next_position(&mut self) -> Option<Result<Position>> {
+        self.settle();
+        self.back.hold();
         while !self.done && self.lower <= self.upper {
             match self.front.take_first() {
                 Some(Item::Entry(position)) if position.id > self.upper => {
@@ -169,7 +106,6 @@ impl Cursor {
                 }
                 Some(Item::Entry(position)) if position.id < self.lower => {}
                 Some(Item::Entry(position)) => {
-                    let position = *position;
                     if !self.front.is_all_live() && !self.view.is_live(position.ordinal) {
                         continue;
                     }
@@ -186,7 +122,7 @@ impl Cursor {
                         return Some(Err(self.front.corrupt(offset, what).affecting(ids)));
                     }
                 }
-                Some(&Item::Missing(base)) => {
+                Some(Item::Missing(base)) => {
                     let ids = self.ids_around(&self.front, self.front.taken - 1);
                     return Some(Err(self.missing(base).affecting(ids)));
                 }
@@ -203,12 +139,13 @@ impl Cursor {
 
     /// The next position from the back.
     pub fn next_position_back(&mut self) -> Option<Result<Position>> {
+        self.settle();
+        self.front.hold();
         while !self.done && self.lower <= self.upper {
             match self.back.take_last() {
                 Some(Item::Entry(position)) if position.id < self.lower => break,
                 Some(Item::Entry(position)) if position.id > self.upper => {}
                 Some(Item::Entry(position)) => {
-                    let position = *position;
                     if !self.back.is_all_live() && !self.view.is_live(position.ordinal) {
                         continue;
                     }
@@ -225,7 +162,7 @@ impl Cursor {
                         return Some(Err(self.back.corrupt(offset, what).affecting(ids)));
                     }
                 }
-                Some(&Item::Missing(base)) => {
+                Some(Item::Missing(base)) => {
                     if !self.back_is_beyond() {
                         let ids = self.ids_around(&self.back, self.back.last_taken());
                         return Some(Err(self.missing(base).affecting(ids)));
@@ -244,52 +181,59 @@ impl Cursor {
 
     #[inline]
     pub fn next_entry(&mut self) -> Option<Result<Entry>> {
+        self.next_ref().map(|entry| entry.map(EntryRef::to_entry))
+    }
+
+    /// As [`next_entry`](Self::next_entry), without a share in the memory of the entry.
+    #[inline]
+    pub fn next_ref(&mut self) -> Option<Result<EntryRef<'_>>> {
         // Nearly all entries: loaded, alive and within the range.
-        if let Some((loaded, position)) = self.front.sound(self.front.taken)
-            && position.id >= self.lower
-            && position.id <= self.upper
-            && !self.done
-        {
-            match position.id.next() {
-                Some(next) => self.lower = next,
-                None => self.done = true,
-            }
-            let entry = loaded.entry(position);
-            self.front.taken += 1;
-            return Some(Ok(entry));
+        match self.front.sound.next() {
+            Some(at) => Some(self.front.entry_at(at)),
+            None => self.next_ref_slowly(),
         }
-        self.next_entry_slowly()
     }
 
     #[inline(never)]
-    fn next_entry_slowly(&mut self) -> Option<Result<Entry>> {
+    fn next_ref_slowly(&mut self) -> Option<Result<EntryRef<'_>>> {
         let position = self.next_position()?;
-        Some(position.and_then(|position| self.front.entry(position)))
+        Some(position.and_then(|position| self.front.entry(&position)))
     }
 
     #[inline]
     pub fn next_entry_back(&mut self) -> Option<Result<Entry>> {
-        let len = self.back.loaded.as_ref().map_or(0, |loaded| loaded.items.len());
-        if let Some((loaded, position)) = self.back.sound(len.wrapping_sub(self.back.taken + 1))
-            && position.id >= self.lower
-            && position.id <= self.upper
-            && !self.done
-        {
-            match position.id.previous() {
-                Some(previous) => self.upper = previous,
-                None => self.done = true,
-            }
-            let entry = loaded.entry(position);
-            self.back.taken += 1;
-            return Some(Ok(entry));
+        self.next_ref_back().map(|entry| entry.map(EntryRef::to_entry))
+    }
+
+    /// As [`next_entry_back`](Self::next_entry_back), without a share in the memory of the entry.
+    #[inline]
+    pub fn next_ref_back(&mut self) -> Option<Result<EntryRef<'_>>> {
+        match self.back.sound.next_back() {
+            Some(at) => Some(self.back.entry_at(at)),
+            None => self.next_ref_back_slowly(),
         }
-        self.next_entry_back_slowly()
     }
 
     #[inline(never)]
-    fn next_entry_back_slowly(&mut self) -> Option<Result<Entry>> {
+    fn next_ref_back_slowly(&mut self) -> Option<Result<EntryRef<'_>>> {
         let position = self.next_position_back()?;
-        Some(position.and_then(|position| self.back.entry(position)))
+        Some(position.and_then(|position| self.back.entry(&position)))
+    }
+
+    /// Takes in which entries were given out without a further look.
+    fn settle(&mut self) {
+        if let Some(id) = self.front.settle_front() {
+            match id.next() {
+                Some(next) => self.lower = next,
+                None => self.done = true,
+            }
+        }
+        if let Some(id) = self.back.settle_back() {
+            match id.previous() {
+                Some(previous) => self.upper = previous,
+                None => self.done = true,
+            }
+        }
     }
 
     fn missing(&self, base: u64) -> Error {
@@ -299,12 +243,9 @@ impl Cursor {
     /// The IDs that are not there between the neighbours of an item.
     fn ids_around(&self, side: &Side, item: usize) -> IdRange {
         let Some(loaded) = &side.loaded else { return IdRange { after: StreamId::MIN, through: None } };
-        let id = |item: &Item| match item {
-            Item::Entry(position) => Some(position.id),
-            _ => None,
-        };
-        let before = loaded.items.iter().take(item).rev().find_map(id);
-        let behind = loaded.items.iter().skip(item + 1).find_map(id);
+        let items = &loaded.items;
+        let before = (0..item).rev().find_map(|at| items.id(at));
+        let behind = (item + 1..items.len()).find_map(|at| items.id(at));
         let whole = self.view.ids_of(side.segment);
         let next_block = || side.opened.as_ref()?.segment.first_id_behind(loaded.next.0);
         let after = before.unwrap_or(whole.after);
@@ -327,8 +268,8 @@ impl Cursor {
 
     /// As [`front_is_beyond`](Self::front_is_beyond), from the back.
     fn back_is_beyond(&self) -> bool {
-        let items = self.back.loaded.as_ref().map_or(&[][..], |loaded| &loaded.items);
-        let next = items.len().checked_sub(self.back.taken + 1).and_then(|at| items.get(at));
+        let items = self.back.loaded.as_ref().map(|loaded| &loaded.items);
+        let next = items.and_then(|items| items.get(items.len().checked_sub(self.back.taken + 1)?));
         matches!(next, Some(Item::Entry(position)) if position.id >= self.asked.1)
     }
 
@@ -359,6 +300,7 @@ impl Cursor {
     }
 
     fn load_front(&mut self) -> Result<bool> {
+        self.front.hold();
         if !self.front.started {
             self.front.segment = self.view.segment_of(self.lower, Direction::Forward)?.max(self.view.first_segment());
             self.front.started = true;
@@ -386,6 +328,9 @@ impl Cursor {
             match load(&self.view, self.front.segment, opened, blocks, wanted, &mut self.front.loaded)? {
                 count if count > 0 => {
                     self.front.go_on(count, &mut self.wanted);
+                    if !self.back.started {
+                        self.front.find_sound(self.lower, self.upper);
+                    }
                     return Ok(true);
                 }
                 // There it may go on some time.
@@ -401,6 +346,7 @@ impl Cursor {
     }
 
     fn load_back(&mut self) -> Result<bool> {
+        self.back.hold();
         if !self.back.started {
             self.back.segment = self.view.segment_of(self.upper, Direction::Backward)?;
             self.back.started = true;
@@ -430,6 +376,9 @@ impl Cursor {
                 count if count > 0 => {
                     self.back.span = (self.back.span * 2).min(BLOCKS_MAX);
                     self.back.taken = 0;
+                    if !self.front.started {
+                        self.back.find_sound(self.lower, self.upper);
+                    }
                     return Ok(true);
                 }
                 _ if self.back.segment == 0 || self.back.segment <= self.view.first_segment() => return Ok(false),
@@ -440,14 +389,6 @@ impl Cursor {
                 }
             }
         }
-    }
-}
-
-impl Loaded {
-    #[inline]
-    fn entry(&self, position: &Position) -> Entry {
-        let &Position { id, shape, start, end, .. } = position;
-        Entry::new(id, Arc::clone(&self.chunk), shape, start, end)
     }
 }
 
@@ -465,14 +406,38 @@ impl Side {
         self.taken = 0;
     }
 
-    /// The entry at a place among the items, if it is one and all of them are alive.
-    #[inline]
-    fn sound(&self, at: usize) -> Option<(&Loaded, &Position)> {
-        let loaded = self.loaded.as_ref().filter(|loaded| loaded.all_live)?;
-        match loaded.items.get(at)? {
-            Item::Entry(position) => Some((loaded, position)),
-            Item::Damage(_) | Item::Missing(_) => None,
+    /// Finds out which entries are given out without a further look.
+    fn find_sound(&mut self, lower: StreamId, upper: StreamId) {
+        self.sound = self.loaded.as_ref().map_or(0..0, |loaded| loaded.sound(lower, upper));
+        self.settled = self.sound.clone();
+    }
+
+    /// Has each entry looked at that is still to be given out.
+    fn hold(&mut self) {
+        (self.sound, self.settled) = (0..0, 0..0);
+    }
+
+    /// Returns the last ID that was given out from the front since this was last called, if any was.
+    fn settle_front(&mut self) -> Option<StreamId> {
+        let at = self.sound.start;
+        if at == self.settled.start {
+            return None;
         }
+        self.settled.start = at;
+        self.taken = at;
+        self.loaded.as_ref()?.items.id(at.checked_sub(1)?)
+    }
+
+    /// As [`settle_front`](Self::settle_front), from the back.
+    fn settle_back(&mut self) -> Option<StreamId> {
+        let at = self.sound.end;
+        if at == self.settled.end {
+            return None;
+        }
+        self.settled.end = at;
+        let items = &self.loaded.as_ref()?.items;
+        self.taken = items.len().saturating_sub(at);
+        items.id(at)
     }
 
     #[inline]
@@ -481,17 +446,26 @@ impl Side {
     }
 
     #[inline]
-    fn take_first(&mut self) -> Option<&Item> {
+    fn take_first(&mut self) -> Option<Item<'_>> {
         let item = self.loaded.as_ref()?.items.get(self.taken)?;
         self.taken += 1;
+        if self.taken > self.sound.start {
+            self.sound.start = self.taken.min(self.sound.end);
+            self.settled.start = self.sound.start;
+        }
         Some(item)
     }
 
     #[inline]
-    fn take_last(&mut self) -> Option<&Item> {
+    fn take_last(&mut self) -> Option<Item<'_>> {
         let items = &self.loaded.as_ref()?.items;
-        let item = items.get(items.len().checked_sub(self.taken + 1)?)?;
+        let at = items.len().checked_sub(self.taken + 1)?;
+        let item = items.get(at)?;
         self.taken += 1;
+        if at < self.sound.end {
+            self.sound.end = at.max(self.sound.start);
+            self.settled.end = self.sound.end;
+        }
         Some(item)
     }
 
@@ -505,192 +479,21 @@ impl Side {
         self.loaded.as_ref().map_or(0, |loaded| loaded.items.len().saturating_sub(self.taken))
     }
 
-    #[inline]
-    fn entry(&self, position: Position) -> Result<Entry> {
+    fn entry(&self, position: &Position) -> Result<EntryRef<'_>> {
         match &self.loaded {
-            Some(loaded) => Ok(loaded.entry(&position)),
-            None => Err(self.corrupt(0, Corruption::Malformed("an entry of no block"))),
+            Some(loaded) => Ok(loaded.entry(position)),
+            None => Err(self.not_loaded()),
         }
     }
-}
 
-/// Reads and decodes blocks; returns how many there were. What was loaded before gives its memory for them, unless
-/// somebody still holds an entry of it.
-fn load(
-    view: &View,
-    place: usize,
-    opened: &Opened,
-    blocks: Range<usize>,
-    wanted: Wanted,
-    loaded: &mut Option<Loaded>,
-) -> Result<usize> {
-    let Opened { segment, end: segment_end } = opened;
-    let first_block = blocks.start;
-    let mut parts = [Part::default(); BLOCKS_MAX];
-    let count = segment.parts(blocks, *segment_end, &mut parts);
-    let parts = parts.get_mut(..count).unwrap_or_default();
-    if let Some(first) = parts.first_mut() {
-        wanted.cut(first);
-    }
-    let parts = &*parts;
-    let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return Ok(0) };
-    let len = usize::try_from(last.end - first.start).unwrap_or(usize::MAX);
-    let (mut bytes, mut items) = match loaded.take() {
-        Some(Loaded { chunk, items, .. }) => (Arc::into_inner(chunk).map_or_else(Vec::new, |chunk| chunk.bytes), items),
-        None => (Vec::new(), Vec::new()),
-    };
-    bytes
-        .try_reserve_exact(len.saturating_sub(bytes.len()))
-        .map_err(|_| Error::io("read", &segment.path, std::io::Error::from(std::io::ErrorKind::OutOfMemory)))?;
-    bytes.resize(len, 0);
-    segment.read_there(first.start, &mut bytes)?;
-    items.clear();
-    let chunk = Chunk { bytes, shapes: segment.shapes() };
-    let next_ordinal = view.tail.next_ordinal;
-    let mut decoder = Decoder {
-        opened,
-        chunk: &chunk,
-        start: first.start,
-        next_ordinal,
-        wanted,
-        is_partial: false,
-        is_damaged: false,
-        items,
-    };
-    let (mut end, mut sound, mut count) = (0, true, 0);
-    let mut next = 0;
-    for part in parts {
-        (end, sound, next) = decoder.part(part);
-        count += 1;
-        if decoder.is_partial {
-            break;
-        }
-    }
-    let Decoder { mut items, is_partial, .. } = decoder;
-    // At its end, if it was sealed already when the view was taken.
-    let is_whole = *segment_end == segment.sealed_end.load(Ordering::Acquire);
-    if is_whole && !is_partial && first_block + count == segment.block_count(*segment_end) {
-        let entries_end = segment.header.base + segment.sealed_entries.load(Ordering::Acquire);
-        if sound && end < entries_end {
-            let what = Corruption::Truncated { expected: last.end + 1 };
-            items.push(Item::Damage(Box::new(Damage { offset: last.end, what })));
-        }
-        items.extend(view.gap_after(place, segment).map(Item::Missing));
-    }
-    let ordinals = first.ordinal..end;
-    let all_live = view.are_live(ordinals.clone());
-    *loaded = Some(Loaded { chunk: Arc::new(chunk), items, all_live, is_partial, ordinals, next: (next, end) });
-    Ok(count)
-}
-
-struct Decoder<'a> {
-    opened: &'a Opened,
-    chunk: &'a Chunk,
-    /// The offset of the chunk in the file.
-    start: u64,
-    next_ordinal: u64,
-    wanted: Wanted,
-    is_partial: bool,
-    is_damaged: bool,
-    items: Vec<Item>,
-}
-
-impl Decoder<'_> {
-    /// Decodes a block; returns the ordinal after its last entry, whether the end of the block is sound, and the offset it
-    /// came to.
-    fn part(&mut self, part: &Part) -> (u64, bool, u64) {
-        let (from, to) = ((part.start - self.start) as usize, (part.end - self.start) as usize);
-        let bytes = self.chunk.bytes.get(from..to).unwrap_or_default();
-        let verified = part.crc.is_some_and(|crc| crc == crc32fast::hash(bytes));
-        let mut ordinal = part.ordinal;
-        let mut at = from;
-        let mut sound = true;
-        while at < to {
-            // Damage is told of once: where there is any, the block is decoded as a whole.
-            if self.items.len() >= self.wanted.count
-                && matches!(self.items.last(), Some(Item::Entry(_)))
-                && !self.is_damaged
-            {
-                self.is_partial = true;
-                break;
-            }
-            match self.frame(at, to, ordinal, verified, sound) {
-                Ok((len, next)) => {
-                    at += len;
-                    ordinal = next;
-                    sound = true;
-                }
-                Err(what) => {
-                    if sound {
-                        self.items.push(Item::Damage(Box::new(Damage { offset: self.start + at as u64, what })));
-                    }
-                    sound = false;
-                    self.is_damaged = true;
-                    at = self.next_frame(at + 1, to);
-                }
-            }
-        }
-        (ordinal, sound, self.start + at as u64)
-    }
-
-    /// Decodes the frame at a place of the chunk; returns its length and the ordinal after it.
     #[inline]
-    fn frame(
-        &mut self,
-        at: usize,
-        to: usize,
-        ordinal: u64,
-        verified: bool,
-        sound: bool,
-    ) -> Result<(usize, u64), Corruption> {
-        let segment = &self.opened.segment;
-        let bytes = self.chunk.bytes.get(at..to).unwrap_or_default();
-        let frame = match verified {
-            true => record::parse(bytes)?,
-            false => record::decode(bytes, segment.salt, self.start + at as u64)?,
-        };
-        // Behind damage, how many entries it took is known from where the frame says it is.
-        let missing = frame.head.position.wrapping_sub(ordinal as u16);
-        if missing != 0 && sound {
-            return Err(Corruption::Malformed("a record out of sequence"));
-        }
-        let mut ordinal = ordinal + u64::from(missing);
-        if frame.head.kind == SHAPE {
-            return Ok((frame.len, ordinal));
-        }
-        if frame.head.kind == ENTRY
-            && peek_id(ENTRY, frame.payload, segment.header.base_ms).is_some_and(|id| id < self.wanted.from)
-        {
-            // So is all that damage before it hit.
-            self.items.pop_if(|item| matches!(item, Item::Damage(_)));
-            return Ok((frame.len, ordinal + 1));
-        }
-        let malformed = Corruption::Malformed("entries that cannot be decoded");
-        let payload_at = at + frame.len - frame.payload.len();
-        let before = self.items.len();
-        let Some(mut entries) = Entries::new(frame.head.kind, frame.payload, segment.header.base_ms) else {
-            return Err(malformed);
-        };
-        loop {
-            let Some(entry) = entries.next(&self.chunk.shapes) else {
-                self.items.truncate(before);
-                return Err(malformed);
-            };
-            let Some(entry) = entry else { return Ok((frame.len, ordinal)) };
-            // Chunks are below 4 GiB, as segments are.
-            let (start, end) = ((payload_at + entry.start) as u32, (payload_at + entry.end) as u32);
-            if ordinal < self.next_ordinal {
-                let position = Position { id: entry.id, ordinal, shape: entry.shape, start, end };
-                self.items.push(Item::Entry(position));
-            }
-            ordinal += 1;
-        }
+    fn entry_at(&self, at: usize) -> Result<EntryRef<'_>> {
+        self.loaded.as_ref().and_then(|loaded| loaded.entry_at(at)).ok_or_else(|| self.not_loaded())
     }
 
-    fn next_frame(&self, at: usize, to: usize) -> usize {
-        let bytes = self.chunk.bytes.get(..to).unwrap_or_default();
-        let mut budget = (to as u64).saturating_mul(64);
-        find_frame(bytes, at, self.opened.segment.salt, self.start, &mut budget).unwrap_or(to)
+    #[cold]
+    fn not_loaded(&self) -> Error {
+        self.corrupt(0, Corruption::Malformed("an entry of no block"))
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod append;
 pub mod cursor;
 pub mod holes;
+pub mod loaded;
 pub mod lookup;
 pub mod pieces;
 pub mod published;
