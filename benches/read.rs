@@ -14,7 +14,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use streamlog::{Durability, Stream};
 
 mod common;
-use common::{Event, Random, STREAM, bytes_on_disk, events, files, fill, id_of, is_test, open, scaled};
+use common::{Event, Random, STREAM, bytes_on_disk, events, files, fill, id_of, open, scaled};
 
 const HEADER_LEN: usize = 192;
 
@@ -144,13 +144,13 @@ fn scans(criterion: &mut Criterion) {
 fn lookups(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("lookup");
     group.measurement_time(Duration::from_secs(3));
-    for count in [1_000_000, 10_000_000] {
+    for (count, batch) in [(1_000_000, 1), (1_000_000, 20), (10_000_000, 1), (10_000_000, 20)] {
         let directory = tempfile::tempdir().unwrap();
-        let stream = filled(directory.path(), &events(0), scaled(count), if is_test() { 1 } else { 20 });
+        let stream = filled(directory.path(), &events(0), scaled(count), batch);
         let mut random = Random(1);
         // Everything in memory, as after a while of use.
         scan(&stream, true);
-        group.bench_function(format!("of one among {count}"), |bencher| {
+        group.bench_function(format!("of one among {count}, {batch} a call"), |bencher| {
             bencher.iter(|| {
                 let id = id_of(random.below(scaled(count)));
                 assert_eq!(stream.get(id).unwrap().unwrap().id(), id);

@@ -228,11 +228,17 @@ pub struct Outline<'a> {
 /// As [`parse`], without the fields that only recovery looks at. `None` if it is not a frame, and [`parse`] says why.
 #[inline(always)]
 pub fn outline(bytes: &[u8]) -> Option<Outline<'_>> {
+    opening(bytes).filter(|frame| frame.len <= bytes.len())
+}
+
+/// As [`outline`], of a frame that may be cut short; its payload then is, too.
+#[inline(always)]
+pub fn opening(bytes: &[u8]) -> Option<Outline<'_>> {
     let [_, _, _, _, first, rest @ ..] = bytes else { return None };
     let mut reader = Reader::new(rest);
     let body_len = reader.varint_usize().filter(|&len| len <= BODY_LEN_MAX && first & KIND != 0)?;
     let len = bytes.len() - reader.len() + body_len;
-    let mut body = Reader::new(reader.take(body_len)?);
+    let mut body = Reader::new(reader.rest().get(..body_len).unwrap_or(reader.rest()));
     let position = body.u16()?;
     if first & !KIND != 0 {
         for _ in 0..(first & !KIND).count_ones() {

@@ -1,21 +1,220 @@
 //! Finding one entry by its ID.
 //!
-//! Looks into the one block that can hold the entry, and decodes no more than it has to. Whatever is out of the
-//! ordinary is left to the [`Cursor`], which says what is wrong and where.
+//! There are three ways, each for what the one before cannot tell:
+//!
+//! - [`Log::get`] finds the frame that the entry would be in, in the one block that can hold it, and looks at little else:
+//!   what takes the time is to get the bytes from memory. A frame of one entry is looked for by the bytes of its ID, around
+//!   the place where it should be; otherwise frames are passed over one by one. The frame that is found proves itself: its
+//!   checksum covers the file and the offset, too. What is around it, or was passed over, need not be sound for that.
+//! - [`View::get`] checks that block, decodes no more of it than it has to, and so tells also that there is no such entry.
+//! - The [`Cursor`] is for whatever is out of the ordinary, and says what is wrong and where.
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::entry::Chunk;
-use crate::format::entries::{ENTRY, Entries, EntryAt, SHAPE, Shapes, peek_id};
+use crate::format::entries::{BATCH, ENTRY, Entries, EntryAt, SHAPE, Shapes, peek_id, put_first_id};
 use crate::format::record::{self, Frame};
 use crate::log::cursor::Cursor;
+use crate::log::interpolate::Guess;
 use crate::log::segment::{Part, Segment};
-use crate::log::{self, Direction, Opened, View};
+use crate::log::{self, Direction, Log, Opened, Slots, Tail, View};
 use crate::{Entry, Result, StreamId};
 
 /// A block that is longer than this is not kept for the next one on the same thread, in bytes.
 const SCRATCH_MAX: usize = 64 << 10;
+
+/// Where a block is copied to, where in it frames begin, and the ID as a frame has it. Each thread has one.
+#[derive(Debug, Default)]
+struct Scratch {
+    bytes: Vec<u8>,
+    frames: Vec<u32>,
+    id: Vec<u8>,
+}
+
+thread_local! {
+    static SCRATCH: Cell<Scratch> = const { Cell::new(Scratch { bytes: Vec::new(), frames: Vec::new(), id: Vec::new() }) };
+}
+
+impl Log {
+    /// The live entry with this ID.
+    pub fn get(self: &Arc<Self>, id: StreamId) -> Result<Option<Entry>> {
+        // The tail first: see `view`.
+        let tail = self.tail();
+        let slots = self.slots();
+        match self.glance(&slots, &tail, id) {
+            Some(entry) => Ok(Some(entry)),
+            None => View { log: Arc::clone(self), slots, tail }.get(id),
+        }
+    }
+
+    /// The live entry with this ID, if it is there, nothing has to be opened to find it, and nothing is odd.
+    fn glance(&self, slots: &Slots, tail: &Tail, id: StreamId) -> Option<Entry> {
+        let end = slots.partition_point(|slot| slot.base <= tail.segment);
+        let is_below = |previous_id: Option<StreamId>| previous_id.is_some_and(|previous| previous < id);
+        let at = slots.get(..end)?.partition_point(|slot| is_below(slot.known_previous_id())).checked_sub(1)?;
+        let slot = slots.get(at)?;
+        let segment = slot.get()?;
+        let end = segment.end(if slot.base == tail.segment { tail.offset } else { u64::MAX });
+        let (part, guess, shapes) = segment.part_of(id, end)?;
+        let mut scratch = SCRATCH.take();
+        let block = Block { segment: &segment, part, shapes };
+        let found = block.find(id, guess, &mut scratch).filter(|(_, ordinal)| {
+            *ordinal >= tail.floor && *ordinal < tail.next_ordinal && !self.tombstones.read().contains(*ordinal)
+        });
+        keep(scratch);
+        found.map(|(entry, _)| entry)
+    }
+}
+
+/// Keeps memory for the next one on the same thread, unless it is much.
+fn keep(scratch: Scratch) {
+    if scratch.bytes.capacity() <= SCRATCH_MAX {
+        SCRATCH.set(scratch);
+    }
+}
+
+/// The block that holds an entry, if there is one.
+struct Block<'a> {
+    segment: &'a Segment,
+    part: Part,
+    shapes: Shapes,
+}
+
+impl Block<'_> {
+    /// The entry and its ordinal, if it is found at once.
+    fn find(&self, id: StreamId, guess: Option<Guess>, scratch: &mut Scratch) -> Option<(Entry, u64)> {
+        let len = usize::try_from(self.part.end - self.part.start).ok().filter(|&len| len <= SCRATCH_MAX)?;
+        if scratch.bytes.len() < len {
+            scratch.bytes.resize(len, 0);
+        }
+        let guess = guess.filter(|guess| guess.at <= len);
+        match guess.filter(|_| !self.segment.is_batched.load(Relaxed)) {
+            Some(guess) => {
+                self.find_alone(id, guess, len, scratch).or_else(|| self.walk(id, Some(guess), len, scratch))
+            }
+            None => self.walk(id, guess, len, scratch),
+        }
+    }
+
+    /// The entry, if it is alone in its frame and not far from where it is expected.
+    fn find_alone(&self, id: StreamId, guess: Guess, len: usize, scratch: &mut Scratch) -> Option<(Entry, u64)> {
+        let start = guess.at.saturating_sub(AROUND);
+        let end = guess.at.saturating_add(guess.len).saturating_add(AROUND).min(len);
+        self.read(start..end, &mut scratch.bytes)?;
+        let bytes = scratch.bytes.get(start..end)?;
+        scratch.id.clear();
+        put_first_id(&mut scratch.id, id, self.segment.header.base_ms);
+        // Its first bytes, which are at least two, at once.
+        let word = |bytes: &[u8]| bytes.first_chunk().map(|chunk| u32::from_le_bytes(*chunk));
+        let mask = u32::MAX >> (32 - 8 * scratch.id.len().min(4));
+        scratch.id.extend_from_slice(&[0; 4]);
+        let wanted = word(&scratch.id)? & mask;
+        let is_there = |at: usize| bytes.get(at..).and_then(word).is_some_and(|found| found & mask == wanted);
+        // From the place where it should be, further and further away.
+        let middle = guess.at - start + ID_AT;
+        (0..bytes.len())
+            .flat_map(|away| [Some(middle + away), middle.checked_sub(away)])
+            .flatten()
+            .filter(|&at| is_there(at))
+            .find_map(|at| self.entry_with_id_at(at, id, start, bytes))
+    }
+
+    /// The entry whose ID is at a place of `bytes`, which begin at `start` of the block.
+    fn entry_with_id_at(&self, at: usize, id: StreamId, start: usize, bytes: &[u8]) -> Option<(Entry, u64)> {
+        (ID_AT..ID_AT + ID_AT_MORE).find_map(|before| {
+            let from = at.checked_sub(before)?;
+            let bytes = bytes.get(from..)?;
+            let frame = record::outline(bytes).filter(|frame| frame.kind == ENTRY)?;
+            if frame.len - frame.payload.len() != before {
+                return None;
+            }
+            let frame = record::decode(bytes, self.segment.salt, self.part.start + (start + from) as u64).ok()?;
+            self.entry_in(&frame, id)
+        })
+    }
+
+    /// The entry, wherever it is in the block: from frame to frame.
+    fn walk(&self, id: StreamId, guess: Option<Guess>, len: usize, scratch: &mut Scratch) -> Option<(Entry, u64)> {
+        let Scratch { bytes, frames, .. } = scratch;
+        frames.clear();
+        let bytes = bytes.get_mut(..len)?;
+        let read = guess.map_or(len, |guess| guess.at.saturating_add(guess.len).saturating_add(AROUND).min(len));
+        self.read(0..read, bytes)?;
+        let mut next = 0;
+        note_frames(bytes.get(..read)?, &mut next, frames);
+        let mut read = read;
+        let mut at = self.last_up_to(id, frames, bytes.get(..read)?);
+        if next < len && at.is_none_or(|(at, first_id)| at + 1 == frames.len() && first_id != id) {
+            // It may be behind what was read.
+            self.read(read..len, bytes)?;
+            read = len;
+            note_frames(bytes, &mut next, frames);
+            at = self.last_up_to(id, frames, bytes);
+        }
+        let offset = *frames.get(at?.0)? as usize;
+        let frame_end = offset.checked_add(record::opening(bytes.get(offset..read)?)?.len)?;
+        if frame_end > read {
+            self.read(read..frame_end, bytes)?;
+        }
+        let frame = record::decode(bytes.get(offset..frame_end)?, self.segment.salt, self.part.start + offset as u64);
+        let frame = frame.ok()?;
+        let is_batched = frame.head.kind == BATCH;
+        if self.segment.is_batched.load(Relaxed) != is_batched {
+            self.segment.is_batched.store(is_batched, Relaxed);
+        }
+        self.entry_in(&frame, id)
+    }
+
+    fn read(&self, range: std::ops::Range<usize>, bytes: &mut [u8]) -> Option<()> {
+        let start = range.start as u64;
+        self.segment.file.read_at(self.part.start + start, bytes.get_mut(range)?).ok()
+    }
+
+    /// The last of these frames that begins with an ID at or below `id`, by its place in the list, and that ID. IDs ascend.
+    #[inline]
+    fn last_up_to(&self, id: StreamId, frames: &[u32], bytes: &[u8]) -> Option<(usize, StreamId)> {
+        let first_id = |&offset: &u32| {
+            let frame = record::opening(bytes.get(offset as usize..)?)?;
+            peek_id(frame.kind, frame.payload, self.segment.header.base_ms)
+        };
+        let at =
+            frames.partition_point(|frame| first_id(frame).is_some_and(|first_id| first_id <= id)).checked_sub(1)?;
+        Some((at, first_id(frames.get(at)?)?))
+    }
+
+    /// The entry with this ID in a frame that was verified, and its ordinal.
+    fn entry_in(&self, frame: &Frame<'_>, id: StreamId) -> Option<(Entry, u64)> {
+        // How far it is behind the first one of the block: at most so many entries are in a block, but for its last frame.
+        let before = frame.head.position.wrapping_sub(self.part.ordinal as u16);
+        let mut ordinal = self.part.ordinal + u64::from(before);
+        match find_in(frame, self.segment.header.base_ms, &self.shapes, id, &mut ordinal)? {
+            Place::At(place) => match copy(frame, place, &self.shapes) {
+                Found::Entry(entry) => Some((entry, ordinal)),
+                Found::Nothing | Found::Unclear => None,
+            },
+            Place::Before | Place::Beyond => None,
+        }
+    }
+}
+
+/// So many bytes around those where an entry should be are looked at.
+const AROUND: usize = 192;
+/// Where the ID is in a short frame of one entry without what only recovery looks at, and by how much later at the most.
+const ID_AT: usize = 8;
+const ID_AT_MORE: usize = 6;
+
+/// Goes from one frame to the next as far as there are bytes, and notes where those with entries begin.
+#[inline]
+fn note_frames(bytes: &[u8], next: &mut usize, frames: &mut Vec<u32>) {
+    while let Some(frame) = bytes.get(*next..).and_then(record::opening) {
+        if frame.kind != SHAPE {
+            frames.push(*next as u32);
+        }
+        *next = next.saturating_add(frame.len);
+    }
+}
 
 /// What came of a look at one block.
 enum Found {
@@ -41,21 +240,21 @@ impl View {
     }
 
     fn look(&self, opened: &Opened, id: StreamId) -> Found {
-        thread_local! {
-            static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-        }
         let Opened { segment, end } = opened;
-        let Some((part, shapes)) = segment.part_of(id, *end) else { return Found::Unclear };
-        let mut bytes = SCRATCH.take();
-        let Ok(len) = usize::try_from(part.end - part.start) else { return Found::Unclear };
+        let Some((part, _, shapes)) = segment.part_of(id, *end) else {
+            return Found::Unclear;
+        };
+        let mut scratch = SCRATCH.take();
+        let bytes = &mut scratch.bytes;
+        let Ok(len) = usize::try_from(part.end - part.start) else {
+            return Found::Unclear;
+        };
         bytes.resize(len, 0);
-        let found = match segment.read_at(part.start, &mut bytes) {
-            Ok(()) => self.search(segment, &part, &shapes, &bytes, id),
+        let found = match segment.read_at(part.start, bytes) {
+            Ok(()) => self.search(segment, &part, &shapes, bytes, id),
             Err(_) => Found::Unclear,
         };
-        if bytes.capacity() <= SCRATCH_MAX {
-            SCRATCH.set(bytes);
-        }
+        keep(scratch);
         found
     }
 
@@ -67,7 +266,9 @@ impl View {
         let (mut at, mut ordinal) = (0, part.ordinal);
         while at < block.len() {
             let rest = block.get(at..).unwrap_or_default();
-            let Ok(frame) = record::parse(rest) else { return Found::Unclear };
+            let Ok(frame) = record::parse(rest) else {
+                return Found::Unclear;
+            };
             if frame.head.position != ordinal as u16 {
                 return Found::Unclear;
             }
@@ -125,8 +326,12 @@ fn find_in(frame: &Frame<'_>, base_ms: u64, shapes: &Shapes, id: StreamId, ordin
 
 /// The entry with its own bytes and no others.
 fn copy(frame: &Frame<'_>, place: EntryAt, shapes: &Shapes) -> Found {
-    let Some(body) = frame.payload.get(place.start..place.end) else { return Found::Unclear };
-    let Ok(end) = u32::try_from(body.len()) else { return Found::Unclear };
+    let Some(body) = frame.payload.get(place.start..place.end) else {
+        return Found::Unclear;
+    };
+    let Ok(end) = u32::try_from(body.len()) else {
+        return Found::Unclear;
+    };
     let chunk = Chunk { bytes: body.to_vec(), shapes: shapes.clone() };
     Found::Entry(Entry::new(place.id, Arc::new(chunk), place.shape, 0, end))
 }

@@ -6,6 +6,7 @@
 pub mod append;
 pub mod cursor;
 pub mod holes;
+pub mod interpolate;
 pub mod loaded;
 pub mod lookup;
 pub mod pieces;
@@ -162,7 +163,9 @@ impl Log {
 
     /// Opens a segment; `None` if it has been removed since the list was made.
     fn open_slot(&self, slot: &Arc<Slot>, next_base: Option<u64>) -> Result<Option<Arc<Segment>>> {
-        let was_open = slot.is_open();
+        if let Some(segment) = slot.get() {
+            return Ok(Some(segment));
+        }
         let open = || slot.open(&self.place, &self.incarnation, next_base);
         let opened = match open() {
             // Those that could not be mapped hold one each.
@@ -173,17 +176,15 @@ impl Log {
             Err(error) if self.explains(&error, slot) => return Ok(None),
             opened => opened?,
         };
-        if !was_open {
-            let mut opened = self.opened.lock();
-            if opened.iter().any(|open| Arc::ptr_eq(open, slot)) {
-                return Ok(Some(segment));
-            }
-            opened.push_back(Arc::clone(slot));
-            if opened.len() > OPEN_MAX
-                && let Some(oldest) = opened.pop_front()
-            {
-                oldest.close();
-            }
+        let mut opened = self.opened.lock();
+        if opened.iter().any(|open| Arc::ptr_eq(open, slot)) {
+            return Ok(Some(segment));
+        }
+        opened.push_back(Arc::clone(slot));
+        if opened.len() > OPEN_MAX
+            && let Some(oldest) = opened.pop_front()
+        {
+            oldest.close();
         }
         Ok(Some(segment))
     }

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -15,6 +15,7 @@ use crate::format::index::{Block, Index};
 use crate::format::record::{FRAME_LEN_MIN, Salt};
 use crate::io::place::Place;
 use crate::io::{Access, File};
+use crate::log::interpolate::{Guess, blocks_up_to, guess_in};
 use crate::log::scan::{self, Blocks};
 use crate::{Corruption, Error, Result, StreamId};
 
@@ -36,6 +37,8 @@ pub struct Segment {
     pub synced: AtomicU64,
     /// How many entries it has, once it is sealed.
     pub sealed_entries: AtomicU64,
+    /// The entry that was looked up last had been added together with others. A hint for where to look for the next one.
+    pub is_batched: AtomicBool,
 }
 
 /// What is known of the frames of a segment. While it is active, only what has been published may be relied on.
@@ -62,8 +65,8 @@ impl Segment {
     pub fn new(header: Header, file: Arc<dyn File>, path: PathBuf, table: Table) -> Self {
         let salt = Salt::of(&header.file);
         let (sealed_end, synced) = (AtomicU64::new(NOT_SEALED), AtomicU64::new(HEADER_LEN as u64));
-        let sealed_entries = AtomicU64::new(0);
-        Self { header, salt, file, path, table: RwLock::new(table), sealed_end, synced, sealed_entries }
+        let (sealed_entries, is_batched) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self { header, salt, file, path, table: RwLock::new(table), sealed_end, synced, sealed_entries, is_batched }
     }
 
     /// Where its entries end: at the seal, or at `tail` if it has none.
@@ -96,7 +99,7 @@ impl Segment {
 
     /// The place in the table of the last block that begins at or below `id`, or of the first one.
     pub fn block_of(&self, id: StreamId) -> usize {
-        self.table.read().blocks.list.partition_point(|block| block.first_id <= id).saturating_sub(1)
+        blocks_up_to(&self.table.read().blocks.list, id).saturating_sub(1)
     }
 
     /// The place in the table of the block in which this offset is, or of the last one that begins before it.
@@ -119,12 +122,15 @@ impl Segment {
         out.iter_mut().zip(&mut parts).map(|(out, part)| *out = part).count()
     }
 
-    /// The only block that can hold the entry with this ID, as far as it lies before `end`, and the shapes.
-    pub fn part_of(&self, id: StreamId, end: u64) -> Option<(Part, Shapes)> {
+    /// The only block that can hold the entry with this ID, as far as it lies before `end`; where in it the entry may be;
+    /// and the shapes.
+    pub fn part_of(&self, id: StreamId, end: u64) -> Option<(Part, Option<Guess>, Shapes)> {
         let table = self.table.read();
         let list = &table.blocks.list;
-        let at = list.partition_point(|block| block.first_id <= id).checked_sub(1)?;
-        Some((self.part(list, at, end)?, table.shapes.clone()))
+        let at = blocks_up_to(list, id).checked_sub(1)?;
+        let part = self.part(list, at, end)?;
+        let guess = list.get(at).zip(list.get(at + 1)).and_then(|(block, next)| guess_in(block, next, id));
+        Some((part, guess, table.shapes.clone()))
     }
 
     fn part(&self, list: &[Block], at: usize, end: u64) -> Option<Part> {
@@ -180,21 +186,23 @@ pub struct Slot {
     pub base: u64,
     open: Mutex<Option<Arc<Segment>>>,
     /// What the header says of the IDs before it; known once it was opened.
-    previous_id: Mutex<Option<StreamId>>,
+    previous_id: OnceLock<StreamId>,
 }
 
 impl Slot {
     pub fn closed(base: u64) -> Self {
-        Self { base, open: Mutex::new(None), previous_id: Mutex::new(None) }
+        Self { base, open: Mutex::new(None), previous_id: OnceLock::new() }
     }
 
     pub fn opened(segment: Arc<Segment>) -> Self {
-        let previous_id = Mutex::new(Some(segment.header.previous_id));
+        let previous_id = OnceLock::from(segment.header.previous_id);
         Self { base: segment.header.base, open: Mutex::new(Some(segment)), previous_id }
     }
 
-    pub fn is_open(&self) -> bool {
-        self.open.lock().is_some()
+    /// The segment, if it is open.
+    #[inline]
+    pub fn get(&self) -> Option<Arc<Segment>> {
+        self.open.lock().clone()
     }
 
     /// Lets the file go; whoever reads it goes on.
@@ -204,14 +212,19 @@ impl Slot {
 
     /// The ID before its first entry. IDs in the segment are above it.
     pub fn previous_id(&self, place: &Place) -> Result<StreamId> {
-        if let Some(id) = *self.previous_id.lock() {
+        if let Some(id) = self.known_previous_id() {
             return Ok(id);
         }
         let name = FileName::Segment(self.base).name();
         let file = place.open(&name, Access::Read)?;
         let id = read_header(&*file, &place.full(&name), Kind::Segment)?.previous_id;
-        *self.previous_id.lock() = Some(id);
-        Ok(id)
+        Ok(*self.previous_id.get_or_init(|| id))
+    }
+
+    /// As [`previous_id`](Self::previous_id), without looking at the file.
+    #[inline]
+    pub fn known_previous_id(&self) -> Option<StreamId> {
+        self.previous_id.get().copied()
     }
 
     /// The segment; `next_base` is the first ordinal of the next one, if that is known.
@@ -221,7 +234,7 @@ impl Slot {
             return Ok(Arc::clone(segment));
         }
         let segment = Arc::new(open_sealed(place, self.base, incarnation, next_base)?);
-        *self.previous_id.lock() = Some(segment.header.previous_id);
+        self.previous_id.get_or_init(|| segment.header.previous_id);
         *open = Some(Arc::clone(&segment));
         Ok(segment)
     }

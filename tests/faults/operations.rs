@@ -111,11 +111,16 @@ fn read_all(store: &Store) -> Result<String> {
             .collect()
     }
     let stream = store.stream("a")?;
-    let one = stream.get(id(2)).or_else(|error| match error {
-        Error::Corrupt { .. } => Ok(None),
-        error => Err(error),
-    })?;
-    Ok(format!("{:?} {:?} {:?}", ids(stream.range(..))?, ids(stream.range(..).rev())?, one.map(|entry| entry.id())))
+    let one = || {
+        let one = stream.get(id(2)).or_else(|error| match error {
+            Error::Corrupt { .. } => Ok(None),
+            error => Err(error),
+        });
+        one.map(|one| one.map(|entry| entry.id()))
+    };
+    let (first, forward, back) = (one()?, ids(stream.range(..))?, ids(stream.range(..).rev())?);
+    // Once more, when its segment is open.
+    Ok(format!("{forward:?} {back:?} {first:?} {:?}", one()?))
 }
 
 fn operations() -> Vec<Operation> {
