@@ -77,8 +77,8 @@ impl Entry {
 
 /// An entry that is borrowed from what reads it: see [`Range::next_ref`](crate::Range::next_ref).
 ///
-/// As an [`Entry`] otherwise, but that it takes no part in counting who uses the memory of the entry, which takes a third
-/// of the time of a scan or more.
+/// As an [`Entry`] otherwise, but that it takes no part in counting who uses the memory of the entry, which takes about a
+/// quarter of the time of a scan.
 #[derive(Clone, Copy)]
 pub struct EntryRef<'a> {
     id: StreamId,
@@ -91,21 +91,21 @@ pub struct EntryRef<'a> {
 impl<'a> EntryRef<'a> {
     /// The entry of which names and values, or with a shape the values, are `start..end` of the chunk: as checked by
     /// [`Entries`](crate::format::entries::Entries).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(id: StreamId, chunk: &'a Arc<Chunk>, shape: u32, start: u32, end: u32) -> Self {
         Self { id, chunk, shape, start, end }
     }
 
     /// The ID.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn id(self) -> StreamId {
         self.id
     }
 
     /// The fields, name and value, in the order in which they were added.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn fields(self) -> Fields<'a> {
         let body = self.chunk.bytes.get(self.start as usize..self.end as usize).unwrap_or_default();
         let mut names = Reader::new(self.chunk.shapes.get(u64::from(self.shape)).map_or(body, |names| names));
@@ -176,7 +176,7 @@ pub struct Fields<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
         Some((self.names.string()?, self.values.string()?))

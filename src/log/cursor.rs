@@ -185,7 +185,7 @@ impl Cursor {
     }
 
     /// As [`next_entry`](Self::next_entry), without a share in the memory of the entry.
-    #[inline]
+    #[inline(always)]
     pub fn next_ref(&mut self) -> Option<Result<EntryRef<'_>>> {
         // Nearly all entries: loaded, alive and within the range.
         match self.front.sound.next() {
@@ -206,7 +206,7 @@ impl Cursor {
     }
 
     /// As [`next_entry_back`](Self::next_entry_back), without a share in the memory of the entry.
-    #[inline]
+    #[inline(always)]
     pub fn next_ref_back(&mut self) -> Option<Result<EntryRef<'_>>> {
         match self.back.sound.next_back() {
             Some(at) => Some(self.back.entry_at(at)),
@@ -486,7 +486,7 @@ impl Side {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn entry_at(&self, at: usize) -> Result<EntryRef<'_>> {
         self.loaded.as_ref().and_then(|loaded| loaded.entry_at(at)).ok_or_else(|| self.not_loaded())
     }

@@ -170,7 +170,7 @@ impl Loaded {
     }
 
     /// The entry at this place, where [`sound`](Self::sound) says that there is one.
-    #[inline]
+    #[inline(always)]
     pub fn entry_at(&self, at: usize) -> Option<EntryRef<'_>> {
         let &Place { id, shape, start, end, .. } = self.items.places.get(at)?;
         Some(EntryRef::new(id, &self.chunk, shape, start, end))

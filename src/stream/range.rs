@@ -33,7 +33,7 @@ impl Range {
     }
 
     /// What to read with; an error comes once.
-    #[inline]
+    #[inline(always)]
     fn cursor(&mut self) -> Option<Result<&mut Cursor>> {
         if self.cursor.is_some() && !self.process.is_current() {
             self.cursor = None;
@@ -45,11 +45,11 @@ impl Range {
         }
     }
 
-    /// The next entry from the front, borrowed until the next call: as [`next`](Iterator::next), at half to two
-    /// thirds of its cost.
+    /// The next entry from the front, borrowed until the next call: as [`next`](Iterator::next), at about three
+    /// quarters of its cost.
     ///
-    /// Of its own an [`Entry`] counts as one more user of the memory that it shares, which other threads may be counting at
-    /// the same time. Who only looks at entries, one after the other, can do without.
+    /// An [`Entry`] counts as one more user of the memory that it shares, with atomic operations, as other threads may be
+    /// counting at the same time. Who only looks at entries, one after the other, can do without.
     ///
     /// # Errors
     ///
@@ -70,7 +70,7 @@ impl Range {
     /// assert_eq!(bytes, 12);
     /// # Ok::<(), streamlog::Error>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn next_ref(&mut self) -> Option<Result<EntryRef<'_>>> {
         match self.cursor()? {
             Ok(cursor) => cursor.next_ref(),
@@ -83,7 +83,7 @@ impl Range {
     /// # Errors
     ///
     /// As [`next_ref`](Self::next_ref).
-    #[inline]
+    #[inline(always)]
     pub fn next_back_ref(&mut self) -> Option<Result<EntryRef<'_>>> {
         match self.cursor()? {
             Ok(cursor) => cursor.next_ref_back(),
