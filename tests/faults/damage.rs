@@ -15,9 +15,13 @@ use crate::sites::Hits;
 const LOG: &str = "streams/s/00000000000000000001.log";
 const JOURNAL: &str = "streams/s/00000000000000000001.journal";
 
-fn open(disk: &Arc<SimDisk>, level: Durability) -> Result<Store> {
+pub fn options(level: Durability) -> Options {
     let options = Options::new().durability(level).segment_bytes_max(4096).on_damage(OnDamage::Quarantine);
-    Store::open_simulated(options.clock(|| UNIX_EPOCH + Duration::from_secs(1000)), disk)
+    options.clock(|| UNIX_EPOCH + Duration::from_secs(1000))
+}
+
+fn open(disk: &Arc<SimDisk>, level: Durability) -> Result<Store> {
+    Store::open_simulated(options(level), disk)
 }
 
 fn id(ms: u64) -> StreamId {
@@ -46,7 +50,7 @@ fn flip(image: &mut Image, path: impl AsRef<Path>, wanted: &str) {
 }
 
 /// What is damaged, and how.
-fn damages() -> Vec<(&'static str, Image)> {
+pub fn damages() -> Vec<(&'static str, Image)> {
     let sound = sound();
     let logs: Vec<_> = sound.files().filter(|path| path.to_string_lossy().ends_with(".log")).collect();
     let last = logs.into_iter().max().unwrap().to_owned();
@@ -104,13 +108,14 @@ fn repair(store: &Store) -> Result<String> {
 }
 
 /// What is done with a damaged store, and what can be read then.
-type Way = fn(&Store) -> Result<String>;
+pub type Way = fn(&Store) -> Result<String>;
+
+pub const WAYS: [(&str, Way); 2] = [("go-on", go_on), ("repair", repair)];
 
 pub fn run(campaign: &mut Campaign) {
-    let ways: [(&str, Way); 2] = [("go-on", go_on), ("repair", repair)];
     for (name, image) in damages() {
         let image = Arc::new(image);
-        for (way, run) in ways {
+        for (way, run) in WAYS {
             for level in LEVELS {
                 let image = Arc::clone(&image);
                 let outcome = run(&open(&image.mount(), level).unwrap()).unwrap();

@@ -13,8 +13,8 @@ use crate::sites::Hits;
 
 /// Where a scenario begins.
 #[derive(Clone)]
-struct Start {
-    image: Option<Image>,
+pub struct Start {
+    pub image: Option<Image>,
     model: Model,
 }
 
@@ -85,11 +85,11 @@ fn after(ops: &[Op]) -> Run {
     run
 }
 
-struct Scenario {
-    name: &'static str,
-    start: Start,
+pub struct Scenario {
+    pub name: &'static str,
+    pub start: Start,
     /// Whether the calls of opening the store fail, too.
-    opening: bool,
+    pub opening: bool,
     /// Whether streams are recovered on the way, which a poisoned store cannot do.
     recovers: bool,
     tune: Tune,
@@ -100,7 +100,7 @@ const FILLED: [Op; 8] = [AddHuge, AddHuge, AddHuge, AddSmall, AddOther, DeleteOl
 const GROUPED: [Op; 11] =
     [CreateGroup, Produce, AddHuge, Deliver, AddHuge, AddHuge, DeliverAll, Acknowledge, AddSmall, Deliver, AddOther];
 
-fn scenarios() -> Vec<Scenario> {
+pub fn scenarios() -> Vec<Scenario> {
     let plain: Tune = |options| options;
     let scenario = |name, start, ops| Scenario { name, start, opening: false, recovers: false, tune: plain, ops };
     let opening = |name, start, ops| Scenario { opening: true, ..scenario(name, start, ops) };

@@ -70,7 +70,7 @@ pub fn inject(disk: &SimDisk, first: u64, fault: Fault, hits: &Arc<Mutex<Hits>>)
         }
         let before = counted.fetch_add(1, Ordering::Relaxed);
         if fault.attributed && before < ATTRIBUTED_MAX {
-            hits.lock().unwrap().note(call.op, &Backtrace::force_capture());
+            hits.lock().unwrap().note(&Backtrace::force_capture());
         }
         Some(fault.failure)
     });

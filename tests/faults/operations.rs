@@ -2,7 +2,7 @@
 //! does not fail.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
 use streamlog::sim::{Image, SimDisk};
@@ -17,16 +17,23 @@ use crate::histories::alike;
 use crate::inject::{Fault, inject};
 use crate::sites::Hits;
 
-struct Operation {
-    name: &'static str,
+pub struct Operation {
+    pub name: &'static str,
     tune: Tune,
-    image: Image,
+    pub image: Lazy,
     /// What it returns is to be the same whatever fails on the way.
-    run: fn(&Store) -> Result<String>,
+    pub run: fn(&Store) -> Result<String>,
+}
+
+/// A store that is made when it is asked for.
+pub type Lazy = LazyLock<Image, Box<dyn FnOnce() -> Image + Send>>;
+
+fn lazily(image: impl FnOnce() -> Image + Send + 'static) -> Lazy {
+    LazyLock::new(Box::new(image))
 }
 
 /// What an operation leads to.
-struct Outcome {
+pub struct Outcome {
     before: Contents,
     after: Contents,
     answer: String,
@@ -34,9 +41,13 @@ struct Outcome {
 
 const NOON_MS: u64 = 1_000_000;
 
-fn open(disk: &Arc<SimDisk>, level: Durability, tune: Tune) -> Result<Store> {
+fn options(level: Durability, tune: Tune) -> Options {
     let noon = || UNIX_EPOCH + Duration::from_millis(NOON_MS);
-    Store::open_simulated(tune(Options::new().durability(level).segment_bytes_max(4096).clock(noon)), disk)
+    tune(Options::new().durability(level).segment_bytes_max(4096).clock(noon))
+}
+
+fn open(disk: &Arc<SimDisk>, level: Durability, tune: Tune) -> Result<Store> {
+    Store::open_simulated(options(level, tune), disk)
 }
 
 fn id(ms: u64) -> StreamId {
@@ -123,15 +134,21 @@ fn read_all(store: &Store) -> Result<String> {
     Ok(format!("{forward:?} {back:?} {first:?} {:?}", one()?))
 }
 
-fn operations() -> Vec<Operation> {
+pub fn operations() -> Vec<Operation> {
     let plain: Tune = |options| options;
-    let operation = |name, run| Operation { name, tune: plain, image: prepared(plain, fill), run };
+    let operation = |name, run| Operation { name, tune: plain, image: lazily(move || prepared(plain, fill)), run };
     vec![
         operation("names", |store| Ok(format!("{:?} {}", store.names()?, store.exists(long())?))),
         operation("read-all", read_all),
-        Operation { image: without_indexes(prepared(plain, fill)), ..operation("read-without-index", read_all) },
-        Operation { image: cut_short(prepared(plain, fill)), ..operation("salvage", read_all) },
-        Operation { image: cut_short_but_indexed(prepared(plain, fill)), ..operation("read-cut-short", read_all) },
+        Operation {
+            image: lazily(move || without_indexes(prepared(plain, fill))),
+            ..operation("read-without-index", read_all)
+        },
+        Operation { image: lazily(move || cut_short(prepared(plain, fill))), ..operation("salvage", read_all) },
+        Operation {
+            image: lazily(move || cut_short_but_indexed(prepared(plain, fill))),
+            ..operation("read-cut-short", read_all)
+        },
         operation("delete-several", |store| Ok(store.delete(["a".to_owned(), long(), "none".to_owned()])?.to_string())),
         operation("delete-all", |store| store.delete_all().map(|()| String::new())),
         operation("rename-long", |store| store.rename(long(), "a").map(|()| String::new())),
@@ -140,14 +157,16 @@ fn operations() -> Vec<Operation> {
             Ok(format!("{} {}", store.copy("a", "other", false)?, store.copy("none", "b", false)?))
         }),
         Operation {
-            image: prepared(
-                |options| options.segment_bytes_max(1 << 20),
-                |store| {
-                    for ms in 1..=20 {
-                        add(store, "a", ms, 9000).unwrap();
-                    }
-                },
-            ),
+            image: lazily(|| {
+                prepared(
+                    |options| options.segment_bytes_max(1 << 20),
+                    |store| {
+                        for ms in 1..=20 {
+                            add(store, "a", ms, 9000).unwrap();
+                        }
+                    },
+                )
+            }),
             tune: |options| options.segment_bytes_max(1 << 20),
             ..operation("copy-in-batches", |store| Ok(store.copy("a", "b", false)?.to_string()))
         },
@@ -172,19 +191,21 @@ fn operations() -> Vec<Operation> {
             })
         },
         Operation {
-            image: prepared(
-                |options| options.segment_bytes_max(1 << 20),
-                |store| {
-                    for ms in 1..=9 {
-                        add(store, "a", ms, 9000).unwrap();
-                    }
-                },
-            ),
+            image: lazily(|| {
+                prepared(
+                    |options| options.segment_bytes_max(1 << 20),
+                    |store| {
+                        for ms in 1..=9 {
+                            add(store, "a", ms, 9000).unwrap();
+                        }
+                    },
+                )
+            }),
             tune: |options| options.segment_bytes_max(1 << 20),
             ..operation("replace-dead", |store| Ok(store.stream("a")?.trim(Trim::to_len(0))?.to_string()))
         },
         Operation {
-            image: prepared(plain, |store| drop(add(store, "a", 1, 2000))),
+            image: lazily(move || prepared(plain, |store| drop(add(store, "a", 1, 2000)))),
             tune: |options| options.segment_bytes_max(1 << 20),
             ..operation("grow-segments", |store| Ok(format!("{:?}", add(store, "a", 2, 3000)?)))
         },
@@ -273,7 +294,12 @@ fn all_of(store: &Store) -> std::result::Result<Contents, String> {
 }
 
 impl Operation {
-    fn outcome(&self, level: Durability) -> Outcome {
+    #[allow(dead_code, reason = "the tests of kills use it")]
+    pub fn options(&self, level: Durability) -> Options {
+        options(level, self.tune)
+    }
+
+    pub fn outcome(&self, level: Durability) -> Outcome {
         let disk = self.image.mount();
         let store = open(&disk, level, self.tune).unwrap();
         let before = all_of(&store).unwrap();
@@ -326,7 +352,8 @@ impl Operation {
         }
         drop(store);
         disk.heal();
-        self.next_life(&disk, level, outcome, done).map_err(|why| format!("{} reopened: {why}", self.name))?;
+        let open = || open(&disk, level, self.tune);
+        self.next_life(open, outcome, done).map_err(|why| format!("{} reopened: {why}", self.name))?;
         Ok(end)
     }
 
@@ -379,22 +406,22 @@ impl Operation {
         !["create-many", "produce-and-rotate"].contains(&self.name)
     }
 
-    fn next_life(
+    /// Opens what an operation has left, done or not, and goes on working with it.
+    pub fn next_life(
         &self,
-        disk: &Arc<SimDisk>,
-        level: Durability,
+        open: impl Fn() -> Result<Store>,
         outcome: &Outcome,
         done: bool,
     ) -> std::result::Result<(), String> {
         let text = |error: Error| error.to_string();
-        let store = open(disk, level, self.tune).map_err(text)?;
+        let store = open().map_err(text)?;
         let found = all_of(&store)?;
         let after = alike(&outcome.after, &found);
         if done || self.is_one() {
             after.or_else(|why| if done { Err(why) } else { alike(&outcome.before, &found).map_err(|_| why) })?;
         }
         store.close().map_err(text)?;
-        let store = open(disk, level, self.tune).map_err(text)?;
+        let store = open().map_err(text)?;
         same(&found, &all_of(&store)?).map_err(|why| format!("opened twice: {why}"))?;
         let mut expected = Vec::new();
         for (name, state) in &found {
@@ -406,7 +433,7 @@ impl Operation {
             expected.push((name, state.entries.len() as u64 + 1, id));
         }
         store.close().map_err(text)?;
-        let store = open(disk, level, self.tune).map_err(text)?;
+        let store = open().map_err(text)?;
         for (name, len, id) in expected {
             let info = store.stream(name).and_then(|stream| stream.info()).map_err(text)?;
             if (info.len, info.last_generated_id) != (len, id) {

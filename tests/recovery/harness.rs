@@ -812,16 +812,24 @@ fn unless_missing<T>(result: Result<T>) -> Result<Option<T>> {
     }
 }
 
-fn open(disk: &Arc<SimDisk>, level: Durability, clock: &Arc<AtomicU64>, tune: Tune) -> Result<Store> {
+fn options(level: Durability, clock: &Arc<AtomicU64>) -> Options {
     let clock = Arc::clone(clock);
     let now = move || UNIX_EPOCH + Duration::from_millis(clock.load(Ordering::SeqCst));
-    let options = Options::new().durability(level).segment_bytes_max(4096).checkpoint_bytes_min(600).clock(now);
-    Store::open_simulated(tune(options), disk)
+    Options::new().durability(level).segment_bytes_max(4096).checkpoint_bytes_min(600).clock(now)
 }
 
-/// Opens what a crash has left, by a clock that went back.
+fn open(disk: &Arc<SimDisk>, level: Durability, clock: &Arc<AtomicU64>, tune: Tune) -> Result<Store> {
+    Store::open_simulated(tune(options(level, clock)), disk)
+}
+
+/// How to open what a crash has left, by a clock that went back.
+pub fn options_after(level: Durability) -> Options {
+    options(level, &Arc::new(AtomicU64::new(NEXT_MS)))
+}
+
+/// Opens what a crash has left.
 pub fn reopen(disk: &Arc<SimDisk>, level: Durability) -> Result<Store> {
-    open(disk, level, &Arc::new(AtomicU64::new(NEXT_MS)), |options| options)
+    Store::open_simulated(options_after(level), disk)
 }
 
 /// What may be found after a crash.
