@@ -78,12 +78,12 @@ impl Store {
         Ok(Self { shared: Arc::new(catalog::mount(&options, disk, Path::new("simulated"))?) })
     }
 
-    /// Opens the store in a directory, telling of every call to the disk before it is made.
+    /// Opens the store in a directory, telling of every call to the disk before it is made. It fails if the answer is how.
     #[doc(hidden)]
     pub fn open_observed(
         options: Options,
         path: impl AsRef<Path>,
-        tell: impl Fn(&crate::sim::Call) + Send + Sync + 'static,
+        tell: impl Fn(&crate::sim::Call) -> Option<crate::sim::Failure> + Send + Sync + 'static,
     ) -> Result<Self> {
         let shared = catalog::open_on(&options, path.as_ref(), |disk| crate::io::observed::Observed::new(disk, tell))?;
         Ok(Self { shared: Arc::new(shared) })

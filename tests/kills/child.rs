@@ -1,15 +1,18 @@
 //! What the child does. It says so a line at a time, each written at once, before an operation in small letters and after
 //! it in capital ones.
 
+use std::backtrace::Backtrace;
 use std::collections::VecDeque;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use streamlog::{AddOptions, Durability, NewId, Options, Position, Result, SetId, Store, Stream, StreamId, Trim};
+use streamlog::{AddOptions, Durability, NewId, Options, Position, Result, SetId, Store, Stream, StreamId, Trim, sim};
+
+use crate::cases::{Deed, fault};
+use crate::sites::sites_of;
 
 /// What a child is told in its environment.
 pub const ORDER: &str = "STREAMLOG_KILLS_CHILD";
@@ -35,14 +38,23 @@ pub struct Order {
     pub work: Work,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Work {
     /// Six threads, until it is killed.
     Random,
-    /// The script, and say which calls are made.
-    Survey,
-    /// The script, up to the call with this number.
-    Script(u64),
+    /// The script.
+    Script(Call),
+    /// What is done in the [case](crate::cases) of this name.
+    Case(String, Call),
+}
+
+/// What comes of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// All of them are made, and it is said which.
+    All,
+    /// Before this one is made the process dies.
+    Die(u64),
 }
 
 impl Order {
@@ -52,22 +64,33 @@ impl Order {
             Durability::Always => 1,
             _ => 2,
         };
-        let (work, call) = match self.work {
-            Work::Random => (0, 0),
-            Work::Survey => (1, 0),
-            Work::Script(call) => (2, call),
+        let (work, case, call) = match &self.work {
+            Work::Random => (0, "-", Call::All),
+            Work::Script(call) => (1, "-", *call),
+            Work::Case(case, call) => (2, &**case, *call),
         };
-        format!("{level} {} {} {work} {call} {}", self.seed, self.cycle, self.directory.display())
+        let call = match call {
+            Call::All => u64::MAX,
+            Call::Die(call) => call,
+        };
+        format!("{level} {} {} {work} {call} {case} {}", self.seed, self.cycle, self.directory.display())
     }
 
     fn of_text(text: &str) -> Self {
-        let mut parts = text.splitn(6, ' ');
-        let directory = PathBuf::from(text.splitn(6, ' ').nth(5).expect("a directory"));
+        let mut parts = text.splitn(7, ' ');
+        let mut texts = text.splitn(7, ' ').skip(5);
+        let (case, directory) = (texts.next().expect("a case"), texts.next().expect("a directory"));
+        let directory = PathBuf::from(directory);
         let mut number = || parts.next().and_then(|part| part.parse::<u64>().ok()).expect("a number");
         let level = [Durability::Os, Durability::Always, Durability::Interval(Duration::from_millis(2))];
         let level = level[number() as usize];
         let (seed, cycle, work, call) = (number(), number(), number(), number());
-        let work = [Work::Random, Work::Survey, Work::Script(call)][work as usize];
+        let call = if call == u64::MAX { Call::All } else { Call::Die(call) };
+        let work = match work {
+            0 => Work::Random,
+            1 => Work::Script(call),
+            _ => Work::Case(case.to_owned(), call),
+        };
         Self { directory, level, seed, cycle, work }
     }
 }
@@ -132,12 +155,35 @@ fn child() {
 
 fn work(order: &Order, out: &Out) -> Result<()> {
     out.say("begin", format_args!(""));
-    match order.work {
+    match &order.work {
         Work::Random => {
             let store = options(order.level).open(&order.directory)?;
             at_random(order, &store, out)
         }
-        _ => by_script(order, out),
+        Work::Script(call) => {
+            let store = observed(options(order.level), order, *call, |_| None)?;
+            script(order, &store, out)?;
+            store.close()
+        }
+        Work::Case(case, call) => {
+            let deed = Deed::of(case);
+            let options = deed.options(order.level);
+            match fault(case) {
+                None => {
+                    let store = observed(options, order, *call, |_| None)?;
+                    deed.run(&store)?;
+                    store.close()
+                }
+                Some(fault) => {
+                    // What comes of it is asked by other tests.
+                    if let Ok(store) = observed(options, order, *call, fault) {
+                        let _ = deed.run(&store);
+                        let _ = store.close();
+                    }
+                    Ok(())
+                }
+            }
+        }
     }
 }
 
@@ -336,24 +382,35 @@ fn at_random(order: &Order, store: &Store, out: &Out) -> Result<()> {
     })
 }
 
-/// The same every time: everything that makes a call to the disk.
-fn by_script(order: &Order, out: &Out) -> Result<()> {
-    let sayer = Arc::new(Out::new());
-    let (work, begun) = (order.work, Arc::new(AtomicBool::new(true)));
-    let tell = move |call: &streamlog::sim::Call| match work {
-        Work::Script(number) if call.number == number => die(),
-        Work::Survey if begun.load(Ordering::Relaxed) => {
-            let backtrace = std::backtrace::Backtrace::force_capture().to_string();
-            let site = crate::sites::sites_of(&backtrace).into_iter().next().unwrap_or_default();
-            sayer.say("site", format_args!("{} {:?} {}:{}", call.number, call.op, site.0, site.1));
+/// Opens a store that says which calls it makes to the disk, or at which one it dies: the thread that is about to make that
+/// call says from where it would, and kills its process instead. Others may fail.
+fn observed(
+    options: Options,
+    order: &Order,
+    call: Call,
+    fault: impl Fn(&sim::Call) -> Option<sim::Failure> + Send + Sync + 'static,
+) -> Result<Store> {
+    let out = Out::new();
+    let tell = move |made: &sim::Call| {
+        let say = |what| {
+            let sites = sites_of(&Backtrace::force_capture().to_string());
+            let sites: Vec<String> = sites.iter().map(|(file, line)| format!("{file}:{line}")).collect();
+            out.say(what, format_args!("{} {:?} {}", made.number, made.op, sites.join(" ")));
+        };
+        match call {
+            Call::All => say("call"),
+            Call::Die(number) if made.number == number => {
+                say("dies");
+                die()
+            }
+            Call::Die(_) => {}
         }
-        _ => {}
+        fault(made)
     };
-    let store = Store::open_observed(options(order.level), &order.directory, tell)?;
-    script(order, &store, out)?;
-    store.close()
+    Store::open_observed(options, &order.directory, tell)
 }
 
+/// The same every time: everything that makes a call to the disk while nothing is wrong.
 fn script(order: &Order, store: &Store, out: &Out) -> Result<()> {
     create_group(store)?;
     let mut writer = Writer::new(order, store, out, 0)?;

@@ -6,19 +6,39 @@
 //!
 //! | module | |
 //! |---|---|
-//! | [`child`] | what the child does: at random with six threads, or by a script |
+//! | [`child`] | what the child does: at random with six threads, by a script, or one of the [`cases`] |
 //! | [`ledger`] | what was said, and whether a store agrees |
-//! | [`parent`] | starts and kills |
+//! | [`parent`] | starts and kills, at random |
+//! | [`at_calls`] | kills at calls to the disk, until children have died at all of them |
 //!
 //! `STREAMLOG_KILLS` is the number of kills at random, `STREAMLOG_SEED` replays when and what, as far as threads let it.
+//! `STREAMLOG_CASE=<case>` kills in one of the cases only.
+#![cfg(unix)]
 
-#[cfg(unix)]
+mod at_calls;
+mod cases;
 mod child;
-#[cfg(unix)]
 mod ledger;
-#[cfg(unix)]
 mod parent;
-#[cfg(unix)]
+
+#[allow(dead_code, reason = "it is shared with the tests of faults, which use more of it")]
+#[path = "../faults/damage.rs"]
+mod damage;
+#[allow(dead_code, reason = "it is shared with the tests of faults, which use more of it")]
+#[path = "../faults/engine.rs"]
+mod engine;
+#[allow(dead_code, reason = "it is shared with the tests of recovery, which use more of it")]
+#[path = "../recovery/harness.rs"]
+mod harness;
+#[allow(dead_code, reason = "it is shared with the tests of faults, which use more of it")]
+#[path = "../faults/histories.rs"]
+mod histories;
+#[allow(dead_code, reason = "it is shared with the tests of faults, which use more of it")]
+#[path = "../faults/inject.rs"]
+mod inject;
+#[allow(dead_code, reason = "it is shared with the tests of faults, which use more of it")]
+#[path = "../faults/operations.rs"]
+mod operations;
 #[allow(dead_code, reason = "it is shared with the tests of faults, which use more of it")]
 #[path = "../faults/sites.rs"]
 mod sites;

@@ -1,6 +1,5 @@
-//! Starts children, kills them, and looks at what they leave.
+//! Starts children, kills them, and looks at what they leave: at random.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -16,11 +15,12 @@ use crate::ledger::Ledger;
 
 const SIGKILL: i32 = 9;
 
-const LEVELS: [Durability; 3] = [Durability::Os, Durability::Always, Durability::Interval(Duration::from_millis(2))];
+pub const LEVELS: [Durability; 3] =
+    [Durability::Os, Durability::Always, Durability::Interval(Duration::from_millis(2))];
 
 /// When a child is killed.
 #[derive(Clone, Copy, Debug)]
-enum Moment {
+pub enum Moment {
     /// So long after it began to open the store.
     Opening(Duration),
     /// So long after it had acknowledged something.
@@ -30,7 +30,7 @@ enum Moment {
 }
 
 /// No child is begun while this process has a store open: until it is another program, the child would share its lock.
-static STORES: RwLock<()> = RwLock::new(());
+pub static STORES: RwLock<()> = RwLock::new(());
 
 fn start(order: &Order) -> Child {
     let _none_open = STORES.write().unwrap_or_else(PoisonError::into_inner);
@@ -45,13 +45,13 @@ fn start(order: &Order) -> Child {
 }
 
 /// What a child said, and whether it was killed.
-struct Life {
-    lines: Vec<String>,
-    killed: bool,
+pub struct Life {
+    pub lines: Vec<String>,
+    pub killed: bool,
 }
 
 /// Runs a child until it is killed.
-fn live(order: &Order, moment: Moment) -> Result<Life, String> {
+pub fn live(order: &Order, moment: Moment) -> Result<Life, String> {
     let mut child = start(order);
     let (said, heard) = mpsc::channel();
     let (out, mut errors) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
@@ -99,7 +99,7 @@ fn live(order: &Order, moment: Moment) -> Result<Life, String> {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for item in std::fs::read_dir(from).unwrap() {
         let item = item.unwrap();
@@ -127,7 +127,7 @@ fn look(directory: &Path, level: Durability, ledger: &mut Ledger, in_place: bool
 
 /// Kills a child, and checks. The next one goes on where this one was stopped, recovering the store, or where the
 /// parent has closed it.
-fn cycle(order: &Order, moment: Moment, ledger: &mut Ledger, in_place: bool) -> Result<Life, String> {
+pub fn cycle(order: &Order, moment: Moment, ledger: &mut Ledger, in_place: bool) -> Result<Life, String> {
     ledger.begin(order.cycle);
     let life = live(order, moment)?;
     life.lines.iter().try_for_each(|line| ledger.hear(line.trim_end()))?;
@@ -135,7 +135,7 @@ fn cycle(order: &Order, moment: Moment, ledger: &mut Ledger, in_place: bool) -> 
     Ok(life)
 }
 
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let given = std::env::var("STREAMLOG_SEED").ok().and_then(|seed| seed.parse().ok());
     given.unwrap_or_else(|| {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
@@ -200,117 +200,4 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed_at_any_time() {
     );
     assert!(violations.is_empty(), "STREAMLOG_SEED={seed}\n{}", violations.join("\n"));
     assert!(get(&killed) >= wanted && get(&checked) > 10 * wanted, "too little was looked at");
-}
-
-/// Where a script begins.
-struct Start {
-    directory: tempfile::TempDir,
-    ledger: Ledger,
-    cycle: u64,
-}
-
-impl Start {
-    fn order(&self, directory: &Path, level: Durability, work: Work) -> Order {
-        let seed = self.ledger.seed;
-        Order { directory: directory.to_owned(), level, seed, cycle: self.cycle, work }
-    }
-
-    /// Which calls the script makes: number, kind and site of each.
-    fn survey(&self, level: Durability) -> Result<Vec<(u64, String)>, String> {
-        let directory = tempfile::tempdir().unwrap();
-        copy(self.directory.path(), directory.path());
-        let life = live(&self.order(directory.path(), level, Work::Survey), Moment::Itself)?;
-        let calls = life.lines.iter().filter_map(|line| line.trim_end().strip_prefix("~site "));
-        let call = |line: &str| {
-            let (number, site) = line.split_once(' ')?;
-            Some((number.parse().ok()?, site.to_owned()))
-        };
-        Ok(calls.filter_map(call).collect())
-    }
-
-    /// Runs the script up to a call, and another child's up to another.
-    fn kill_at(&self, level: Durability, calls: [u64; 2], checked: &AtomicU64) -> Result<(), String> {
-        let directory = tempfile::tempdir().unwrap();
-        copy(self.directory.path(), directory.path());
-        let mut ledger = self.ledger.clone();
-        let order = self.order(directory.path(), level, Work::Script(calls[0]));
-        if !cycle(&order, Moment::Itself, &mut ledger, false)?.killed {
-            return Err("it was not killed".to_owned());
-        }
-        let next = Order { cycle: self.cycle + 1, work: Work::Script(calls[1]), ..order };
-        // It may come to its end: that is a check, too.
-        cycle(&next, Moment::Itself, &mut ledger, true)?;
-        checked.fetch_add(ledger.checked - self.ledger.checked, Ordering::Relaxed);
-        Ok(())
-    }
-}
-
-/// Sites are those that a child reaches in a new store, in one that was closed, and in ones that another child was killed in.
-#[test]
-fn nothing_acknowledged_is_lost_when_the_process_is_killed_at_any_call_site() {
-    let (began, seed) = (Instant::now(), seed());
-    println!("STREAMLOG_SEED={seed}");
-    let mut random = Random::new(seed);
-    let (mut sites, mut calls_made, mut cases) = (BTreeMap::new(), 0, Vec::new());
-    let level_of = |number: usize| LEVELS[number % 2];
-    let mut starts = vec![Start { directory: tempfile::tempdir().unwrap(), ledger: Ledger::new(seed >> 8), cycle: 0 }];
-    for number in 0..5 {
-        let level = level_of(number);
-        let calls = starts[number].survey(level).unwrap();
-        let mut numbers: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-        for (call, site) in &calls {
-            numbers.entry(site.clone()).or_default().push(*call);
-        }
-        // Those that are new by their first call, and one other.
-        for (site, numbers) in numbers {
-            let known: &mut BTreeSet<u64> = sites.entry(site).or_default();
-            if known.is_empty() {
-                for call in [numbers[0], numbers[random.below(numbers.len() as u64) as usize]] {
-                    if known.insert(call) {
-                        cases.push((number, [call, random.below(calls.len() as u64)]));
-                    }
-                }
-            }
-        }
-        calls_made += calls.len();
-        // The next one begins where one was killed: while renaming, say, or anywhere.
-        let renames: Vec<u64> =
-            calls.iter().filter(|(_, site)| site.starts_with("Rename")).map(|(call, _)| *call).collect();
-        let at = match number {
-            0 => u64::MAX,
-            1 | 2 => renames[renames.len() - number],
-            _ => random.below(calls.len() as u64),
-        };
-        let directory = tempfile::tempdir().unwrap();
-        copy(starts[number].directory.path(), directory.path());
-        let mut ledger = starts[number].ledger.clone();
-        cycle(&starts[number].order(directory.path(), level, Work::Script(at)), Moment::Itself, &mut ledger, false)
-            .unwrap();
-        let cycle = starts[number].cycle + 1;
-        starts.push(Start { directory, ledger, cycle });
-    }
-    let (next, checked, violations) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::new(Vec::new()));
-    let work = || {
-        while let Some((start, calls)) = cases.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-            if let Err(why) = starts[*start].kill_at(level_of(*start), *calls, &checked) {
-                violations.lock().unwrap().push(format!("start {start}, killed at calls {calls:?}: {why}"));
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        let threads = std::thread::available_parallelism().map_or(2, |count| count.get());
-        (0..threads).for_each(|_| drop(scope.spawn(work)));
-    });
-    let violations = violations.into_inner().unwrap();
-    println!(
-        "kills at calls: {} at {} kinds of calls by site, all that {calls_made} calls in 5 runs of the script are made from, \
-         {} acknowledgements checked, {} violations, {:.1} s, seed {seed}",
-        cases.len() * 2,
-        sites.len(),
-        checked.load(Ordering::Relaxed),
-        violations.len(),
-        began.elapsed().as_secs_f64(),
-    );
-    assert!(violations.is_empty(), "STREAMLOG_SEED={seed}\n{}", violations.join("\n"));
-    assert!(sites.len() > 60, "{} sites", sites.len());
 }
