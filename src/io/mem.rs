@@ -170,8 +170,18 @@ pub(super) fn truncate(content: &mut Vec<u8>, len: u64) -> Result<()> {
 pub(super) fn extend(content: &mut Vec<u8>, capacity: u64) -> Result<()> {
     let more = usize::try_from(capacity).map_err(|_| ErrorKind::StorageFull)?.saturating_sub(content.len());
     content.try_reserve_exact(more).map_err(|_| ErrorKind::StorageFull)?;
-    content.resize(content.len() + more, 0);
+    resize(content, content.len() + more);
     Ok(())
+}
+
+/// As [`Vec::resize`] with zeros, by copying: an interpreter takes a million steps to write 64 KiB a byte at a time.
+pub(super) fn resize(content: &mut Vec<u8>, len: usize) {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    content.truncate(len);
+    content.reserve(len - content.len());
+    while content.len() < len {
+        content.extend_from_slice(&ZEROS[..ZEROS.len().min(len - content.len())]);
+    }
 }
 
 fn zeros(len: u64) -> Result<Vec<u8>> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::super::mem;
 use super::super::tree::{Ino, ROOT, Tree};
 use super::SimDisk;
 use super::model::{Bytes, Entries, FileModel, Model, SECTOR, put_sector};
@@ -299,7 +300,7 @@ impl CrashImages {
                 && let (Some(file), Some(content)) = (self.model.files.get(&ino), contents.get_mut(&ino))
                 && file.sizes[choice] != content.len()
             {
-                Arc::make_mut(content).resize(file.sizes[choice], 0);
+                mem::resize(Arc::make_mut(content), file.sizes[choice]);
             }
         }
     }

@@ -20,6 +20,7 @@ use std::ffi::OsString;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::super::mem;
 use super::super::tree::{Ino, Place, ROOT};
 
 /// The unit that a disk writes whole, or tears.
@@ -231,7 +232,7 @@ impl FileModel {
         let end = offset + bytes.len();
         self.change(offset..end, |live| {
             if live.len() < end {
-                live.resize(end, 0);
+                mem::resize(live, end);
             }
             live[offset..end].copy_from_slice(bytes);
         });
@@ -242,7 +243,7 @@ impl FileModel {
     }
 
     fn grow(&mut self, len: usize) {
-        self.change(0..0, |live| live.resize(len, 0));
+        self.change(0..0, |live| mem::resize(live, len));
     }
 
     /// Changes the bytes in a range, and the size perhaps.
@@ -279,7 +280,7 @@ impl FileModel {
         }
         let durable = Arc::make_mut(&mut self.durable);
         if !self.size_lost {
-            durable.resize(self.live.len(), 0);
+            mem::resize(durable, self.live.len());
             self.sizes = vec![self.live.len()];
         }
         for (number, sector) in self.sectors.iter().filter(|(_, sector)| !sector.lost) {
