@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn long_names_are_cut_and_told_apart_by_their_hash() {
-        for filler in [b'a', b'A', 0xff] {
+        for &filler in if cfg!(miri) { &b"a"[..] } else { b"aA\xff" } {
             let (a, b) = ([filler; 3000], [filler; 3001]);
             for name in [&a[..], &b[..]] {
                 assert!(escape(name).len() <= ESCAPED_LEN_MAX);
@@ -193,9 +193,10 @@ mod tests {
 
     #[test]
     fn every_single_byte_name_is_distinct_after_case_folding() {
+        let step = if cfg!(miri) { 7 } else { 1 };
         let folded: std::collections::HashSet<_> =
-            (0..=255u8).map(|byte| escape(&[byte]).to_ascii_lowercase()).collect();
-        assert_eq!(folded.len(), 256);
+            (0..=255u8).step_by(step).map(|byte| escape(&[byte]).to_ascii_lowercase()).collect();
+        assert_eq!(folded.len(), 256_usize.div_ceil(step));
     }
 
     #[test]

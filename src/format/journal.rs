@@ -354,8 +354,9 @@ mod tests {
         let runs: Vec<_> = runs_of(&set).iter().map(|run| (run.first, run.last)).collect();
         assert_eq!(runs, [(1, 3), (7, 7), (9, 10)]);
         let mut large = RoaringTreemap::new();
-        large.insert_range(5..=1 << 36);
+        let last = if cfg!(miri) { 1 << 18 } else { 1 << 36 };
+        large.insert_range(5..=last);
         let runs: Vec<_> = runs_of(&large).iter().map(|run| (run.first, run.last)).collect();
-        assert_eq!(runs, [(5, 1 << 36)], "not one by one");
+        assert_eq!(runs, [(5, last)], "not one by one");
     }
 }

@@ -524,19 +524,24 @@ mod tests {
         let store = Options::new().segment_bytes_max(16 << 10).in_memory();
         let stream = store.stream("s").unwrap();
         let id = |ms| StreamId::new(ms, 0);
-        for ms in 1..=1000 {
+        let end = if cfg!(miri) { 50 } else { 1000 };
+        for ms in 1..=end {
             stream.add_with(AddOptions::new().id(id(ms)), [("v", "x".repeat((ms % 70) as usize))]).unwrap();
         }
-        stream.add_batch((1001..=1200).map(|ms| (crate::NewId::Exact(id(ms)), [("v", "batch")]))).unwrap();
+        stream.add_batch((end + 1..=end + end / 5).map(|ms| (crate::NewId::Exact(id(ms)), [("v", "batch")]))).unwrap();
         // Runs of dead entries longer than what is wanted, at the beginning of blocks and within.
-        stream.delete((1..=1200).filter(|ms| ms % 90 < 30).map(id)).unwrap();
+        stream.delete((1..=end + end / 5).filter(|ms| ms % 90 < 30).map(id)).unwrap();
         stream.trim(Trim::before(id(40))).unwrap();
         let view = stream.inner().unwrap().unwrap().view();
-        for from in [0, 1, 39, 40, 55, 500, 987, 1100, 1200, 1201] {
+        let (froms, wants) = match cfg!(miri) {
+            true => (&[1, 45][..], &[3][..]),
+            false => (&[0, 1, 39, 40, 55, 500, 987, 1100, 1200, 1201][..], &[0, 1, 3, 10, 100, 5000][..]),
+        };
+        for &from in froms {
             let all =
                 |cursor: &mut Cursor| std::iter::from_fn(|| cursor.next_entry()).collect::<Result<Vec<_>>>().unwrap();
             let expected = all(&mut Cursor::new(view.clone(), id(from), StreamId::MAX));
-            for wanted in [0, 1, 3, 10, 100, 5000] {
+            for &wanted in wants {
                 let found = all(&mut Cursor::new(view.clone(), id(from), StreamId::MAX).wanting(wanted));
                 assert_eq!(found, expected, "{wanted} from {from}");
             }

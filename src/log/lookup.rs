@@ -342,28 +342,30 @@ mod tests {
 
     #[test]
     fn a_look_up_finds_what_a_range_of_one_id_finds() {
-        let store = Options::new().segment_bytes_max(16 << 10).in_memory();
+        // Of 16 KiB each, but where an entry takes as long as a segment elsewhere.
+        let (segment_bytes, rounds, step) = if cfg!(miri) { (4 << 10, 12, 5) } else { (16 << 10, 150, 1) };
+        let store = Options::new().segment_bytes_max(segment_bytes).in_memory();
         let stream = store.stream("s").unwrap();
         let value = "v".repeat(100);
         // Singly and in batches, with gaps between IDs, over several segments, the last one not sealed.
-        for ms in 1..=150 {
+        for ms in 1..=rounds {
             let id = |seq| StreamId::new(ms * 2, seq);
             stream.add_with(AddOptions::new().id(id(1)), [("a", &value)]).unwrap();
             let batch = (2..=9).map(|n| (NewId::Exact(id(n * 2)), [("b", &value)]));
             stream.add_batch(batch).unwrap();
         }
-        assert!(stream.info().unwrap().segments > 3);
-        stream.trim(Trim::to_len(1200)).unwrap();
-        stream.delete((1..=150).step_by(3).map(|ms| StreamId::new(ms * 2, 8))).unwrap();
+        assert!(stream.info().unwrap().segments > if cfg!(miri) { 2 } else { 3 });
+        stream.trim(Trim::to_len(rounds * 8)).unwrap();
+        stream.delete((1..=rounds).step_by(3).map(|ms| StreamId::new(ms * 2, 8))).unwrap();
         let mut found = 0;
-        for ms in 0..=302 {
-            for seq in 0..20 {
+        for ms in (0..=rounds * 2 + 2).step_by(step) {
+            for seq in (0..20).step_by(step) {
                 let id = StreamId::new(ms, seq);
                 let entry = stream.get(id).unwrap();
                 found += u64::from(entry.is_some());
                 assert_eq!(entry, stream.range(id..=id).next().transpose().unwrap(), "{id}");
             }
         }
-        assert_eq!(found, stream.len().unwrap());
+        assert!(step > 1 || found == stream.len().unwrap(), "{found} were found");
     }
 }

@@ -92,16 +92,18 @@ mod tests {
         let store = Store::in_memory();
         let stream = store.stream("s").unwrap();
         let id = |ms| StreamId::new(ms, 0);
-        for ms in (2..=400).step_by(2) {
+        let step = if cfg!(miri) { 20 } else { 2 };
+        let there = |ms: &u64| (2..=400).contains(ms) && ms % step == 2 % step;
+        for ms in (0..=400).filter(there) {
             stream.add_with(AddOptions::new().id(id(ms)), [("ms", ms.to_string())]).unwrap();
         }
-        stream.delete([id(100)]).unwrap();
+        stream.delete([id(102)]).unwrap();
         let mut fetcher = Fetcher::new(stream.inner().unwrap().unwrap().view(), false);
-        let up = 1..=410;
+        let up = (1..=410).step_by(if cfg!(miri) { 7 } else { 1 });
         let hops = [7, 6, 6, 400, 401, 399, 398, 2, 1, 300, 100, 98, 102, 409, 2];
         for ms in up.chain(hops) {
             let found = fetcher.get(id(ms)).unwrap().map(|entry| entry.id());
-            let expected = (ms % 2 == 0 && ms <= 400 && ms != 100).then_some(id(ms));
+            let expected = (there(&ms) && ms != 102).then_some(id(ms));
             assert_eq!(found, expected, "{ms}");
             assert_eq!(fetcher.exists(id(ms)).unwrap(), expected.is_some());
         }

@@ -435,17 +435,19 @@ fn consume(waiters: &Waiters, groups: &[(&[u8], &Items)], timeout: Option<Durati
 fn until(condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(20), "somebody sleeps while there is something");
+        assert!(cfg!(miri) || start.elapsed() < Duration::from_secs(20), "somebody sleeps while there is something");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
 #[test]
 fn every_item_is_taken_and_few_readers_are_woken_for_it() {
-    for (consumers, timeout) in [(8, None), (64, None), (8, Some(Duration::from_micros(300)))] {
+    let cases = [(8, None), (64, None), (8, Some(Duration::from_micros(300)))];
+    let (cases, each) = if cfg!(miri) { (&cases[..1], 20) } else { (&cases[..], 1500) };
+    for &(consumers, timeout) in cases {
         let (waiters, wake_ups) = (Waiters::default(), AtomicUsize::new(0));
         let (s, t) = (Items::default(), Items::default());
-        let (publishers, each) = (4, 1500);
+        let publishers = 4;
         std::thread::scope(|scope| {
             for number in 0..consumers {
                 let (waiters, wake_ups, s, t) = (&waiters, &wake_ups, (S, &s), (T, &t));

@@ -313,6 +313,7 @@ fn look_at(image: &Image, what: &dyn Fn() -> String) -> bool {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "each of thousands of journals takes half a minute")]
 fn a_journal_that_says_anything_neither_panics_nor_hangs() {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seeds = if std::env::var_os("STREAMLOG_NIGHTLY").is_some() { 0..200_000 } else { 0..5000 };
@@ -340,6 +341,7 @@ fn a_journal_that_says_anything_neither_panics_nor_hangs() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "each of hundreds of payloads takes seconds")]
 fn payloads_of_any_bytes_neither_panic_nor_hang() {
     let (image, path) = image();
     let mut random = Random(7);
@@ -362,6 +364,7 @@ fn payloads_of_any_bytes_neither_panic_nor_hang() {
 
 /// Quadratic in what the journal says, this would take hours.
 #[test]
+#[cfg_attr(miri, ignore = "it is about 10,000 productions")]
 fn more_productions_than_are_remembered_are_refused() {
     let name = |number: u32| -> Box<[u8]> { Box::from(&number.to_le_bytes()[..3]) };
     let list = |len: u32| (0..len).map(|number| (name(number), StreamId::new(1, 0))).collect();

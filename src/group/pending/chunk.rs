@@ -237,10 +237,11 @@ mod tests {
     #[test]
     fn ids_are_found_however_unevenly_they_come() {
         let id = |(ms, seq)| StreamId::new(ms, seq);
-        let even = (0..128).map(|n| (n, 0));
-        let one_millisecond = (0..128).map(|n| (5, n * n));
-        let bursts = (0..128).map(|n| (n / 50 * 1_000_000, n));
-        let doubling = (0..64).map(|n| (1 << n, 0));
+        let step = if cfg!(miri) { 13 } else { 1 };
+        let even = (0..128).step_by(step).map(|n| (n, 0));
+        let one_millisecond = (0..128).step_by(step).map(|n| (5, n * n));
+        let bursts = (0..128).step_by(step).map(|n| (n / 50 * 1_000_000, n));
+        let doubling = (0..64).step_by(step).map(|n| (1 << n, 0));
         let ends = [(0, 0), (0, u64::MAX), (7, 7), (u64::MAX, 0), (u64::MAX, u64::MAX)];
         let cases: [Vec<_>; 5] =
             [even.collect(), one_millisecond.collect(), bursts.collect(), doubling.collect(), ends.to_vec()];

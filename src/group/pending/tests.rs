@@ -200,6 +200,7 @@ impl PendingList {
 
 proptest! {
     #[test]
+    #[cfg_attr(miri, ignore = "it is about hundreds of entries, hundreds of times")]
     fn a_list_behaves_like_a_vector((kinds, ops) in scenario(), from in (0..3000u64)) {
         let mut pair = Pair::default();
         for op in &ops {
@@ -280,7 +281,8 @@ fn large_delivery_counts_go_with_their_entries() {
 
 #[test]
 fn a_loaded_list_is_equal_ties_included_and_goes_on_after_them() {
-    let list = list(scattered(5000).map(|n| if n % 7 == 0 { released(n) } else { owned(n, (n % 5) as u32, n % 3) }));
+    let count = if cfg!(miri) { 30 } else { 5000 };
+    let list = list(scattered(count).map(|n| if n % 7 == 0 { released(n) } else { owned(n, (n % 5) as u32, n % 3) }));
     let mut loaded = PendingList::default();
     list.iter_ordered().for_each(|(entry, order)| loaded.load(entry, order));
     loaded.check();
@@ -325,6 +327,7 @@ fn the_lowest_and_the_highest_id_are_ids_like_others() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "it is about 1,000 entries")]
 fn ids_in_any_order_and_repeated_are_removed_once() {
     let mut list = list((0..1000).map(|ms| owned(ms, 0, ms)));
     let named: Vec<_> = [999, 3, 3, 2, 500, 501, 501, 400, 7000, 0].map(id).to_vec();
@@ -336,9 +339,10 @@ fn ids_in_any_order_and_repeated_are_removed_once() {
 
 #[test]
 fn an_emptied_list_holds_no_memory() {
-    let mut list = list(scattered(20_000).map(|n| owned(n, (n % 9) as u32, n % 100)));
+    let count = if cfg!(miri) { 30 } else { 20_000 };
+    let mut list = list(scattered(count).map(|n| owned(n, (n % 9) as u32, n % 100)));
     list.check();
-    for n in scattered(20_000) {
+    for n in scattered(count) {
         assert!(remove(&mut list, id(n)).is_some());
     }
     list.check();
@@ -346,6 +350,7 @@ fn an_emptied_list_holds_no_memory() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "it is about 200,000 entries")]
 fn chunks_and_sections_are_few_when_few_entries_are_left() {
     let mut list = PendingList::default();
     list.deliver(0, 5, (0..200_000).map(id));
@@ -359,6 +364,7 @@ fn chunks_and_sections_are_few_when_few_entries_are_left() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "it is about many chunks")]
 fn opening_chunks_in_vain_moves_their_bounds() {
     let mut list = PendingList::default();
     (0..1000).for_each(|ms| list.deliver(0, ms, [id(ms)]));
@@ -394,6 +400,7 @@ fn bytes_per_entry(consumers: u32, left: u64) -> f64 {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "it is about a million entries")]
 fn entries_take_little_more_than_their_records() {
     for (consumers, left, at_most) in
         [(1, 1, 44.0), (10, 1, 44.0), (100, 1, 48.0), (1, 2, 56.0), (10, 2, 56.0), (100, 2, 64.0), (100, 10, 64.0)]
