@@ -28,11 +28,16 @@ pub fn throughput(path: &Path, rates: &[Rate]) -> Outcome {
         .y_label_area_size(300)
         .build_cartesian_2d((1e3..most).log_scale(), (0..jobs).into_segmented())?;
     let name = |at: &SegmentValue<i32>| match at {
-        SegmentValue::CenterOf(at) => rates.get((jobs - 1 - at) as usize).map_or(String::new(), |rate| rate.job.clone()),
+        SegmentValue::CenterOf(at) => {
+            rates.get((jobs - 1 - at) as usize).map_or(String::new(), |rate| rate.job.clone())
+        }
         _ => String::new(),
     };
     let mut mesh = chart.configure_mesh();
-    mesh.disable_y_mesh().y_labels(rates.len()).y_label_formatter(&name).x_label_formatter(&|rate| format!("{rate:.0e}"));
+    mesh.disable_y_mesh()
+        .y_labels(rates.len())
+        .y_label_formatter(&name)
+        .x_label_formatter(&|rate| format!("{rate:.0e}"));
     mesh.draw()?;
     for (at, rate) in (0..jobs).rev().zip(rates) {
         let (below, above) = (SegmentValue::Exact(at), SegmentValue::Exact(at + 1));
@@ -93,7 +98,8 @@ pub fn growth(path: &Path, curves: &[Curve]) -> Outcome {
         let color = Palette99::pick(at).to_rgba();
         let points: Vec<_> = curve.points.iter().map(|&(count, nanos)| (count as f64, nanos)).collect();
         let line = chart.draw_series(LineSeries::new(points.clone(), color.stroke_width(2)))?;
-        line.label(curve.operation).legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], color.stroke_width(2)));
+        line.label(curve.operation)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], color.stroke_width(2)));
         chart.draw_series(points.into_iter().map(|point| Circle::new(point, 3, color.filled())))?;
     }
     legend(&mut chart)?;

@@ -203,7 +203,8 @@ pub fn table(rates: &[Rate]) -> String {
             None => Default::default(),
         };
         let (median, spread) = (*median, format!("{slowest:.3e} to {fastest:.3e}"));
-        writeln!(table, "| {job} | {median:.3e} | {spread} | {} | {limit} | {ratio} |", each(median)).expect("a string");
+        writeln!(table, "| {job} | {median:.3e} | {spread} | {} | {limit} | {ratio} |", each(median))
+            .expect("a string");
     }
     table + "\n"
 }

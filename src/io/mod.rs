@@ -21,6 +21,7 @@ pub mod place;
 pub mod process;
 pub mod sim;
 mod tree;
+mod window;
 mod words;
 
 #[cfg(test)]

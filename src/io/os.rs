@@ -54,6 +54,7 @@ use rustix::io::Errno;
 
 use super::map::Map;
 use super::process::Process;
+use super::window::Window;
 use super::{Access, Disk, File, FileKind};
 use crate::WriteMode;
 
@@ -497,7 +498,7 @@ impl Shared {
 #[derive(Debug)]
 struct OsFile {
     shared: Arc<Shared>,
-    map: Option<Map>,
+    map: Option<Arc<Map>>,
     window: Window,
 }
 
@@ -507,12 +508,13 @@ impl OsFile {
         let map = shared.file.as_ref().and_then(|file| {
             if mapped { Map::writable(file, len).ok() } else { None }.or_else(|| Map::read_only(file, len).ok())
         });
+        let map = map.map(Arc::new);
         Self { shared, map, window: Window::new(window) }
     }
 
     /// A file that is only read keeps its descriptor only if it cannot be mapped.
     fn reading(file: fs::File, len: u64) -> Self {
-        let map = Map::read_only(&file, len).ok();
+        let map = Map::read_only(&file, len).ok().map(Arc::new);
         let file = if map.is_some() || len == 0 { None } else { Some(file) };
         Self { shared: Arc::new(Shared::new(file, len)), map, window: Window::new(0) }
     }
@@ -607,84 +609,13 @@ impl File for OsFile {
         allocate(file, self.shared.len.load(Relaxed), capacity)?;
         self.shared.len.fetch_max(capacity, Relaxed);
         self.shared.allowed.fetch_max(capacity, Relaxed);
-        let mapped = self.map.as_ref().is_some_and(Map::is_writable);
-        Ok(Arc::new(OsFile::new(self.shared.clone(), mapped, self.window.size.load(Relaxed))))
+        let mapped = self.map.as_ref().is_some_and(|map| map.is_writable());
+        Ok(Arc::new(OsFile::new(self.shared.clone(), mapped, self.window.size())))
     }
 }
 
 fn end_of(offset: u64, len: usize) -> Result<u64> {
     offset.checked_add(len as u64).ok_or_else(|| ErrorKind::InvalidInput.into())
-}
-
-/// The part of a mapping that was made ready to be stored to.
-///
-/// It begins at the first byte that was written and moves ahead of the tail, in steps that double: a small stream
-/// should not dirty more pages than it needs, a large one should not make a system call per page. What is made ready is
-/// also written back once, as zeros, which spares later syncs the conversion of unwritten blocks.
-///
-/// Only the one thread that writes looks at this; the atomics are there because it does so through `&self`. If two did,
-/// a store might go to a page that is not ready: slower, and a signal on a full disk.
-#[derive(Debug)]
-struct Window {
-    from: AtomicU64,
-    to: AtomicU64,
-    size: AtomicU64,
-    /// The kernel cannot make pages ready.
-    useless: AtomicBool,
-}
-
-impl Window {
-    /// The first step, in bytes. Steps are multiples of every page size.
-    const FIRST: u64 = 64 << 10;
-    /// The largest step.
-    const LAST: u64 = 1 << 20;
-
-    /// An empty window, whose first step is `size` bytes.
-    fn new(size: u64) -> Self {
-        Self {
-            from: AtomicU64::new(u64::MAX),
-            to: AtomicU64::new(0),
-            size: AtomicU64::new(size.max(Self::FIRST)),
-            useless: AtomicBool::new(false),
-        }
-    }
-
-    #[inline]
-    fn covers(&self, offset: u64, len: usize) -> bool {
-        let last = self.to.load(Relaxed).checked_sub(len as u64);
-        self.from.load(Relaxed) <= offset && last.is_some_and(|last| offset <= last)
-    }
-
-    /// Makes the bytes from `offset` to `end` ready, and some more of the file's `len`. Says whether it could.
-    fn advance(&self, map: &Map, offset: u64, end: u64, len: u64) -> bool {
-        let (from, to) = (self.from.load(Relaxed), self.to.load(Relaxed));
-        let empty = from >= to;
-        if self.useless.load(Relaxed) || (!empty && offset < from) {
-            return false;
-        }
-        let size = self.size.load(Relaxed);
-        let goes_on = !empty && offset <= to;
-        let start = if goes_on { to } else { offset };
-        let ahead = end.next_multiple_of(size).min(len).min(map.len());
-        match map.make_writable(start as usize..ahead as usize) {
-            Ok(()) => {}
-            Err(error) => {
-                self.useless.store(error.kind() == ErrorKind::InvalidInput, Relaxed);
-                return false;
-            }
-        }
-        if !goes_on {
-            self.from.store(offset, Relaxed);
-        }
-        self.to.store(ahead, Relaxed);
-        self.size.store((size * 2).min(Self::LAST), Relaxed);
-        true
-    }
-
-    /// Takes the bytes from `len` out of the window.
-    fn cut(&self, len: u64) {
-        self.to.fetch_min(len, Relaxed);
-    }
 }
 
 #[cfg(test)]
@@ -830,7 +761,7 @@ mod tests {
 
     /// The window of a file that is not behind a trait.
     fn window(file: &OsFile) -> (u64, u64) {
-        (file.window.from.load(Relaxed), file.window.to.load(Relaxed))
+        file.window.range()
     }
 
     fn mapped(len: u64) -> OsFile {
