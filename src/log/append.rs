@@ -29,7 +29,7 @@ const SEAL_OVERHEAD: u64 = 80;
 /// Segments are allocated in pages.
 const PAGE: u64 = 4096;
 /// How many times larger than the last one the next segment may get.
-const GROWTH: u64 = 2;
+const GROWTH: u64 = 4;
 
 /// The active segment, and what the next entry needs to know.
 #[derive(Debug)]

@@ -471,8 +471,8 @@ fn rule_14_small_streams_take_little_and_segments_grow_to_the_configured_size() 
     let steps = disk.history();
     let sizes = steps.iter().filter(|step| step.op == Op::Create && step.path.to_string_lossy().contains(".log"));
     let sizes: Vec<u64> = sizes.map(|step| step.len).collect();
-    assert_eq!(sizes[..5], [4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10]);
-    assert!(sizes[5..].iter().all(|&size| size == 64 << 10), "{sizes:?}");
+    assert_eq!(sizes[..3], [4 << 10, 16 << 10, 64 << 10]);
+    assert!(sizes[3..].iter().all(|&size| size == 64 << 10), "{sizes:?}");
 }
 
 #[test]
