@@ -137,6 +137,7 @@
 //! | mappings, address space (`RLIMIT_AS`) | a quarter of the address space is mapped | files are read and written with calls |
 //! | the size of files (`RLIMIT_FSIZE`) | segments are smaller | [`Error::Io`], and no signal |
 //! | all files of a store together | [`Options::bytes_max`], if it is set | [`Error::NoSpace`] |
+//! | threads | `streamlog-sync` for each store at [`Durability::Interval`]; `streamlog-pages` for the process, once a stream has written a few megabytes | opening such a store is [`Error::Io`]; without the other, writers do its work |
 //! | processes | the one that opened the store | [`Error::Locked`], [`Error::Forked`] in its children |
 //!
 //! # Differences from Redis

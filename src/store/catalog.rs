@@ -183,7 +183,9 @@ pub fn mount(options: &Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Shar
     }
     shared.remove_leftovers()?;
     if let Durability::Interval(interval) = options.durability {
-        *shared.syncer.lock() = Some(Syncer::start(Arc::clone(&shared.env), Arc::clone(&shared.open), interval));
+        let syncer = Syncer::start(Arc::clone(&shared.env), Arc::clone(&shared.open), interval);
+        // Without it nothing would become durable.
+        *shared.syncer.lock() = Some(syncer.map_err(|error| Error::io("start the thread that syncs", path, error))?);
     }
     Ok(shared)
 }
@@ -720,7 +722,7 @@ struct Syncer {
 }
 
 impl Syncer {
-    fn start(env: Arc<Env>, open: Arc<Mutex<OpenStreams>>, interval: Duration) -> Self {
+    fn start(env: Arc<Env>, open: Arc<Mutex<OpenStreams>>, interval: Duration) -> io::Result<Self> {
         let (stop, stopped) = channel();
         let run = move || {
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(interval) {
@@ -731,8 +733,8 @@ impl Syncer {
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("streamlog-sync".to_owned()).spawn(run).ok();
-        Self { stop: Some(stop), thread }
+        let thread = std::thread::Builder::new().name("streamlog-sync".to_owned()).spawn(run)?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 }
 
