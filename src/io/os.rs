@@ -38,7 +38,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{Error, ErrorKind, Result};
+use std::io::{Error, ErrorKind, Result, Seek, SeekFrom};
 use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -583,7 +583,9 @@ impl File for OsFile {
         // Before and after, as we may lengthen or shorten the file meanwhile.
         let len = self.shared.len.load(Relaxed);
         file.sync_data()?;
-        let found = file.metadata()?.len();
+        // Not by its metadata: who asks for those is told the times as well, and Linux, since 6.13, makes the next write change
+        // them then, which the next sync writes to the disk.
+        let found = (&*file).seek(SeekFrom::End(0))?;
         let len = len.min(self.shared.len.load(Relaxed));
         if found < len {
             self.shared.len.fetch_min(found, Relaxed);
