@@ -70,7 +70,7 @@ impl Window {
     }
 
     /// Where it begins and ends.
-    #[cfg(test)]
+    #[cfg(all(test, not(miri)))]
     pub(super) fn range(&self) -> (u64, u64) {
         (self.from.load(Relaxed), self.to.load(Relaxed))
     }

@@ -2,6 +2,8 @@
 
 mod catalog;
 pub(crate) mod reserve;
+#[cfg(test)]
+mod whole;
 
 use std::fmt;
 use std::path::Path;
