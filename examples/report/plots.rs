@@ -63,7 +63,10 @@ pub fn latencies(path: &Path, latencies: &[Latency]) -> Outcome {
         .y_label_area_size(70)
         .build_cartesian_2d(0.0..5.0, (0.05..slowest * 2.0).log_scale())?;
     // One nine more with every step.
-    let percentile = |nines: &f64| format!("{} %", (1.0 - 10f64.powf(-nines)) * 100.0);
+    let percentile = |nines: &f64| {
+        let digits = (nines.round() as usize).saturating_sub(2);
+        format!("{:.digits$} %", (1.0 - 10f64.powf(-nines)) * 100.0)
+    };
     chart.configure_mesh().x_labels(6).x_label_formatter(&percentile).draw()?;
     for (at, latency) in latencies.iter().enumerate() {
         let color = Palette99::pick(at).to_rgba();
@@ -75,7 +78,7 @@ pub fn latencies(path: &Path, latencies: &[Latency]) -> Outcome {
         let line = chart.draw_series(LineSeries::new(points, color.stroke_width(2)))?;
         line.label(latency.call).legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], color.stroke_width(2)));
     }
-    legend(&mut chart)?;
+    legend(&mut chart, SeriesLabelPosition::UpperLeft)?;
     Ok(root.present()?)
 }
 
@@ -102,15 +105,18 @@ pub fn growth(path: &Path, curves: &[Curve]) -> Outcome {
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], color.stroke_width(2)));
         chart.draw_series(points.into_iter().map(|point| Circle::new(point, 3, color.filled())))?;
     }
-    legend(&mut chart)?;
+    legend(&mut chart, SeriesLabelPosition::LowerRight)?;
     Ok(root.present()?)
 }
 
-fn legend<'a, X, Y>(chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, Y>>) -> Outcome
+fn legend<'a, X, Y>(
+    chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, Y>>,
+    position: SeriesLabelPosition,
+) -> Outcome
 where
     X: Ranged<ValueType = f64> + plotters::coord::ranged1d::ValueFormatter<f64>,
     Y: Ranged<ValueType = f64> + plotters::coord::ranged1d::ValueFormatter<f64>,
 {
     let mut labels = chart.configure_series_labels();
-    Ok(labels.position(SeriesLabelPosition::UpperLeft).background_style(WHITE.mix(0.8)).border_style(BLACK).draw()?)
+    Ok(labels.position(position).background_style(WHITE.mix(0.8)).border_style(BLACK).draw()?)
 }

@@ -123,7 +123,8 @@ fn durably(events: &[Event], rates: &mut Vec<Rate>) -> Outcome<()> {
     };
     let streams = |threads: usize| -> Vec<Stream> { (0..threads).map(|_| stream.clone()).collect() };
     for (threads, count) in [(1, 300), (8, 200), (64, 100)] {
-        let (job, streams) = (format!("append, {threads} thread(s), Always"), streams(threads));
+        let several = if threads == 1 { "" } else { "s" };
+        let (job, streams) = (format!("append, {threads} thread{several}, Always"), streams(threads));
         rates.push(rounds(&job, || add(&streams, events, count), Some(&mut limit))?);
     }
     Ok(store.close()?)
