@@ -268,8 +268,8 @@ fn take_runs(reader: &mut Reader<'_>) -> Option<Vec<Run>> {
     Some(runs)
 }
 
-/// The runs of a set, in ascending order.
-pub fn runs_of(ordinals: &RoaringTreemap) -> Vec<Run> {
+/// Gives out the runs of a set, in ascending order, so many at a time: a large set takes no memory to speak of.
+pub fn runs_in_parts(ordinals: &RoaringTreemap, count_max: usize, mut give: impl FnMut(Vec<Run>)) {
     let mut runs: Vec<Run> = Vec::new();
     for (high, bitmap) in ordinals.bitmaps() {
         let ordinal = |low: u32| u64::from(high) << 32 | u64::from(low);
@@ -278,16 +278,33 @@ pub fn runs_of(ordinals: &RoaringTreemap) -> Vec<Run> {
             let (first, last) = (ordinal(*range.start()), ordinal(*range.end()));
             match runs.last_mut() {
                 Some(run) if run.last.checked_add(1) == Some(first) => run.last = last,
-                _ => runs.push(Run { first, last }),
+                _ => {
+                    if runs.len() == count_max {
+                        give(std::mem::take(&mut runs));
+                    }
+                    runs.push(Run { first, last });
+                }
             }
         }
     }
-    runs
+    if !runs.is_empty() {
+        give(runs);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Two at a time.
+    fn all_runs(set: &RoaringTreemap) -> Vec<(u64, u64)> {
+        let mut runs = Vec::new();
+        runs_in_parts(set, 2, |part| {
+            assert!(!part.is_empty() && part.len() <= 2);
+            runs.extend(part.iter().map(|run| (run.first, run.last)));
+        });
+        runs
+    }
 
     fn samples() -> Vec<(Change, Vec<u8>)> {
         let runs = vec![Run { first: 3, last: 5 }, Run { first: 9, last: 9 }];
@@ -351,12 +368,12 @@ mod tests {
     #[test]
     fn runs_are_those_of_the_set() {
         let set: RoaringTreemap = [1, 2, 3, 7, 9, 10].into_iter().collect();
-        let runs: Vec<_> = runs_of(&set).iter().map(|run| (run.first, run.last)).collect();
+        let runs = all_runs(&set);
         assert_eq!(runs, [(1, 3), (7, 7), (9, 10)]);
         let mut large = RoaringTreemap::new();
         let last = if cfg!(miri) { 1 << 18 } else { 1 << 36 };
         large.insert_range(5..=last);
-        let runs: Vec<_> = runs_of(&large).iter().map(|run| (run.first, run.last)).collect();
+        let runs = all_runs(&large);
         assert_eq!(runs, [(5, last)], "not one by one");
     }
 }

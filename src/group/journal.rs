@@ -10,7 +10,7 @@ use crate::format::entries::Production;
 use crate::format::file_name::File as FileName;
 use crate::format::groups::GroupChange;
 use crate::format::header::{HEADER_LEN, Header, Kind};
-use crate::format::journal::{Change, DEAD_RUNS_MAX, State, runs_of};
+use crate::format::journal::{Change, DEAD_RUNS_MAX, State, runs_in_parts};
 use crate::format::record::{self, FRONT_LEN, Flaw, Head, Salt};
 use crate::group::producers::{DURATION_S_MAX, LEN_MAX, Producers};
 use crate::group::{Groups, check_key};
@@ -152,9 +152,7 @@ impl Checkpoint {
             record::encode(&mut bytes, Salt::of(&header.file), offset, &head, &[&payload]);
         };
         put(Change::State(content.state.clone()));
-        for ordinals in runs_of(content.tombstones.set()).chunks(DEAD_RUNS_MAX) {
-            put(Change::Dead { ordinals: ordinals.to_vec() });
-        }
+        runs_in_parts(content.tombstones.set(), DEAD_RUNS_MAX, |ordinals| put(Change::Dead { ordinals }));
         content.groups.checkpoint(|change| put(Change::Group(change)));
         if !content.producers.is_default() {
             put(Change::Group(GroupChange::Memory(content.producers.memory(birth.next_ordinal))));
