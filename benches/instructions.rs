@@ -19,8 +19,9 @@ use common::{Event, Random, STREAM, events, fill, id_of, open};
 
 /// The job that this process is to do, and how often, when it is run to be counted.
 const JOB: &str = "STREAMLOG_BENCH_JOB";
-/// How much more than last time a job may take. Other versions of the compiler make other code.
-const TOLERANCE: f64 = 0.05;
+/// How much more than last time a job may take: other versions of the compiler make other code, and other processors copy by
+/// other instructions.
+const TOLERANCE: f64 = 0.1;
 const SMALL: u64 = 5_000;
 const LARGE: u64 = 25_000;
 
