@@ -26,7 +26,6 @@ pub enum Added {
 enum Obstacle {
     Ceiling(StreamId),
     Segment,
-    Journal,
 }
 
 impl Inner {
@@ -78,25 +77,21 @@ impl Inner {
                 return self.duplicate(entries, id);
             }
             // First: what is trimmed depends on the IDs.
-            let mut obstacle = self.resolve(&append, entries)?;
+            if let Some(obstacle) = self.resolve(&append, entries)? {
+                drop((append, journaling));
+                self.overcome(obstacle, entries)?;
+                continue;
+            }
             // Without groups there are no references, and a trim moves the floor alone.
             let by_reference = references.filter(|_| !journaling.groups.is_empty());
             let floor_moves = if by_reference.is_some() { None } else { trim };
             let removal = match by_reference {
-                Some(trim) if obstacle.is_none() => {
-                    self.plan_trim_of_references(&append, &journaling, trim, entries)?
-                }
-                _ => None,
+                Some(trim) => self.plan_trim_of_references(&append, &journaling, trim, entries)?,
+                None => None,
             };
             if removal.is_some() && !journaling.is_ready(may_begin) {
-                obstacle = Some(Obstacle::Journal);
-            }
-            if let Some(obstacle) = obstacle {
                 drop((append, journaling));
-                match obstacle {
-                    Obstacle::Journal => may_begin = self.make_ready()?,
-                    obstacle => self.overcome(obstacle, entries)?,
-                }
+                may_begin = self.make_ready()?;
                 continue;
             }
             let change = removal.map(|(change, _)| change);
@@ -117,7 +112,6 @@ impl Inner {
         match obstacle {
             Obstacle::Ceiling(id) => self.raise_ceiling(id),
             Obstacle::Segment => self.rotate(entries),
-            Obstacle::Journal => self.make_ready().map(drop),
         }
     }
 
