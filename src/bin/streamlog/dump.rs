@@ -1,18 +1,37 @@
 //! Writing down everything there is in a store.
 
 use std::io::Write;
-use std::path::Path;
 
 use streamlog::inspect::{Escaped, Item};
 use streamlog::{Error, StreamId};
 
+use crate::global::Global;
 use crate::json::{Json, or_null, text};
 use crate::look::{self, Look, Wanted, bytes};
 use crate::{Failure, Outcome};
 
+const HELP: &str = "\
+Nothing is written or locked. The same state gives the same text: dumps can be compared with diff. With --json, each
+line is an object. Bytes that are not printable are written as \\xHH, and a backslash as \\\\, in both.
+
+Examples:
+  streamlog --store data dump > before.txt
+  streamlog --store copy dump orders | diff - before.txt
+  streamlog --store data dump --json | jq -r 'select(.type == \"pending\") | .id'
+
+Exit status: 0 done, 2 something is damaged and told in its place, 1 something could not be read.";
+
+/// Write the whole state as text, without opening the store
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub struct Args {
+    #[command(flatten)]
+    wanted: Wanted,
+}
+
 /// Dumps streams one after the other: as lines of text, or each line as an object of JSON.
-pub fn run(path: &Path, wanted: &Wanted) -> Result<Outcome, Failure> {
-    let mut look = Look::at(path, wanted)?;
+pub fn run(global: &Global, Args { wanted }: &Args) -> Result<Outcome, Failure> {
+    let mut look = Look::at(&global.directory()?, wanted)?;
     for name in look.names()? {
         let mut outcome = Outcome::Done;
         let out = &mut look.out;

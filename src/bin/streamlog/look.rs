@@ -6,16 +6,20 @@ use std::path::Path;
 use streamlog::inspect::{Escaped, Inspection};
 use streamlog::{Error, Finding, IdRange, StreamId};
 
+use crate::args::{self, Bytes};
 use crate::json::{Json, or_null, text};
 use crate::{Failure, Outcome};
 
 /// What to look at, and how to tell it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, clap::Args)]
 pub struct Wanted {
-    /// The names of streams; none for all.
-    pub streams: Vec<Vec<u8>>,
-    /// For programs.
+    /// Write JSON, for programs
+    #[arg(long)]
     pub json: bool,
+
+    /// The names of streams; all if there is none
+    #[arg(value_name = "STREAM", value_parser = args::bytes())]
+    pub streams: Vec<Bytes>,
 }
 
 /// A look at a store, written to standard output.

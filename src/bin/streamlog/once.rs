@@ -5,11 +5,17 @@ use std::io::{self, Write};
 use streamlog::Store;
 use streamlog::command::Session;
 
+use crate::args::Bytes;
+use crate::global::Global;
 use crate::print::Format;
 use crate::{Failure, Outcome};
 
 /// Runs `command`; its reply goes to standard output, an error reply to standard error.
-pub fn run(store: &Store, command: &[Vec<u8>], format: Format) -> Result<Outcome, Failure> {
+pub fn run(global: &Global, command: Vec<Bytes>) -> Result<Outcome, Failure> {
+    global.with_store(|store| run_on(store, &command, global.format()))
+}
+
+fn run_on(store: &Store, command: &[Bytes], format: Format) -> Result<Outcome, Failure> {
     let mut session = Session::new(store);
     let reply = session.execute(command);
     let text = format.print(&reply, session.protocol());

@@ -6,18 +6,20 @@
 
 use std::io::{self, BufRead, ErrorKind, Write};
 
-use streamlog::Store;
 use streamlog::command::{Decoder, Reply, Session};
 
+use crate::global::Global;
 use crate::{Failure, Outcome};
 
 /// How many bytes of replies are collected before they are written.
 const REPLIES_LEN_MAX: usize = 64 << 10;
 
 /// Answers commands until the input ends. Error replies are for the program at the other end and no failure.
-pub fn run(store: &Store) -> Result<Outcome, Failure> {
-    let pipe = Pipe { session: Session::new(store), out: io::stdout().lock(), replies: Vec::new() };
-    pipe.run(io::stdin().lock())
+pub fn run(global: &Global) -> Result<Outcome, Failure> {
+    global.with_store(|store| {
+        let pipe = Pipe { session: Session::new(store), out: io::stdout().lock(), replies: Vec::new() };
+        pipe.run(io::stdin().lock())
+    })
 }
 
 struct Pipe<W> {

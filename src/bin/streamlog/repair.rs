@@ -1,25 +1,49 @@
 //! Ending damage for good, or telling what that would take.
 
 use std::io::Write;
-use std::path::Path;
 
 use streamlog::inspect::Escaped;
-use streamlog::{Error, Finding, Options, Problem, Repaired, Store};
+use streamlog::{Error, Finding, OnDamage, Options, Problem, Repaired, Store};
 
+use crate::global::Global;
 use crate::json::{Json, text};
 use crate::look::{self, Look, Wanted, bytes};
 use crate::{Failure, Outcome};
 
-/// Repairs streams, or all of the store, if there are `options` to open it with; tells what is damaged otherwise.
-pub fn run(path: &Path, wanted: &Wanted, options: Option<Options>) -> Result<Outcome, Failure> {
-    let mut look = Look::at(path, wanted)?;
+const HELP: &str = "\
+Without --apply nothing is written: it is told what is damaged and what a repair would do. With it, what can be read is
+kept as it is, and the rest counts as deleted. Files that are replaced are copied to the store's folder `quarantine`
+first. The store must not be in use then, and needs room for the copies.
+
+Examples:
+  streamlog --store data repair
+  streamlog --store data repair --apply orders
+
+Exit status: 0 nothing is damaged, or all of it was repaired; 2 damaged; 1 could not tell, or not repair.";
+
+/// End damage for good; tells what it would do unless told to do it
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub struct Args {
+    /// Do it
+    #[arg(long)]
+    apply: bool,
+
+    #[command(flatten)]
+    wanted: Wanted,
+}
+
+/// Repairs streams, or all of the store, if it is to be applied; tells what is damaged otherwise.
+pub fn run(global: &Global, Args { apply: applied, wanted }: &Args) -> Result<Outcome, Failure> {
+    let (path, applied) = (global.directory()?, *applied);
+    let mut look = Look::at(&path, wanted)?;
     let of_store: Vec<_> = match wanted.streams.is_empty() {
         true => look.inspection.verify_store()?.into_iter().filter(Finding::is_damage).collect(),
         false => Vec::new(),
     };
     let names = look.names()?;
-    let applied = options.is_some();
-    let store = options.map(|options| options.open(path)).transpose()?;
+    let options = Options::new().create(false).on_damage(OnDamage::Quarantine);
+    let store = applied.then(|| options.open(&path)).transpose()?;
     if !of_store.is_empty() {
         // Opening the store mends what it can, and fails otherwise; what is left was not for it to mend.
         let left = match applied {

@@ -5,9 +5,9 @@ mod terminal;
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use streamlog::Store;
 use streamlog::command::{Session, split_line};
 
+use crate::global::Global;
 use crate::print::Format;
 use crate::{Failure, Outcome};
 
@@ -25,9 +25,11 @@ help shows this; exit, quit or Ctrl-D leaves; Ctrl-C gives up a line.
 /// Reads and runs commands until there are no more.
 ///
 /// For a person, errors are part of the conversation. For a script they are counted: one makes the outcome an error.
-pub fn run(store: &Store, format: Format) -> Result<Outcome, Failure> {
-    let shell = Shell { session: Session::new(store), format, outcome: Outcome::Done };
-    if io::stdin().is_terminal() { terminal::run(shell) } else { shell.run_script(io::stdin().lock()) }
+pub fn run(global: &Global) -> Result<Outcome, Failure> {
+    global.with_store(|store| {
+        let shell = Shell { session: Session::new(store), format: global.format(), outcome: Outcome::Done };
+        if io::stdin().is_terminal() { terminal::run(shell) } else { shell.run_script(io::stdin().lock()) }
+    })
 }
 
 struct Shell {

@@ -1,14 +1,31 @@
 //! Sizes and counts of a store.
 
 use std::io::Write;
-use std::path::Path;
 
 use streamlog::inspect::{Escaped, GroupStat, SegmentStat, StreamStat};
 use streamlog::{Error, StreamId};
 
+use crate::global::Global;
 use crate::json::{Json, or_null, text};
 use crate::look::{self, Look, Wanted, bytes};
 use crate::{Failure, Outcome};
+
+const HELP: &str = "\
+Nothing is written or locked. Sizes are in bytes.
+
+Examples:
+  streamlog --store data stat
+  streamlog --store data stat --json | jq '.streams[] | {name, entries, bytes_per_entry}'
+
+Exit status: 0 done, 2 a stream cannot be opened for damage, 1 something could not be read.";
+
+/// Tell sizes and counts, without opening the store
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub struct Args {
+    #[command(flatten)]
+    wanted: Wanted,
+}
 
 /// Sums of all streams.
 #[derive(Default)]
@@ -20,8 +37,8 @@ struct Total {
 }
 
 /// Tells sizes and counts of streams, and their sums.
-pub fn run(path: &Path, wanted: &Wanted) -> Result<Outcome, Failure> {
-    let mut look = Look::at(path, wanted)?;
+pub fn run(global: &Global, Args { wanted }: &Args) -> Result<Outcome, Failure> {
+    let mut look = Look::at(&global.directory()?, wanted)?;
     let (mut total, mut streams) = (Total::default(), Vec::new());
     for name in look.names()? {
         match look.inspection.stat_stream(&name) {
