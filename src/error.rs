@@ -338,7 +338,7 @@ impl Error {
     pub(crate) fn unfinished(self) -> Self {
         match self {
             Self::NoSpace { action, path, .. } => Self::Io { action, path, source: io::ErrorKind::StorageFull.into() },
-            Self::NoDescriptors { action, path } => Self::Io { action, path, source: rustix::io::Errno::MFILE.into() },
+            Self::NoDescriptors { action, path } => Self::Io { action, path, source: crate::io::no_descriptors() },
             other => other,
         }
     }

@@ -69,7 +69,14 @@ fn create(disk: &dyn Disk, name: &str, content: &[u8]) -> Arc<dyn File> {
 
 #[track_caller]
 fn fails<T: std::fmt::Debug>(kind: ErrorKind, result: std::io::Result<T>) {
-    assert_eq!(result.unwrap_err().kind(), kind);
+    let found = result.unwrap_err().kind();
+    // Windows tells less of what is in the way.
+    let is_told_otherwise = match kind {
+        NotADirectory => matches!(found, NotFound | PermissionDenied | InvalidFilename),
+        IsADirectory | InvalidInput => found == PermissionDenied,
+        _ => false,
+    };
+    assert!(found == kind || cfg!(windows) && is_told_otherwise, "{found:?} instead of {kind:?}");
 }
 
 fn directories_are_created_listed_and_removed(disk: &dyn Disk) {
@@ -107,7 +114,10 @@ fn errors_of_directories_say_what_is_wrong(disk: &dyn Disk) {
     fails(IsADirectory, disk.remove_file(path("a")));
     fails(NotFound, disk.remove_file(path("b")));
     fails(NotFound, disk.remove_dir(path("b")));
-    fails(NotADirectory, disk.kind(path("a/file/c")));
+    match disk.kind(path("a/file/c")) {
+        Ok(found) => assert!(cfg!(windows) && found.is_none(), "{found:?}"),
+        Err(error) => assert_eq!(error.kind(), NotADirectory),
+    }
 }
 
 fn a_created_file_is_zeros_of_its_capacity(disk: &dyn Disk) {

@@ -47,7 +47,7 @@ impl Share {
     /// Fails if all maps would take more than a quarter of what the process may have. The rest is for the heap: a process
     /// that gets no memory is aborted, a file that is not mapped is read with calls.
     fn take(len: usize) -> Result<Self> {
-        let limit = rustix::process::getrlimit(rustix::process::Resource::As).current.unwrap_or(u64::MAX);
+        let limit = super::os::address_space_max().unwrap_or(u64::MAX);
         let share = Self(len as u64);
         let taken = TAKEN.fetch_add(share.0, Relaxed).saturating_add(share.0);
         // Dropping it gives back what is too much.
@@ -104,7 +104,8 @@ impl Map {
 
     /// Brings in the pages of a range, ready to be stored to, with room on the disk.
     ///
-    /// Fails with `EFAULT` if there is no room for one of them (or no file), with `EINVAL` on a kernel before 5.14.
+    /// Fails with `EFAULT` if there is no room for one of them (or no file), with `EINVAL` on a kernel before 5.14, and as
+    /// unsupported on macOS.
     pub(super) fn make_writable(&self, range: Range<usize>) -> Result<()> {
         assert!(self.writable && range.start <= range.end && range.end <= self.len, "a range within the map");
         self.region.populate(range)
@@ -155,10 +156,10 @@ pub(super) fn wiped_on_fork() -> Option<&'static AtomicU64> {
 }
 
 /// Whole words of memory that are backed by a file.
-#[cfg(not(miri))]
+#[cfg(not(any(miri, windows)))]
 struct Region(memmap2::MmapRaw);
 
-#[cfg(not(miri))]
+#[cfg(not(any(miri, windows)))]
 impl Region {
     fn read_only(file: &File, len: usize) -> Result<Self> {
         Ok(Self::new(memmap2::MmapOptions::new().len(len.next_multiple_of(WORD)).map_raw_read_only(file)?))
@@ -211,7 +212,7 @@ struct Region(Box<[AtomicUsize]>);
 impl Region {
     fn read_only(file: &File, len: usize) -> Result<Self> {
         let mut bytes = vec![0; len];
-        std::os::unix::fs::FileExt::read_exact_at(file, &mut bytes, 0)?;
+        super::os::read_exact_at(file, 0, &mut bytes)?;
         let words: Box<[_]> = (0..len.div_ceil(WORD)).map(|_| AtomicUsize::new(0)).collect();
         words::store(&words, 0, &bytes);
         Ok(Self(words))
@@ -227,5 +228,28 @@ impl Region {
 
     fn populate(&self, _: Range<usize>) -> Result<()> {
         Err(ErrorKind::Unsupported.into())
+    }
+}
+
+/// Windows neither deletes, cuts nor renames over a file that is mapped: none is, and calls are made instead.
+#[cfg(all(windows, not(miri)))]
+enum Region {}
+
+#[cfg(all(windows, not(miri)))]
+impl Region {
+    fn read_only(_: &File, _: usize) -> Result<Self> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    fn writable(_: &File, _: usize) -> Result<Self> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    fn words(&self, _: Range<usize>) -> &[AtomicUsize] {
+        match *self {}
+    }
+
+    fn populate(&self, _: Range<usize>) -> Result<()> {
+        match *self {}
     }
 }

@@ -34,7 +34,7 @@ use std::path::{Component, Path};
 use std::sync::Arc;
 
 pub(crate) use mem::MemDisk;
-pub(crate) use os::{OsDisk, descriptors_max};
+pub(crate) use os::{OsDisk, create_root, descriptors_max, lacks_descriptors, no_descriptors};
 
 /// What a directory entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,12 +159,6 @@ fn names(path: &Path) -> Result<impl DoubleEndedIterator<Item = &OsStr>> {
         Component::Normal(name) => Some(name),
         _ => None,
     }))
-}
-
-/// Whether an error is that there is no descriptor left, to this process or at all.
-pub(crate) fn lacks_descriptors(error: &Error) -> bool {
-    use rustix::io::Errno;
-    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// The error of writing to a file that was opened for reading.

@@ -70,7 +70,7 @@ impl Window {
     }
 
     /// Where it begins and ends.
-    #[cfg(all(test, not(miri)))]
+    #[cfg(all(test, target_os = "linux", not(miri)))]
     pub(super) fn range(&self) -> (u64, u64) {
         (self.from.load(Relaxed), self.to.load(Relaxed))
     }
@@ -99,7 +99,8 @@ impl Window {
         match map.make_writable(start as usize..ahead as usize) {
             Ok(()) => {}
             Err(error) => {
-                self.useless.store(error.kind() == ErrorKind::InvalidInput, Relaxed);
+                let useless = matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported);
+                self.useless.store(useless, Relaxed);
                 return false;
             }
         }
@@ -203,8 +204,7 @@ impl Helper {
     }
 }
 
-#[cfg(test)]
-#[cfg(not(miri))]
+#[cfg(all(test, target_os = "linux", not(miri)))]
 mod tests {
     use std::time::{Duration, Instant};
 

@@ -23,7 +23,7 @@ use crate::format::store::{Intent, LOCK_LEN, Rename, decode_lock, encode_lock};
 use crate::hash::HashMap;
 use crate::io::budget::Budgeted;
 use crate::io::place::Place;
-use crate::io::{Disk, File, FileKind, MemDisk, OsDisk, descriptors_max};
+use crate::io::{Disk, File, FileKind, MemDisk, OsDisk, create_root, descriptors_max};
 use crate::log::segment::bad_header;
 use crate::options::Durability;
 use crate::store::check_name;
@@ -90,18 +90,6 @@ pub fn open_on(
         options.open_streams_max = options.open_streams_max.min(streams.max(1));
     }
     mount(&options, wrap_disk(disk), path)
-}
-
-fn create_root(path: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(path)?;
-    // The name of the directory is to survive as what is in it does.
-    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => std::fs::File::open(parent)?.sync_all(),
-        None => std::fs::File::open(".")?.sync_all(),
-    }
 }
 
 /// A store in memory.

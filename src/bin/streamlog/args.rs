@@ -85,7 +85,7 @@ pub fn bytes() -> impl TypedValueParser<Value = Bytes> {
 }
 
 fn bytes_of(argument: OsString) -> Bytes {
-    std::os::unix::ffi::OsStringExt::into_vec(argument)
+    argument.into_encoded_bytes()
 }
 
 #[cfg(test)]
