@@ -1,8 +1,11 @@
 //! Promise: the command line does what users of Redis's and of command lines in general expect: verbatim arguments,
 //! replies on standard output, errors on standard error, exit status 0, 1 and 2.
 
+mod add;
+mod documented;
 mod harness;
 mod look;
 mod once;
 mod pipe;
 mod shell;
+mod terminal;

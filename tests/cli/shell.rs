@@ -34,8 +34,17 @@ fn exit_and_quit_leave() {
 
 #[test]
 fn help_helps() {
-    let ended = script(b"help\n");
-    assert!(ended.status == 0 && ended.stdout.contains("XADD orders"), "{ended:?}");
+    let ended = script(b"help\nhelp xadd\nhelp me\n");
+    assert_eq!((ended.status, ended.stderr.as_str()), (0, ""));
+    for told in [
+        "  Groups    XGROUP CREATE, ",
+        "Add an entry",
+        "\nXADD stream [NOMKSTREAM]",
+        "XADD orders * type",
+        "There is no command ME",
+    ] {
+        assert!(ended.stdout.contains(told), "{told} is not in {}", ended.stdout);
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
 use crate::global::Global;
-use crate::{Failure, Outcome, dump, once, pipe, repair, shell, stat, verify};
+use crate::{Failure, Outcome, add, completions, dump, man, once, pipe, repair, shell, stat, verify};
 
 const EXAMPLES: &str = "\
 Any other first word is a Redis command, and everything after it goes to that command as it is.
@@ -30,9 +30,7 @@ Exit status: 0 done, 1 an error reply or a failing store, 2 wrong usage; of veri
 /// Redis Streams in a directory: run stream commands without a server.
 #[derive(Parser)]
 #[command(name = "streamlog", version, after_help = EXAMPLES, disable_help_subcommand = true)]
-#[command(
-    override_usage = "streamlog [OPTIONS] COMMAND [ARGUMENT]...\n       streamlog [OPTIONS] [shell | pipe]\n       streamlog [OPTIONS] {verify | repair | dump | stat} [--json] [STREAM]..."
-)]
+#[command(override_usage = "streamlog [OPTIONS] [COMMAND]\n       streamlog [OPTIONS] REDIS-COMMAND [ARGUMENT]...")]
 pub struct CommandLine {
     #[command(flatten)]
     global: Global,
@@ -43,14 +41,19 @@ pub struct CommandLine {
 
 #[derive(Subcommand)]
 enum FirstWord {
-    /// Type commands: line editing, history, completion, `help` (the default)
+    /// Type commands: line editing, history, completion, hints, `help` (the default)
+    #[command(after_help = shell::HELP)]
     Shell,
     /// Read commands from standard input as RESP or plain lines, write RESP replies to standard output
+    #[command(after_help = pipe::HELP)]
     Pipe,
+    Add(add::Args),
     Verify(verify::Args),
     Repair(repair::Args),
     Dump(dump::Args),
     Stat(stat::Args),
+    Completions(completions::Args),
+    Man(man::Args),
     #[command(external_subcommand)]
     Command(Vec<OsString>),
 }
@@ -64,14 +67,18 @@ impl CommandLine {
     /// Does what was asked for.
     pub fn run(self) -> Result<Outcome, Failure> {
         let global = self.global;
+        global.color.apply();
         match self.first.unwrap_or(FirstWord::Shell) {
             FirstWord::Command(words) => once::run(&global, words.into_iter().map(bytes_of).collect()),
             FirstWord::Shell => shell::run(&global),
             FirstWord::Pipe => pipe::run(&global),
+            FirstWord::Add(args) => add::run(&global, &args),
             FirstWord::Verify(args) => verify::run(&global, &args),
             FirstWord::Repair(args) => repair::run(&global, &args),
             FirstWord::Dump(args) => dump::run(&global, &args),
             FirstWord::Stat(args) => stat::run(&global, &args),
+            FirstWord::Completions(args) => completions::run(&args),
+            FirstWord::Man(args) => man::run(&args),
         }
     }
 }

@@ -11,12 +11,12 @@ use crate::look::{self, Look, Wanted, bytes};
 use crate::{Failure, Outcome};
 
 const HELP: &str = "\
-Nothing is written or locked. The same state gives the same text: dumps can be compared with diff. With --json, each
+Nothing is written or locked. The same state gives the same text: dumps can be compared with diff. With --json, each \
 line is an object. Bytes that are not printable are written as \\xHH, and a backslash as \\\\, in both.
 
 Examples:
   streamlog --store data dump > before.txt
-  streamlog --store copy dump orders | diff - before.txt
+  streamlog --store copy dump | diff - before.txt
   streamlog --store data dump --json | jq -r 'select(.type == \"pending\") | .id'
 
 Exit status: 0 done, 2 something is damaged and told in its place, 1 something could not be read.";

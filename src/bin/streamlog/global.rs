@@ -10,6 +10,7 @@ use streamlog::{Durability, Options, Store};
 
 use crate::args::CommandLine;
 use crate::print::Format;
+use crate::style::When;
 use crate::{Failure, Outcome, complain, ignore_broken_pipe};
 
 const STORE_VARIABLE: &str = "STREAMLOG_STORE";
@@ -36,6 +37,10 @@ pub struct Global {
     /// Print replies with types and numbers, for people (the default on a terminal)
     #[arg(long, overrides_with = "raw")]
     no_raw: bool,
+
+    /// Use colours: by default where a terminal shows them, and NO_COLOR is not set
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
+    pub color: When,
 }
 
 impl Global {

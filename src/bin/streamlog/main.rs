@@ -5,17 +5,21 @@
 //! [`args`] lists them, [`once`] runs what is none of them. This one turns what happened into an exit status: 0 done, 1 an
 //! error reply or a failing store, 2 wrong usage or damage.
 
+mod add;
 mod args;
+mod completions;
 mod dump;
 mod global;
 mod json;
 mod look;
+mod man;
 mod once;
 mod pipe;
 mod print;
 mod repair;
 mod shell;
 mod stat;
+mod style;
 mod verify;
 
 use std::error::Error;

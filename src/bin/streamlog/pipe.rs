@@ -11,6 +11,16 @@ use streamlog::command::{Decoder, Reply, Session};
 use crate::global::Global;
 use crate::{Failure, Outcome};
 
+pub const HELP: &str = "\
+For programs: what is written to a Redis server can be written here, and the same comes back. A reply comes when its \
+command is done at the level of --durability. QUIT, or the end of the input, ends it.
+
+Examples:
+  printf 'XADD t * c 20.5\\r\\nXLEN t\\r\\n' | streamlog --store data pipe
+  printf '*2\\r\\n$4\\r\\nXLEN\\r\\n$6\\r\\norders\\r\\n' | streamlog --store data pipe
+
+Exit status: 0 done, 1 what is read is no command, or a failing store. Error replies are no failure.";
+
 /// How many bytes of replies are collected before they are written.
 const REPLIES_LEN_MAX: usize = 64 << 10;
 

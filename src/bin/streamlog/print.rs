@@ -109,7 +109,7 @@ fn line(out: &mut Vec<u8>, parts: &[&[u8]]) {
 }
 
 /// `bytes` in double quotes, everything but printable ASCII escaped.
-fn quoted(bytes: &[u8]) -> Vec<u8> {
+pub fn quoted(bytes: &[u8]) -> Vec<u8> {
     let mut text = vec![b'"'];
     for &byte in bytes {
         match byte {

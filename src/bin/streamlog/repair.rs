@@ -11,8 +11,8 @@ use crate::look::{self, Look, Wanted, bytes};
 use crate::{Failure, Outcome};
 
 const HELP: &str = "\
-Without --apply nothing is written: it is told what is damaged and what a repair would do. With it, what can be read is
-kept as it is, and the rest counts as deleted. Files that are replaced are copied to the store's folder `quarantine`
+Without --apply nothing is written: it is told what is damaged and what a repair would do. With it, what can be read is \
+kept as it is, and the rest counts as deleted. Files that are replaced are copied to the store's folder `quarantine` \
 first. The store must not be in use then, and needs room for the copies.
 
 Examples:

@@ -1,6 +1,10 @@
 //! The shell: commands from a person at a terminal, or line by line from a script.
 
+mod assist;
+mod help;
 mod history;
+mod reference;
+mod syntax;
 mod terminal;
 
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -9,18 +13,21 @@ use streamlog::command::{Session, split_line};
 
 use crate::global::Global;
 use crate::print::Format;
+use crate::style::{BAD, paint};
 use crate::{Failure, Outcome};
 
-const HELP: &str = r#"Type a Redis command, for example:
-  XADD orders * type order.created total 49.99
-  XRANGE orders - + COUNT 10
-  XGROUP CREATE orders workers 0
-  XREADGROUP GROUP workers alice BLOCK 5000 STREAMS orders >
-Arguments are separated by blanks. "a b" and 'a b' are one argument; in double
-quotes, \n \r \t \b \a, \xHH (a byte in hexadecimal), \\ and \" are understood.
-Tab completes command names, up and down walk through the history.
-help shows this; exit, quit or Ctrl-D leaves; Ctrl-C gives up a line.
-"#;
+pub const HELP: &str = "\
+Tab completes commands, options, and the names of streams, groups and consumers; the arguments that are yet to come are \
+shown faintly; `help` tells of all commands, `help XADD` of one. The history is kept in $XDG_STATE_HOME/streamlog or \
+~/.local/state/streamlog.
+
+Where standard input is no terminal, each line of it is a command.
+
+Examples:
+  streamlog --store data shell
+  printf 'XADD orders * type order.created\\nXLEN orders\\n' | streamlog --store data shell
+
+Exit status: 0 done, 1 an error reply, unless on a terminal, or a failing store.";
 
 /// Reads and runs commands until there are no more.
 ///
@@ -28,7 +35,7 @@ help shows this; exit, quit or Ctrl-D leaves; Ctrl-C gives up a line.
 pub fn run(global: &Global) -> Result<Outcome, Failure> {
     global.with_store(|store| {
         let shell = Shell { session: Session::new(store), format: global.format(), outcome: Outcome::Done };
-        if io::stdin().is_terminal() { terminal::run(shell) } else { shell.run_script(io::stdin().lock()) }
+        if io::stdin().is_terminal() { terminal::run(shell, store) } else { shell.run_script(io::stdin().lock()) }
     })
 }
 
@@ -71,16 +78,41 @@ impl Shell {
         let Some((name, rest)) = arguments.split_first() else { return Ok(Next::Line) };
         match name.to_ascii_lowercase().as_slice() {
             b"exit" | b"quit" if rest.is_empty() => Ok(Next::Leave),
-            b"help" | b"?" => show(HELP.as_bytes()),
+            b"help" | b"?" => {
+                let (Ok(text) | Err(text)) = help::text(rest, width());
+                show_styled(&text)
+            }
             _ => {
                 let reply = self.session.execute(arguments);
-                if reply.is_error() {
-                    self.outcome = Outcome::ErrorReply;
+                let text = self.format.print(&reply, self.session.protocol());
+                if !reply.is_error() {
+                    return show(&text);
                 }
-                show(&self.format.print(&reply, self.session.protocol()))
+                self.outcome = Outcome::ErrorReply;
+                match self.format {
+                    Format::Numbered => show_styled(&paint(BAD, String::from_utf8_lossy(&text).trim_end())),
+                    Format::Raw => show(&text),
+                }
             }
         }
     }
+}
+
+/// How wide text may be.
+fn width() -> usize {
+    const READABLE: u16 = 100;
+    crossterm::terminal::size().map_or(80, |(columns, _)| columns.clamp(40, READABLE).into())
+}
+
+/// Shows text that has colours, where these are wanted.
+fn show_styled(text: &str) -> io::Result<Next> {
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    if !text.ends_with('\n') {
+        out.write_all(b"\n")?;
+    }
+    out.flush()?;
+    Ok(Next::Line)
 }
 
 fn show(text: &[u8]) -> io::Result<Next> {

@@ -12,7 +12,7 @@ use crate::look::{self, Look, Wanted, bytes};
 use crate::{Failure, Outcome};
 
 const HELP: &str = "\
-Nothing is written or locked: the store may be in use, or on read-only media. Damage is told with file, offset and the
+Nothing is written or locked: the store may be in use, or on read-only media. Damage is told with file, offset and the \
 IDs that may be affected; a line that begins with `note` is of something that opening the stream mends at no loss.
 
 Examples:

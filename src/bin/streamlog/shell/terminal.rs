@@ -1,29 +1,34 @@
-//! Lines from a person: editing, history, completion.
+//! Lines from a person: editing, history, completion, hints.
 
-use rustyline::completion::Completer;
+use std::borrow::Cow;
+
+use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
-use rustyline::{CompletionType, Config, Context, Editor, Helper};
-use streamlog::command;
+use rustyline::{ColorMode, CompletionType, Config, Context, Editor, Helper};
+use streamlog::Store;
 
-use super::{Next, Shell, history};
+use super::{Next, Shell, assist, history};
+use crate::style::{self, ASIDE, paint};
 use crate::{Failure, Outcome};
 
 const PROMPT: &str = "streamlog> ";
 const HISTORY_LINES_MAX: usize = 1000;
 
 /// Runs the shell on the terminal. What people get wrong there they see, so it ends well in any case.
-pub fn run(mut shell: Shell) -> Result<Outcome, Failure> {
+pub fn run(mut shell: Shell, store: &Store) -> Result<Outcome, Failure> {
+    let has_colors = style::is_on();
     let config = Config::builder()
         .max_history_size(HISTORY_LINES_MAX)?
         .auto_add_history(true)
         .completion_type(CompletionType::List)
+        .color_mode(if has_colors { ColorMode::Forced } else { ColorMode::Disabled })
         .build();
-    let mut editor = Editor::<CommandNames, FileHistory>::with_config(config)?;
-    editor.set_helper(Some(CommandNames::new()));
+    let mut editor = Editor::<Assistant, FileHistory>::with_config(config)?;
+    editor.set_helper(Some(Assistant { store: store.clone(), has_colors }));
     let history_file = history::file();
     if let Some(file) = &history_file {
         // A history that cannot be read is a pity, but no reason not to start.
@@ -36,7 +41,7 @@ pub fn run(mut shell: Shell) -> Result<Outcome, Failure> {
     ended.map(|()| Outcome::Done)
 }
 
-fn read_lines(editor: &mut Editor<CommandNames, FileHistory>, shell: &mut Shell) -> Result<(), Failure> {
+fn read_lines(editor: &mut Editor<Assistant, FileHistory>, shell: &mut Shell) -> Result<(), Failure> {
     loop {
         match editor.readline(PROMPT) {
             Ok(line) => {
@@ -51,34 +56,56 @@ fn read_lines(editor: &mut Editor<CommandNames, FileHistory>, shell: &mut Shell)
     }
 }
 
-/// What the shell knows besides.
-const WORDS: [&str; 3] = ["help", "exit", "quit"];
+/// Helps with a line while it is typed.
+struct Assistant {
+    store: Store,
+    has_colors: bool,
+}
 
-/// Completes the name of a command at the beginning of a line.
-struct CommandNames(Vec<String>);
+impl Completer for Assistant {
+    type Candidate = Pair;
 
-impl CommandNames {
-    fn new() -> Self {
-        let mut names = command::names();
-        names.sort_unstable();
-        names.extend(WORDS.map(str::to_owned));
-        Self(names)
+    fn complete(&self, line: &str, position: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
+        let (start, words) = assist::completions(&self.store, line.get(..position).unwrap_or_default());
+        let pair = |word: String| Pair { display: word.trim_end().to_owned(), replacement: word };
+        Ok((start, words.into_iter().map(pair).collect()))
     }
 }
 
-impl Completer for CommandNames {
-    type Candidate = String;
+impl Hinter for Assistant {
+    type Hint = assist::Hint;
 
-    fn complete(&self, line: &str, position: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
-        let typed = &line[..position];
-        let fits = |name: &&String| name.get(..typed.len()).is_some_and(|start| start.eq_ignore_ascii_case(typed));
-        Ok((0, self.0.iter().filter(fits).map(|name| format!("{name} ")).collect()))
+    /// Without colours, a hint would look like something that was typed.
+    fn hint(&self, line: &str, position: usize, _: &Context<'_>) -> Option<assist::Hint> {
+        if !self.has_colors || position < line.len() {
+            return None;
+        }
+        let (columns, _) = crossterm::terminal::size().ok()?;
+        let column = (PROMPT.len() + line.chars().count()) % usize::from(columns).max(1);
+        // A hint on one line is read, three are in the way.
+        Some(assist::hint(line)?.within(usize::from(columns).saturating_sub(column + 1)))
     }
 }
 
-impl Helper for CommandNames {}
-impl Highlighter for CommandNames {}
-impl Validator for CommandNames {}
-impl Hinter for CommandNames {
-    type Hint = String;
+impl rustyline::hint::Hint for assist::Hint {
+    fn display(&self) -> &str {
+        &self.text
+    }
+
+    fn completion(&self) -> Option<&str> {
+        self.text.get(..self.of_word).filter(|rest| !rest.is_empty())
+    }
 }
+
+impl Highlighter for Assistant {
+    fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
+        Cow::Owned(paint(ASIDE, hint))
+    }
+
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
+        Cow::Owned(paint(style::GOOD, prompt))
+    }
+}
+
+impl Validator for Assistant {}
+impl Helper for Assistant {}

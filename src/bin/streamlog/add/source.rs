@@ -1,0 +1,81 @@
+//! Where entries are read from: a file or standard input, compressed or not.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+use std::rc::Rc;
+
+use flate2::bufread::MultiGzDecoder;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::batch::Adder;
+use crate::Failure;
+
+const BUFFER_LEN: usize = 64 << 10;
+/// How a file in the format of gzip begins.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// What is read, uncompressed.
+pub type Source = Box<dyn BufRead>;
+
+/// How far it is, on standard error if that is a terminal.
+pub fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {bytes} read: {msg}");
+    ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+}
+
+/// Tells how far it is with a file of so many bytes.
+fn set_len(bar: &ProgressBar, len: u64) {
+    let style = ProgressStyle::with_template("{bar:30} {bytes} of {total_bytes}, {eta} left: {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_length(len);
+}
+
+/// Opens a file, or standard input if there is none.
+pub fn open(path: Option<&Path>, adder: &Rc<RefCell<Adder>>, bar: &ProgressBar) -> Result<Source, Failure> {
+    let input: Box<dyn Read> = match path {
+        Some(path) => {
+            let failed = |error: io::Error| format!("cannot read {}: {error}", path.display());
+            let file = File::open(path).map_err(failed)?;
+            let metadata = file.metadata().map_err(failed)?;
+            if metadata.is_dir() {
+                return Err(format!("cannot read {}: it is a directory", path.display()).into());
+            }
+            if metadata.is_file() {
+                set_len(bar, metadata.len());
+                Box::new(file)
+            } else {
+                Box::new(Prompt { input: file, adder: Rc::clone(adder) })
+            }
+        }
+        None => Box::new(Prompt { input: io::stdin().lock(), adder: Rc::clone(adder) }),
+    };
+    let mut input = BufReader::with_capacity(BUFFER_LEN, bar.wrap_read(input));
+    Ok(match is_gzip(&mut input)? {
+        true => Box::new(BufReader::with_capacity(BUFFER_LEN, MultiGzDecoder::new(input))),
+        false => Box::new(input),
+    })
+}
+
+/// Whether the input is compressed. Its first bytes come together, as writers of gzip write its header at once.
+fn is_gzip(input: &mut impl BufRead) -> io::Result<bool> {
+    Ok(input.fill_buf()?.starts_with(&GZIP))
+}
+
+/// Reads from what may have to be waited for. Before that, what is there already is added.
+struct Prompt<R> {
+    input: R,
+    adder: Rc<RefCell<Adder>>,
+}
+
+impl<R: Read> Read for Prompt<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut adder = self.adder.borrow_mut();
+        adder.flush_before_waiting();
+        if adder.has_failed() {
+            return Err(io::Error::other("what was read before could not be added"));
+        }
+        self.input.read(buffer)
+    }
+}

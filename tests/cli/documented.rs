@@ -1,0 +1,199 @@
+//! Every example in the help texts and the README does what it looks like, in a folder where there is a store `data`.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::harness::streamlog;
+
+const README: &str = include_str!("../../README.md");
+
+/// How long an example may take that ends.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one that does not end has to run without a complaint.
+const PROBATION: Duration = Duration::from_secs(1);
+
+/// A folder as the examples want it.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let script = "\
+        XADD orders 1-1 type order.created total 49.99\n\
+        XADD orders 2-1 type order.paid order o1\n\
+        XADD orders 3-1 type order.sent order o1\n\
+        XADD payments 2-1 order o1\n\
+        XADD log 1-1 message started\n\
+        XGROUP CREATE orders workers 0\n\
+        XREADGROUP GROUP workers alice COUNT 2 STREAMS orders >\n";
+    assert_eq!(streamlog().store(&data).arg("shell").run_with_input(script.as_bytes()).status, 0);
+    let copied = Command::new("cp").arg("-r").arg(&data).arg(folder.path().join("copy")).status().unwrap();
+    assert!(copied.success());
+    let flights = folder.path().join("tests/data");
+    fs::create_dir_all(&flights).unwrap();
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(b"carrier,flight\nUA,1545\nAA,1141\n").unwrap();
+    let bytes = gzip.finish().unwrap();
+    fs::write(flights.join("flights.csv.gz"), &bytes).unwrap();
+    fs::write(folder.path().join("flights.csv.gz"), &bytes).unwrap();
+    fs::write(folder.path().join("weather.jsonl"), "{\"at\":1700000000000,\"celsius\":20.5}\n").unwrap();
+    fs::write(folder.path().join("before.txt"), streamlog().store(&data).arg("dump").run().stdout).unwrap();
+    folder
+}
+
+/// Whether an example goes on until somebody stops it.
+fn is_endless(line: &str) -> bool {
+    let words = || line.split_ascii_whitespace();
+    let has = |wanted: &[&str]| words().any(|word| wanted.contains(&word));
+    (has(&["tail"]) && has(&["-f", "--follow"]))
+        || (has(&["top"]) && !has(&["-n", "--count"]))
+        || line.contains("BLOCK 0")
+}
+
+/// Runs a line as a shell would, and says what is wrong with that.
+fn run(line: &str, exports: &[String]) -> Result<(), String> {
+    let folder = folder();
+    let has_jq = Command::new("jq").arg("--version").output().is_ok();
+    let line = match line.split_once("| jq") {
+        Some((before, _)) if !has_jq => {
+            eprintln!("SKIPPED: there is no jq for {line:?}");
+            before
+        }
+        _ => line,
+    };
+    let script = format!("{}\n{line}\n", exports.join("\n"));
+    let program = Path::new(env!("CARGO_BIN_EXE_streamlog")).parent().unwrap();
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    let mut child = Command::new("sh")
+        .args(["-c", &script])
+        .current_dir(folder.path())
+        .env("PATH", path)
+        .env("XDG_STATE_HOME", folder.path())
+        .env_remove("STREAMLOG_STORE")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let endless = is_endless(line);
+    let ended = wait(&mut child, if endless { PROBATION } else { PATIENCE });
+    let group = format!("-{}", child.id());
+    Command::new("kill").args(["-9", "--", &group]).stderr(Stdio::null()).status().unwrap();
+    child.wait().unwrap();
+    let mut complaint = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut complaint).unwrap();
+    match ended {
+        Some(0) if !endless && complaint.is_empty() => Ok(()),
+        None if endless && complaint.is_empty() => Ok(()),
+        ended => Err(format!("{line}\n  came to {ended:?}, and said {complaint:?}")),
+    }
+}
+
+/// The exit status, if it comes in time. What is printed is thrown away, so that nothing waits for a reader.
+fn wait(child: &mut Child, patience: Duration) -> Option<i32> {
+    let mut out = child.stdout.take().unwrap();
+    std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
+    let began = Instant::now();
+    while began.elapsed() < patience {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    None
+}
+
+/// Runs lines next to each other, and tells of all that went wrong.
+fn run_all(lines: &[(String, Vec<String>)]) {
+    let wrong: Vec<_> = std::thread::scope(|scope| {
+        let runs: Vec<_> = lines.iter().map(|(line, exports)| scope.spawn(|| run(line, exports))).collect();
+        runs.into_iter().filter_map(|run| run.join().unwrap().err()).collect()
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Lines that are to be run, each with what was exported before it.
+fn with_exports(lines: impl IntoIterator<Item = String>) -> Vec<(String, Vec<String>)> {
+    let (mut runs, mut exports) = (Vec::new(), Vec::new());
+    for line in lines {
+        match line.starts_with("export ") {
+            true => exports.push(line),
+            false => runs.push((line, exports.clone())),
+        }
+    }
+    runs
+}
+
+fn help(words: &[&str]) -> String {
+    let ended = words.iter().fold(streamlog(), |program, word| program.arg(word)).arg("--help").run();
+    assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{words:?}");
+    ended.stdout
+}
+
+/// What is said of each first word: the lines below `Commands:`.
+fn first_words() -> Vec<String> {
+    let help = help(&[]);
+    let commands = help.split_once("\nCommands:\n").unwrap().1.split_once("\n\n").unwrap().0;
+    // What is described in more than a line goes on further to the right.
+    let words = commands.lines().filter(|line| line.len() - line.trim_start().len() == 2);
+    words.map(|line| line.split_ascii_whitespace().next().unwrap().to_owned()).collect()
+}
+
+fn examples(help: &str) -> Vec<String> {
+    let Some((_, examples)) = help.split_once("\nExamples:\n") else { return Vec::new() };
+    examples.lines().take_while(|line| line.starts_with("  ")).map(|line| line.trim().to_owned()).collect()
+}
+
+#[test]
+fn every_help_text_has_examples_and_they_work() {
+    let words = first_words();
+    assert!(words.len() > 8 && words.iter().any(|word| word == "add"), "{words:?}");
+    let mut lines = with_exports(examples(&help(&[])));
+    assert!(lines.len() > 5);
+    for word in &words {
+        let examples = examples(&help(&[word]));
+        assert!(!examples.is_empty(), "the help of {word} has no examples");
+        assert!(examples.iter().all(|line| line.contains(&format!(" {word}"))), "{examples:?} are not all of {word}");
+        lines.extend(with_exports(examples));
+    }
+    run_all(&lines);
+}
+
+/// The blocks of the README in a language, line by line.
+fn blocks(language: &str) -> Vec<Vec<String>> {
+    let begin = format!("```{language}\n");
+    let blocks = README.split(&begin).skip(1).map(|block| block.split_once("```").unwrap().0);
+    blocks.map(|block| block.lines().map(str::to_owned).collect()).collect()
+}
+
+#[test]
+fn the_commands_in_the_readme_work() {
+    let lines = blocks("sh").into_iter().flatten();
+    let lines =
+        lines.filter(|line| line.starts_with("export ") || line.split(['|', ' ']).any(|word| word == "streamlog"));
+    let lines = with_exports(lines.filter(|line| !line.starts_with("cargo ")));
+    assert!(lines.len() > 6, "{lines:?}");
+    run_all(&lines);
+}
+
+#[test]
+fn the_shell_sessions_in_the_readme_come_out_as_they_are_shown() {
+    const PROMPT: &str = "streamlog> ";
+    let sessions =
+        blocks("text").into_iter().filter(|lines| lines.first().is_some_and(|line| line.starts_with(PROMPT)));
+    let mut count = 0;
+    for session in sessions {
+        let (typed, shown): (Vec<_>, Vec<_>) = session.iter().partition(|line| line.starts_with(PROMPT));
+        let typed: String = typed.iter().map(|line| format!("{}\n", &line[PROMPT.len()..])).collect();
+        let ended = streamlog().args("--in-memory --no-raw shell").run_with_input(typed.as_bytes());
+        assert_eq!(ended.stdout.lines().collect::<Vec<_>>(), shown, "after typing\n{typed}");
+        count += 1;
+    }
+    assert!(count > 0);
+}
