@@ -8,6 +8,8 @@ use crate::format::Identity;
 use crate::io::latch::Latch;
 use crate::io::process::Process;
 use crate::options::{Clock, Identities};
+use crate::retention::segment_bytes_for;
+use crate::store::budget::Budget;
 use crate::store::reserve::Reserve;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::waiters::Waiters;
@@ -25,6 +27,8 @@ pub struct Env {
     pub latch: Latch,
     pub waiters: Waiters,
     pub reserve: Reserve,
+    pub budget: Option<Budget>,
+    pub retention_interval: Duration,
     process: Process,
     closed: AtomicBool,
     clock: Option<Arc<dyn Clock>>,
@@ -32,11 +36,12 @@ pub struct Env {
 }
 
 impl Env {
-    pub fn new(options: &Options, store: Identity, reserve: Reserve) -> Self {
+    pub fn new(options: &Options, store: Identity, reserve: Reserve, budget: Option<Budget>) -> Self {
+        let segment_bytes_max = options.bytes_budget.map_or(u64::MAX, segment_bytes_for).min(options.segment_bytes_max);
         Self {
             durability: options.durability,
-            segment_bytes_first: options.segment_bytes_first,
-            segment_bytes_max: options.segment_bytes_max,
+            segment_bytes_first: options.segment_bytes_first.min(segment_bytes_max),
+            segment_bytes_max,
             checkpoint_bytes_min: options.checkpoint_bytes_min,
             open_streams_max: options.open_streams_max,
             on_damage: options.on_damage,
@@ -44,6 +49,8 @@ impl Env {
             latch: Latch::default(),
             waiters: Waiters::default(),
             reserve,
+            budget,
+            retention_interval: options.retention_interval,
             process: Process::current(),
             closed: AtomicBool::new(false),
             clock: options.clock.clone(),

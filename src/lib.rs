@@ -80,6 +80,37 @@
 //!
 //! An entry can also be added so that repeating it does no harm: see [`AddOptions::production`].
 //!
+//! # Retention
+//!
+//! A stream is trimmed when [`Stream::trim`] or [`AddOptions::trim`] says so, and by itself where it has a [`Retention`], which
+//! is stored with it. Always the oldest entries go, as if trimmed: groups keep their positions, and counters stay.
+//!
+//! | what is kept | what there may be beyond it | and for how long, while the stream is open |
+//! |---|---|---|
+//! | [`max_len`](Retention::max_len) entries | nothing | |
+//! | entries younger than [`max_age`](Retention::max_age) | older ones | a 64th of the age, from a second to a minute |
+//! | | their bytes: those of a segment | until the last entry of the segment is too old |
+//! | segments of [`max_bytes`](Retention::max_bytes) | a segment of one entry or batch that needs more, or from before the limit | until it is not the newest |
+//! | what groups need, [`acknowledged_only`](Retention::acknowledged_only) | all that comes after the first such entry; with `max_len`, 100 entries | until it is acknowledged, and a second |
+//! | all files of a store, [`Options::bytes_budget`] | a segment, where journals and new streams take its room | a second |
+//!
+//! Segments grow up to [`Options::segment_bytes_max`], and no further than an eighth of a limit in bytes. A stream that nobody
+//! uses is looked at once an hour: then segments go in which all entries are too old. [`Store::enforce_retention`] does all of
+//! it at once. What a group needs is kept from the other limits too, and on a disk or in a store that is full, adding is
+//! [`Error::NoSpace`] then.
+//!
+//! ```
+//! use std::time::Duration;
+//! use streamlog::{Options, Retention};
+//!
+//! # let dir = tempfile::tempdir()?;
+//! // A disk buffer: the oldest go when it is full, and nothing goes before it was sent, up to a limit.
+//! let store = Options::new().bytes_budget(256 << 20).bytes_max(512 << 20).open(dir.path())?;
+//! let buffer = store.stream("telemetry")?;
+//! buffer.set_retention(Retention::new().max_age(Duration::from_secs(3 * 86_400)).acknowledged_only())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # What survives what
 //!
 //! | [`Durability`] | the process dies | the machine loses power | an operation costs |
@@ -137,7 +168,7 @@
 //! | mappings, address space (`RLIMIT_AS`) | a quarter of the address space is mapped | files are read and written with calls |
 //! | the size of files (`RLIMIT_FSIZE`) | segments are smaller | [`Error::Io`], and no signal |
 //! | all files of a store together | [`Options::bytes_max`], if it is set | [`Error::NoSpace`] |
-//! | threads | `streamlog-sync` for each store at [`Durability::Interval`]; `streamlog-pages` for the process, once a stream has written a few megabytes | opening such a store is [`Error::Io`]; without the other, writers do its work |
+//! | threads | `streamlog-sync` for each store at [`Durability::Interval`]; `streamlog-keep` for each with a [`Retention`] in use, or [`Options::bytes_budget`]; `streamlog-pages` for the process, once a stream has written a few megabytes | opening such a store, or setting a retention, is [`Error::Io`]; without the others, writers do their work |
 //! | processes | the one that opened the store | [`Error::Locked`], [`Error::Forked`] in its children |
 //!
 //! # Differences from Redis
@@ -173,6 +204,7 @@ mod models;
 mod options;
 #[cfg(feature = "redis")]
 pub mod redis;
+mod retention;
 mod store;
 mod stream;
 mod sync;
@@ -187,6 +219,7 @@ pub use id::{NewId, ParseIdError, StreamId};
 #[doc(hidden)]
 pub use io::sim;
 pub use options::{Clock, Durability, OnDamage, Options, WriteMode};
+pub use retention::Retention;
 pub use store::{NAME_LEN_MAX, Store};
 pub use stream::{
     AddOptions, AutoClaim, AutoClaimed, Block, Claim, Consumer, ConsumerInfo, Deletion, ENTRY_LEN_MAX, Group,

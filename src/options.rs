@@ -104,6 +104,8 @@ pub struct Options {
     pub(crate) open_streams_max: usize,
     pub(crate) on_damage: OnDamage,
     pub(crate) bytes_max: Option<u64>,
+    pub(crate) bytes_budget: Option<u64>,
+    pub(crate) retention_interval: Duration,
     pub(crate) create: bool,
     pub(crate) clock: Option<Arc<dyn Clock>>,
     pub(crate) identities: Option<Arc<Identities>>,
@@ -121,6 +123,8 @@ impl Options {
             open_streams_max: 100,
             on_damage: OnDamage::Refuse,
             bytes_max: None,
+            bytes_budget: None,
+            retention_interval: Duration::from_secs(1),
             create: true,
             clock: None,
             identities: None,
@@ -186,6 +190,52 @@ impl Options {
         self
     }
 
+    /// To how many bytes the files of the store are trimmed together: before a segment would make them more, the oldest
+    /// segments of all streams go, by the milliseconds of their last IDs, whatever [`Retention`](crate::Retention) says that
+    /// the stream keeps at least. No limit unless told otherwise; not stored.
+    ///
+    /// What groups need stays where the retention of the stream is
+    /// [`acknowledged_only`](crate::Retention::acknowledged_only); the next oldest goes then. If nothing is left that may go,
+    /// the store grows beyond, up to [`bytes_max`](Self::bytes_max), where adding is [`Error::NoSpace`](crate::Error::NoSpace).
+    /// So set that higher, or not at all: at a limit that is lower, nothing would be trimmed.
+    ///
+    /// It is exceeded by one segment at the most, for as long as [`retention_interval`](Self::retention_interval), where
+    /// journals and new streams take the room. Segments are made small enough for an eighth of it to be the most that goes
+    /// at once, but not smaller than 4 KiB. Each stream takes 12 to 24 KiB that nothing frees, and the store 64 KiB.
+    ///
+    /// Opening the store costs a look at each of its files then. From when it is full, the names of all streams are kept in
+    /// memory, and whoever begins a segment trims others, with their syncs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Options;
+    ///
+    /// // A buffer of 2 MiB on a small disk.
+    /// let store = Options::new().bytes_budget(2 << 20).bytes_max(4 << 20).in_memory();
+    /// let buffer = store.stream("telemetry")?;
+    /// for number in 0..50_000 {
+    ///     buffer.add([("reading", number.to_string())])?;
+    /// }
+    /// assert!(buffer.len()? < 50_000);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
+    pub fn bytes_budget(mut self, bytes: u64) -> Self {
+        self.bytes_budget = Some(bytes);
+        self
+    }
+
+    /// How often the store sees to the [`Retention`](crate::Retention) of its open streams in the background; a second
+    /// unless told otherwise. The thread for it, `streamlog-keep`, is started when the first stream that has any is used, or
+    /// at once with [`bytes_budget`](Self::bytes_budget).
+    ///
+    /// With zero there is no thread. Then age and acknowledgements count when a segment is full, when a stream is opened, and
+    /// when [`Store::enforce_retention`](crate::Store::enforce_retention) is called.
+    pub fn retention_interval(mut self, interval: Duration) -> Self {
+        self.retention_interval = interval;
+        self
+    }
+
     /// Whether a store that is not there is created; `true` unless told otherwise.
     pub fn create(mut self, create: bool) -> Self {
         self.create = create;
@@ -241,6 +291,7 @@ impl fmt::Debug for Options {
             .field("segment_bytes_max", &self.segment_bytes_max)
             .field("open_streams_max", &self.open_streams_max)
             .field("bytes_max", &self.bytes_max)
+            .field("bytes_budget", &self.bytes_budget)
             .field("on_damage", &self.on_damage)
             .field("create", &self.create)
             .finish_non_exhaustive()

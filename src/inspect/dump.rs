@@ -5,7 +5,7 @@ use std::fmt;
 use crate::damage::Finding;
 use crate::inspect::picture::Picture;
 use crate::inspect::{Inspection, moment};
-use crate::{Corruption, Entry, Error, Result, StreamId};
+use crate::{Corruption, Entry, Error, Result, Retention, StreamId};
 
 /// A part of the state of a stream. Written with `{}` it is a line of text without its end.
 ///
@@ -14,6 +14,7 @@ use crate::{Corruption, Entry, Error, Result, StreamId};
 ///
 /// ```text
 /// stream "orders" entries 2 added 3 last 7-1 max-deleted 5-0
+///   retention max-age 7d max-len 1000 acknowledged-only
 ///   entry 6-0 "type" "order.created"
 ///   entry 7-1 "type" "order.paid" "order" "\x00\xff"
 ///   group "workers" last-delivered 6-0 entries-read 2 pending 1 consumers 1
@@ -40,6 +41,8 @@ pub enum Item {
         /// The highest ID that was deleted.
         max_deleted_id: StreamId,
     },
+    /// How much of the stream is kept, unless it is everything.
+    Retention(Retention),
     /// An entry; in the order of IDs.
     Entry(Entry),
     /// Entries that cannot be read.
@@ -147,6 +150,9 @@ impl Inspection {
             last_id: picture.tail.last_id,
             max_deleted_id: picture.aside.state.max_deleted_id,
         })?;
+        if !picture.retention.is_none() {
+            each(Item::Retention(picture.retention))?;
+        }
         let mut entries = picture.entries();
         while let Some(entry) = entries.next_entry() {
             each(match entry {
@@ -217,6 +223,7 @@ impl fmt::Display for Item {
                 write!(f, "stream \"{name}\" entries {entries} added {entries_added} last {last_id}")?;
                 write!(f, " max-deleted {max_deleted_id}")
             }
+            Self::Retention(retention) => write!(f, "  retention {retention}"),
             Self::Entry(entry) => {
                 write!(f, "  entry {}", entry.id())?;
                 entry.fields().try_for_each(|(name, value)| write!(f, " \"{}\" \"{}\"", Escaped(name), Escaped(value)))

@@ -12,7 +12,7 @@ use crate::log::cursor::Cursor;
 use crate::log::{Log, Tail};
 use crate::stream::open::{self, Active, Files};
 use crate::stream::superblock::Superblock;
-use crate::{Corruption, Error, Result, StreamId};
+use crate::{Corruption, Error, Result, Retention, StreamId};
 
 /// What a journal has come to.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,7 @@ pub struct Picture {
     pub clean: bool,
     /// The active segment is sealed.
     pub sealed: bool,
+    pub retention: Retention,
 }
 
 /// The slot of `meta` that counts, if it is one of this stream.
@@ -91,7 +92,8 @@ impl Picture {
             end: replay.end,
             changes: replay.count(),
         });
-        Ok(Self { files, journal, aside, log: Arc::new(log), tail, clean, sealed: active.sealed })
+        let (log, sealed, retention) = (Arc::new(log), active.sealed, meta.retention);
+        Ok(Self { files, journal, aside, log, tail, clean, sealed, retention })
     }
 
     /// All living entries, in order.

@@ -6,7 +6,7 @@ use crate::format::file_name::File as FileName;
 use crate::inspect::Inspection;
 use crate::io::Access;
 use crate::io::place::Place;
-use crate::{Error, Result, StreamId};
+use crate::{Error, Result, Retention, StreamId};
 
 /// Sizes and counts of a stream. Sizes are in bytes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,6 +42,8 @@ pub struct StreamStat {
     pub groups: Vec<GroupStat>,
     /// How many productions are remembered.
     pub productions: u64,
+    /// How much of the stream is kept.
+    pub retention: Retention,
     /// The stream was closed, and nothing was written to it since.
     pub is_clean: bool,
 }
@@ -139,6 +141,7 @@ impl Inspection {
             journal_generation: picture.journal.map_or(0, |journal| journal.generation),
             changes: picture.journal.map_or(0, |journal| journal.changes),
             productions: picture.aside.producers.tracked().1 as u64,
+            retention: picture.retention,
             is_clean: picture.clean,
             ..StreamStat::default()
         };

@@ -69,6 +69,11 @@ impl Budgeted {
         Ok(Arc::new(Self { disk, account: Arc::new(Account { limit, used: AtomicU64::new(used) }) }))
     }
 
+    /// How many bytes the files have together.
+    pub fn used(&self) -> u64 {
+        self.account.used.load(Relaxed)
+    }
+
     /// The bytes of the file at `path`, if there is one.
     fn there(&self, path: &Path) -> u64 {
         match self.disk.kind(path) {

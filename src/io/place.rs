@@ -104,6 +104,12 @@ impl Place {
         self.opened("read", name, self.disk.read(&self.at(name), len_max))
     }
 
+    /// The size of a file, in bytes.
+    pub fn size(&self, name: impl AsRef<Path>) -> Result<u64> {
+        let name = name.as_ref();
+        self.opened("look at", name, self.disk.size(&self.at(name)))
+    }
+
     pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
         let from = from.as_ref();
         self.wrap("rename", from, self.disk.rename(&self.at(from), &self.at(to)))

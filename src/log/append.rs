@@ -140,9 +140,14 @@ impl Appender {
         }
     }
 
+    /// The most bytes the segment has once it is sealed, if nothing more is appended.
+    pub fn sealed_len(&self) -> u64 {
+        self.offset + SEAL_OVERHEAD + self.shapes_len
+    }
+
     /// Takes in that entries were trimmed.
     pub fn trim(&mut self, floor: u64) {
-        self.floor = floor;
+        self.floor = self.floor.max(floor);
         self.version += 1;
     }
 

@@ -145,6 +145,12 @@ impl Log {
         self.tombstones.read().first_live(tail.floor, tail.next_ordinal)
     }
 
+    /// Looks at the lengths of all sealed segments of which they are not known yet.
+    pub fn measure(&self) {
+        let slots = self.slots();
+        slots.iter().rev().skip(1).for_each(|slot| slot.measure(&self.place));
+    }
+
     /// Forgets which of the trimmed entries were deleted before.
     pub fn forget_trimmed(&self) {
         let floor = self.tail().floor;
@@ -343,6 +349,14 @@ impl View {
     /// Whether no entry in a range of ordinals is trimmed or deleted.
     pub fn are_live(&self, ordinals: Range<u64>) -> bool {
         ordinals.start >= self.tail.floor && self.log.tombstones.read().count(ordinals) == 0
+    }
+
+    /// The first ordinal of the first segment that may hold IDs of that millisecond or a later one, by the headers that can
+    /// be read.
+    pub fn first_segment_from(&self, ms: u64) -> u64 {
+        let ends_before = |slot: &&Arc<Slot>| matches!(self.log.previous_id(slot), Ok(Some(id)) if id.ms() < ms);
+        let listed = self.slots.iter().filter(|slot| slot.base <= self.tail.segment);
+        listed.rev().find(ends_before).map_or(self.tail.floor, |slot| slot.base)
     }
 
     /// For messages and statistics: the first segment that may hold live entries.

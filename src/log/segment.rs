@@ -187,16 +187,18 @@ pub struct Slot {
     open: Mutex<Option<Arc<Segment>>>,
     /// What the header says of the IDs before it; known once it was opened.
     previous_id: OnceLock<StreamId>,
+    /// The length of the file; known once it was sealed and looked at.
+    len: OnceLock<u64>,
 }
 
 impl Slot {
     pub fn closed(base: u64) -> Self {
-        Self { base, open: Mutex::new(None), previous_id: OnceLock::new() }
+        Self { base, open: Mutex::new(None), previous_id: OnceLock::new(), len: OnceLock::new() }
     }
 
     pub fn opened(segment: Arc<Segment>) -> Self {
         let previous_id = OnceLock::from(segment.header.previous_id);
-        Self { base: segment.header.base, open: Mutex::new(Some(segment)), previous_id }
+        Self { base: segment.header.base, open: Mutex::new(Some(segment)), previous_id, len: OnceLock::new() }
     }
 
     /// The segment, if it is open.
@@ -225,6 +227,20 @@ impl Slot {
     #[inline]
     pub fn known_previous_id(&self) -> Option<StreamId> {
         self.previous_id.get().copied()
+    }
+
+    /// Looks at the length of the file, which is sealed, if that is not known yet.
+    pub fn measure(&self, place: &Place) {
+        if self.len.get().is_none()
+            && let Ok(len) = place.size(FileName::Segment(self.base).name())
+        {
+            let _ = self.len.set(len);
+        }
+    }
+
+    /// The length of the file; 0 if it has not been measured, or could not be.
+    pub fn len(&self) -> u64 {
+        self.len.get().copied().unwrap_or(0)
     }
 
     /// The segment; `next_base` is the first ordinal of the next one, if that is known.

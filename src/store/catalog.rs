@@ -7,10 +7,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -26,8 +24,10 @@ use crate::io::place::Place;
 use crate::io::{Disk, File, FileKind, MemDisk, OsDisk, create_root, descriptors_max};
 use crate::log::segment::bad_header;
 use crate::options::Durability;
-use crate::store::check_name;
+use crate::store::background::Background;
+use crate::store::budget::Budget;
 use crate::store::reserve::Reserve;
+use crate::store::{Shared, check_name};
 use crate::stream::inner::{Inner, Outcome};
 use crate::stream::open;
 use crate::stream::options::Trim;
@@ -41,15 +41,19 @@ const INTENT_LEN_MAX: u64 = 1 << 30;
 /// Of so many descriptors that the process may have, one open stream is kept. It holds two; the rest is for others.
 const DESCRIPTORS_PER_STREAM: u64 = 4;
 
-/// A store, shared by all its handles.
-pub struct Shared {
+/// A store.
+pub struct Catalog {
     env: Arc<Env>,
     root: Place,
-    streams: Place,
+    pub(super) streams: Place,
     tmp: Place,
     catalog: Mutex<()>,
     open: Arc<Mutex<OpenStreams>>,
-    syncer: Mutex<Option<Syncer>>,
+    syncer: Mutex<Option<Background>>,
+    /// Sees to the retention of streams, once one has any.
+    pub(super) keeper: Mutex<Option<Background>>,
+    /// What that thread looks at.
+    pub(super) this: Weak<Self>,
     /// The lock lasts as long as this does.
     lock: Mutex<Option<Arc<dyn File>>>,
 }
@@ -101,9 +105,14 @@ pub fn in_memory(options: &Options) -> Shared {
 
 /// Opens the store on a disk, whose root is called `path` in messages.
 pub fn mount(options: &Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Shared> {
-    let disk = match options.bytes_max {
-        None => disk,
-        Some(limit) => Budgeted::new(disk, limit).map_err(|error| Error::io("look at", path, error))?,
+    let (disk, budget) = match (options.bytes_max, options.bytes_budget) {
+        (None, None) => (disk, None),
+        (limit, budget) => {
+            let disk = Budgeted::new(disk, limit.unwrap_or(u64::MAX));
+            let disk = disk.map_err(|error| Error::io("look at", path, error))?;
+            let budget = budget.map(|budget| Budget::new(budget, Arc::clone(&disk)));
+            (disk as Arc<dyn Disk>, budget)
+        }
     };
     let root = Place::new(disk, Arc::from(path), PathBuf::new());
     let is_new = check_root(options, &root, path)?;
@@ -149,16 +158,23 @@ pub fn mount(options: &Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Shar
         locked.sync().map_err(|error| Error::io("sync", &path, error))?;
     }
     let reserve = Reserve::new(root.within(""));
-    let shared = Shared {
-        env: Arc::new(Env::new(options, store, reserve)),
-        streams,
-        tmp: root.within(TMP),
-        root,
-        catalog: Mutex::new(()),
-        open: Arc::default(),
-        syncer: Mutex::new(None),
-        lock: Mutex::new(Some(locked)),
-    };
+    let shared = Shared::new(Arc::new_cyclic(|this: &Weak<Catalog>| {
+        if let Some(budget) = &budget {
+            budget.begin(Weak::clone(this));
+        }
+        Catalog {
+            env: Arc::new(Env::new(options, store, reserve, budget)),
+            streams,
+            tmp: root.within(TMP),
+            root,
+            catalog: Mutex::new(()),
+            open: Arc::default(),
+            syncer: Mutex::new(None),
+            keeper: Mutex::new(None),
+            this: Weak::clone(this),
+            lock: Mutex::new(Some(locked)),
+        }
+    }));
     match shared.finish_intent() {
         // What is left to do cannot be told; nothing was acknowledged of it.
         Err(Error::Corrupt { .. }) if options.on_damage == OnDamage::Quarantine => {
@@ -171,9 +187,15 @@ pub fn mount(options: &Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Shar
     }
     shared.remove_leftovers()?;
     if let Durability::Interval(interval) = options.durability {
-        let syncer = Syncer::start(Arc::clone(&shared.env), Arc::clone(&shared.open), interval);
+        let (env, open) = (Arc::clone(&shared.env), Arc::clone(&shared.open));
+        // A failure poisons the store, and so reaches whoever writes next.
+        let sync = move || sync_all(&open).map_err(|error| env.latch.poison(error)).is_ok();
+        let syncer = Background::start("streamlog-sync", interval, sync);
         // Without it nothing would become durable.
         *shared.syncer.lock() = Some(syncer.map_err(|error| Error::io("start the thread that syncs", path, error))?);
+    }
+    if shared.env.budget.is_some() {
+        shared.start_keeping()?;
     }
     Ok(shared)
 }
@@ -231,7 +253,7 @@ fn is_unfinished(bytes: &[u8]) -> bool {
     bytes.len() <= LOCK_LEN && bytes.iter().zip(&magic).take(8).all(|(found, ours)| found == ours || *found == 0)
 }
 
-impl Shared {
+impl Catalog {
     pub fn env(&self) -> &Arc<Env> {
         &self.env
     }
@@ -250,6 +272,15 @@ impl Shared {
         Some(Arc::clone(inner))
     }
 
+    pub fn is_open(&self, name: &[u8]) -> bool {
+        self.open.lock().by_name.contains_key(name)
+    }
+
+    /// All streams that are open.
+    pub fn all_open(&self) -> Vec<Weak<Inner>> {
+        all_open(&self.open)
+    }
+
     fn insert(&self, inner: &Arc<Inner>) {
         {
             let mut open = self.open.lock();
@@ -257,6 +288,7 @@ impl Shared {
             let lookups = open.lookups;
             open.by_name.insert(inner.name.to_vec(), (Arc::clone(inner), lookups));
         }
+        inner.is_listed.store(true, Ordering::Release);
         self.evict();
     }
 
@@ -270,6 +302,7 @@ impl Shared {
     /// Closes the stream that was not used for longest; returns whether there was one that nobody is using.
     fn close_idle(&self) -> bool {
         let Some(idle) = self.idle() else { return false };
+        self.note_oldest(&idle);
         // A failure poisons the store, and is told to whoever writes next: it is not this call that failed.
         let _ = idle.retire();
         self.open.lock().by_name.remove(&*idle.name);
@@ -328,6 +361,7 @@ impl Shared {
             (error, _) => error,
         })?;
         self.insert(&inner);
+        self.keep_opened(&inner);
         Ok(Some(inner))
     }
 
@@ -351,6 +385,7 @@ impl Shared {
         let inner = self.open_in_turn(name, OnDamage::Quarantine)?;
         let directory = file_name::escape(name);
         let repaired = inner.repair(&Quarantine { root: &self.root, directory: &directory });
+        self.note_oldest(&inner);
         let closed = inner.retire();
         let mut repaired = repaired?;
         closed?;
@@ -523,6 +558,9 @@ impl Shared {
         let rename = Rename { is_new: false, from: source.into(), to: directory.into(), name: to.to_vec() };
         let intent = Intent { remove, rename: Some(rename) };
         self.env.poisoning(self.carry_out(&intent))?;
+        if let Some(budget) = &self.env.budget {
+            budget.note(to, 0);
+        }
         self.env.waiters.gone(from);
         self.env.waiters.appeared(to);
         Ok(true)
@@ -649,9 +687,20 @@ impl Shared {
         self.finish_closing()
     }
 
+    /// Nobody uses the store any more.
+    pub fn abandon(&self) {
+        if self.env.check_process().is_err() {
+            // The store is its parent's, who goes on with it. There is no thread here that could be waited for.
+            std::mem::forget((self.syncer.lock().take(), self.keeper.lock().take()));
+        } else if self.env.close() {
+            // Whoever wants to know calls `close`.
+            let _ = self.finish_closing();
+        }
+    }
+
     fn finish_closing(&self) -> Result<()> {
-        let syncer = self.syncer.lock().take();
-        drop(syncer);
+        let threads = (self.syncer.lock().take(), self.keeper.lock().take());
+        drop(threads);
         let _catalog = self.catalog.lock();
         let all: Vec<_> = self.open.lock().by_name.drain().map(|(_, (inner, _))| inner).collect();
         let mut result = self.env.latch.check();
@@ -664,29 +713,20 @@ impl Shared {
     }
 }
 
-impl Drop for Shared {
-    fn drop(&mut self) {
-        if self.env.check_process().is_err() {
-            // The store is its parent's, who goes on with it. There is no thread here that could be waited for.
-            std::mem::forget(self.syncer.get_mut().take());
-        } else if self.env.close() {
-            // Whoever wants to know calls `close`.
-            let _ = self.finish_closing();
-        }
+impl std::fmt::Debug for Catalog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("path", &self.path()).finish_non_exhaustive()
     }
 }
 
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("path", &self.path()).finish_non_exhaustive()
-    }
+fn all_open(open: &Mutex<OpenStreams>) -> Vec<Weak<Inner>> {
+    open.lock().by_name.values().map(|(inner, _)| Arc::downgrade(inner)).collect()
 }
 
 fn sync_all(open: &Mutex<OpenStreams>) -> Result<()> {
     // Held one by one: a stream that somebody holds is not closed when another one needs its descriptors. One that is
     // closed meanwhile has been synced.
-    let all: Vec<_> = open.lock().by_name.values().map(|(inner, _)| Arc::downgrade(inner)).collect();
-    all.iter().filter_map(Weak::upgrade).try_for_each(|inner| inner.sync())
+    all_open(open).iter().filter_map(Weak::upgrade).try_for_each(|inner| inner.sync())
 }
 
 /// The milliseconds that the IDs of a new stream are near to.
@@ -700,39 +740,6 @@ fn base_ms(entries: &NewEntries, env: &Env) -> u64 {
 
 fn hex(identity: &[u8; 16]) -> String {
     format!("{:032x}", u128::from_be_bytes(*identity))
-}
-
-/// The thread that syncs all streams once an interval.
-#[derive(Debug)]
-struct Syncer {
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Syncer {
-    fn start(env: Arc<Env>, open: Arc<Mutex<OpenStreams>>, interval: Duration) -> io::Result<Self> {
-        let (stop, stopped) = channel();
-        let run = move || {
-            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(interval) {
-                // A failure poisons the store, and so reaches whoever writes next.
-                if let Err(error) = sync_all(&open) {
-                    env.latch.poison(error);
-                    return;
-                }
-            }
-        };
-        let thread = std::thread::Builder::new().name("streamlog-sync".to_owned()).spawn(run)?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for Syncer {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
 }
 
 impl Inner {
@@ -759,6 +766,7 @@ impl Inner {
         }
         let set = crate::SetId::new(tail.last_id).entries_added(tail.entries_added);
         copy.set_id(&set.max_deleted_id(aside.state.max_deleted_id))?;
-        copy.take_groups(aside)
+        copy.take_groups(aside)?;
+        copy.store_retention(self.retention()).map(|_| ())
     }
 }

@@ -1,7 +1,11 @@
 //! Named streams in a directory.
 
+mod background;
+pub(crate) mod budget;
 mod catalog;
+mod keep;
 pub(crate) mod reserve;
+mod shared;
 #[cfg(test)]
 mod whole;
 
@@ -11,7 +15,7 @@ use std::sync::Arc;
 
 use crate::{Error, GroupRead, Options, Read, Repaired, Result, Stream};
 
-pub(crate) use catalog::Shared;
+pub(crate) use shared::Shared;
 
 /// The longest name a stream can have, in bytes.
 pub const NAME_LEN_MAX: usize = 3072;
@@ -215,6 +219,21 @@ impl Store {
     pub fn repair(&self, name: impl AsRef<[u8]>) -> Result<Option<Repaired>> {
         check_name(name.as_ref())?;
         self.shared.repair(name.as_ref())
+    }
+
+    /// Keeps to the [`Retention`](crate::Retention) of all streams now, to the millisecond, and to
+    /// [`Options::bytes_budget`].
+    ///
+    /// There is no need to call it, except for age in streams that nobody uses, and where
+    /// [`Options::retention_interval`] is zero. Costs reading the superblock of each stream, and opens those that have a
+    /// retention.
+    ///
+    /// # Errors
+    ///
+    /// The first of [`Error::Corrupt`], if what there is to be known is damaged, [`Error::NoSpace`] and [`Error::Io`]; other
+    /// streams have been seen to then, unless the store is poisoned.
+    pub fn enforce_retention(&self) -> Result<()> {
+        self.shared.keep_all()
     }
 
     /// Starts a read of several streams; see [`Read`].

@@ -26,6 +26,7 @@ pub enum Added {
 enum Obstacle {
     Ceiling(StreamId),
     Segment,
+    Retention,
 }
 
 impl Inner {
@@ -112,6 +113,7 @@ impl Inner {
         match obstacle {
             Obstacle::Ceiling(id) => self.raise_ceiling(id),
             Obstacle::Segment => self.rotate(entries),
+            Obstacle::Retention => self.retain_at_add(),
         }
     }
 
@@ -218,6 +220,9 @@ impl Inner {
             Some(id) if id > append.ceiling && !self.env.is_durable_first() => return Ok(Some(Obstacle::Ceiling(id))),
             _ => {}
         }
+        if append.appender.next_ordinal >= append.retaining.check_at {
+            return Ok(Some(Obstacle::Retention));
+        }
         Ok((!append.appender.has_room(entries)).then_some(Obstacle::Segment))
     }
 
@@ -232,9 +237,9 @@ impl Inner {
         trim: Option<&Trim>,
         follows: bool,
     ) -> Result<(Progress, StreamId)> {
-        let floor = match trim {
-            Some(trim) => self.trim_floor(&append.appender, trim, entries)?,
-            None => None,
+        let floor = match (trim, &append.retaining.trim) {
+            (None, None) => None,
+            (trim, also) => self.trim_floor_of([trim, also.as_ref()], &append.appender, entries)?,
         };
         let changes = self.changes.load(Ordering::SeqCst);
         self.env.poisoning(append.appender.append(entries, floor, changes + u64::from(follows)))?;
@@ -246,6 +251,20 @@ impl Inner {
             self.log.publish(tail);
         }
         Ok((Progress { next_ordinal: tail.next_ordinal, changes }, tail.last_id))
+    }
+
+    /// The floor that trims lead to together; `None` if they remove nothing.
+    fn trim_floor_of(
+        &self,
+        trims: [Option<&Trim>; 2],
+        appender: &Appender,
+        entries: &NewEntries,
+    ) -> Result<Option<u64>> {
+        let mut floor = None;
+        for trim in trims.into_iter().flatten() {
+            floor = floor.max(self.trim_floor(appender, trim, entries)?);
+        }
+        Ok(floor)
     }
 
     /// The floor that a trim leads to, with `entries` appended; `None` if it removes nothing.

@@ -32,6 +32,7 @@ use crate::stream::commit::{Committer, Progress};
 use crate::stream::deliver::Cursors;
 use crate::stream::open::mark;
 use crate::stream::recovery::RecoveryReport;
+use crate::stream::retain::Retaining;
 use crate::stream::superblock::Superblock;
 use crate::{Error, Result, StreamId};
 
@@ -53,6 +54,8 @@ pub struct Inner {
     pub touched: AtomicBool,
     pub committer: Committer,
     pub turn: Mutex<()>,
+    /// It has its name: whoever makes it room may wait for the catalogue.
+    pub is_listed: AtomicBool,
     /// What was found when it was opened.
     pub recovery: RecoveryReport,
 }
@@ -63,6 +66,7 @@ pub struct Appending {
     pub appender: Appender,
     /// No automatic ID above this one may be handed out yet.
     pub ceiling: StreamId,
+    pub retaining: Retaining,
 }
 
 /// The journal, which appears with the first change, and the state that is in it alone.

@@ -21,6 +21,7 @@ mod read;
 mod recovery;
 mod remove;
 mod repair;
+mod retain;
 mod rotate;
 mod set_id;
 pub(crate) mod superblock;

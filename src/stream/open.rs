@@ -27,8 +27,9 @@ use crate::stream::deliver::Cursors;
 use crate::stream::inner::{Appending, Inner, Journaling};
 use crate::stream::quarantine::{self, Quarantine};
 use crate::stream::recovery::{RecoveryReport, Uncut};
+use crate::stream::retain::Retaining;
 use crate::stream::superblock::Superblock;
-use crate::{Corruption, Error, Result, StreamId, trace};
+use crate::{Corruption, Error, Result, Retention, StreamId, trace};
 
 /// Creates a stream in an empty directory, in whose first segment `entries` will fit. Not synced as a whole.
 pub fn create(env: &Arc<Env>, place: Place, name: &[u8], entries: &NewEntries, base_ms: u64) -> Result<Arc<Inner>> {
@@ -41,6 +42,7 @@ pub fn create(env: &Arc<Env>, place: Place, name: &[u8], entries: &NewEntries, b
         log: Mark::default(),
         journal: Mark::default(),
         name: name.to_vec(),
+        retention: Retention::new(),
     };
     let superblock = Superblock::create(&place, meta)?;
     let header = Header {
@@ -103,7 +105,8 @@ impl Opening {
         let tail = self.appender.tail();
         let mut log = Log::new(Arc::clone(&place), incarnation, self.slots, tail);
         *log.tombstones.get_mut() = self.aside.tombstones;
-        let ceiling = self.superblock.current().ceiling;
+        let Meta { ceiling, retention, .. } = self.superblock.current();
+        let retaining = Retaining::of(retention);
         Inner {
             env: Arc::clone(env),
             name: Box::from(name),
@@ -111,7 +114,7 @@ impl Opening {
             log: Arc::new(log),
             superblock: self.superblock,
             next_ordinal: AtomicU64::new(tail.next_ordinal),
-            append: Mutex::new(Appending { appender: self.appender, ceiling }),
+            append: Mutex::new(Appending { appender: self.appender, ceiling, retaining }),
             touched: AtomicBool::new(false),
             journal: Mutex::new(Journaling {
                 journal: None,
@@ -127,6 +130,7 @@ impl Opening {
             changes: AtomicU64::new(self.changes),
             committer: Committer::new(self.durable),
             turn: Mutex::new(()),
+            is_listed: AtomicBool::new(false),
             recovery: self.recovery,
         }
     }

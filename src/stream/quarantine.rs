@@ -13,7 +13,7 @@
 //! | the journal behind its checkpoint | all changes before the damage | those behind it: deliveries are made again, deletions undone |
 //! | the checkpoint of the journal | groups whose names can be read; they begin again at the oldest entry | who had what pending |
 //! | the journal as a whole | | groups, deletions, limits of trims that were not in the log |
-//! | the superblock | all; the last ID goes on above the clock | |
+//! | the superblock | all; the last ID goes on above the clock | the rules of retention: everything is kept |
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,7 +36,7 @@ use crate::log::scan::{self, Beyond, Ending, Scan};
 use crate::log::segment::read_header;
 use crate::stream::open::{Files, check_changes, check_dead, check_header, entries_added, list, mark, take_aside};
 use crate::stream::superblock::{CEILING_LEAD_MS, Superblock};
-use crate::{Corruption, Error, Result, StreamId};
+use crate::{Corruption, Error, Result, Retention, StreamId};
 
 /// How much is copied at a time, in bytes.
 const COPY_LEN: u64 = 1 << 20;
@@ -233,6 +233,7 @@ fn found_meta(env: &Env, place: &Place, name: &[u8], files: &Files) -> Option<Me
         log: Mark::default(),
         journal: Mark::default(),
         name: name.to_vec(),
+        retention: Retention::new(),
     })
 }
 

@@ -30,8 +30,9 @@ impl Inner {
         self.log.forget_trimmed();
     }
 
-    /// Goes on in a new segment, in which `entries` fit.
+    /// Goes on in a new segment, in which `entries` fit, having made the room that is to be kept free.
     pub fn rotate(&self, entries: &NewEntries) -> Result<()> {
+        let _room = self.make_room(entries);
         let _turn = self.turn.lock();
         self.rotate_in_turn(entries, false)
     }
@@ -90,7 +91,7 @@ impl Inner {
         // Where there is nothing to add, the segment is to replace one that is dead or torn, and its size is open.
         let mut capacity = match entries.list.is_empty() {
             true => least,
-            false => self.append.lock().appender.next_capacity(entries, self.env.segment_bytes_max),
+            false => self.next_capacity(&self.append.lock(), entries),
         };
         while capacity > least {
             match self.place.create(&name, capacity) {

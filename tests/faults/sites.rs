@@ -29,8 +29,21 @@ const OWN: [(&str, &[&str]); 11] = [
 ];
 
 /// Methods that others have as well.
-const SHARED: [&str; 12] =
-    ["sync", "len", "truncate", "create", "open", "rename", "remove", "list", "kind", "is_empty", "read", "allocated"];
+const SHARED: [&str; 13] = [
+    "sync",
+    "len",
+    "truncate",
+    "create",
+    "open",
+    "rename",
+    "remove",
+    "list",
+    "kind",
+    "is_empty",
+    "read",
+    "allocated",
+    "size",
+];
 
 /// What disks, files and places are called; and what only those are that `store` has to do with.
 const RECEIVERS: [&str; 8] = ["disk", "file", "place", "within", "frozen", "folder", "from", "to"];
