@@ -7,5 +7,6 @@ mod harness;
 mod look;
 mod once;
 mod pipe;
+mod retention;
 mod shell;
 mod terminal;

@@ -9,7 +9,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
 use crate::global::Global;
-use crate::{Failure, Outcome, add, completions, dump, man, once, pipe, repair, shell, stat, verify};
+use crate::{Failure, Outcome, add, completions, dump, man, once, pipe, repair, retention, shell, stat, verify};
 
 const EXAMPLES: &str = "\
 Any other first word is a Redis command, and everything after it goes to that command as it is.
@@ -52,6 +52,7 @@ enum FirstWord {
     Repair(repair::Args),
     Dump(dump::Args),
     Stat(stat::Args),
+    Retention(retention::Args),
     Completions(completions::Args),
     Man(man::Args),
     #[command(external_subcommand)]
@@ -77,6 +78,7 @@ impl CommandLine {
             FirstWord::Repair(args) => repair::run(&global, &args),
             FirstWord::Dump(args) => dump::run(&global, &args),
             FirstWord::Stat(args) => stat::run(&global, &args),
+            FirstWord::Retention(args) => retention::run(&global, &args),
             FirstWord::Completions(args) => completions::run(&args),
             FirstWord::Man(args) => man::run(&args),
         }

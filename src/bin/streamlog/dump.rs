@@ -8,7 +8,7 @@ use streamlog::{Error, StreamId};
 use crate::global::Global;
 use crate::json::{Json, or_null, text};
 use crate::look::{self, Look, Wanted, bytes};
-use crate::{Failure, Outcome};
+use crate::{Failure, Outcome, retention};
 
 const HELP: &str = "\
 Nothing is written or locked. The same state gives the same text: dumps can be compared with diff. With --json, each \
@@ -88,6 +88,7 @@ fn json_of(item: &Item) -> Json {
             let fields = entry.fields().map(|(name, value)| Json::List(vec![bytes(name), bytes(value)])).collect();
             typed("entry", vec![("id", id(&entry.id())), ("fields", Json::List(fields))])
         }
+        Item::Retention(rules) => typed("retention", vec![("rules", retention::json(*rules))]),
         Item::Damage(finding) => typed("damage", vec![("finding", look::finding(finding))]),
         Item::Group { name, last_delivered_id, entries_read, pending, consumers, .. } => typed(
             "group",

@@ -17,6 +17,7 @@ mod once;
 mod pipe;
 mod print;
 mod repair;
+mod retention;
 mod shell;
 mod stat;
 mod style;

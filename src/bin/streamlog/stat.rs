@@ -8,7 +8,7 @@ use streamlog::{Error, StreamId};
 use crate::global::Global;
 use crate::json::{Json, or_null, text};
 use crate::look::{self, Look, Wanted, bytes};
-use crate::{Failure, Outcome};
+use crate::{Failure, Outcome, retention};
 
 const HELP: &str = "\
 Nothing is written or locked. Sizes are in bytes.
@@ -121,6 +121,9 @@ fn write_stream(look: &mut Look<'_>, name: &[u8], stat: &Result<StreamStat, Erro
         write!(out, "  group \"{}\": {consumers} consumers, {pending} pending, {released} of these ", Escaped(name))?;
         writeln!(out, "released; last delivered {last_delivered_id}, lag {lag}")?;
     }
+    if !stat.retention.is_none() {
+        writeln!(out, "  retention: {}", stat.retention)?;
+    }
     let closed = if stat.is_clean { "closed" } else { "open, or not closed" };
     writeln!(out, "  on the disk: {} bytes; {closed}", stat.allocated_bytes)?;
     Ok(())
@@ -166,6 +169,7 @@ fn json_of(name: &[u8], stat: &Result<StreamStat, Error>) -> Json {
         ("changes", stat.changes.into()),
         ("productions", stat.productions.into()),
         ("allocated_bytes", stat.allocated_bytes.into()),
+        ("retention", retention::json(stat.retention)),
         ("clean", Json::Bool(stat.is_clean)),
         ("segments", Json::List(segments.collect())),
         ("groups", Json::List(groups.collect())),
