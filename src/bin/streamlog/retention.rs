@@ -21,7 +21,7 @@ Ages are numbers with ms, s, m, h, d or w, and sizes with KiB, MiB, GiB or TiB, 
 
 Examples:
   streamlog --store data retention
-  streamlog --store data retention telemetry --max-age 7d --max-bytes 1GiB
+  streamlog --store data retention log --max-age 7d --max-bytes 1GiB
   streamlog --store data retention orders --acknowledged-only
   streamlog --store data retention orders --keep-all
   streamlog --store data retention --enforce
