@@ -690,8 +690,14 @@ impl Catalog {
     /// Nobody uses the store any more.
     pub fn abandon(&self) {
         if self.env.check_process().is_err() {
-            // The store is its parent's, who goes on with it. There is no thread here that could be waited for.
-            std::mem::forget((self.syncer.lock().take(), self.keeper.lock().take()));
+            // The store is its parent's, who goes on with it. There is no thread here that could be waited for, nor one that
+            // would give back a lock.
+            for thread in [&self.syncer, &self.keeper] {
+                match thread.try_lock() {
+                    Some(mut thread) => std::mem::forget(thread.take()),
+                    None => std::mem::forget(self.this.upgrade()),
+                }
+            }
         } else if self.env.close() {
             // Whoever wants to know calls `close`.
             let _ = self.finish_closing();

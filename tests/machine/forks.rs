@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use streamlog::{Block, Durability, Error, Options, Position, ReadFrom, Store, StreamId, Trim};
+use streamlog::{Block, Durability, Error, Options, Position, ReadFrom, Retention, Store, StreamId, Trim};
 
 use crate::children::{self, Role};
 use crate::kernel;
@@ -21,7 +21,7 @@ pub const ROLES: &[Role] = &[("fork", fork)];
 const LEVELS: [&str; 3] = ["always", "interval", "os"];
 
 fn options(level: &str) -> Options {
-    let options = Options::new().segment_bytes_max(16 << 10);
+    let options = Options::new().segment_bytes_max(16 << 10).retention_interval(Duration::from_millis(1));
     match level {
         "always" => options,
         "interval" => options.durability(Durability::Interval(Duration::from_millis(1))),
@@ -62,6 +62,8 @@ fn fork(arguments: &[String]) {
     let [what, level, path] = arguments else { panic!("three arguments") };
     let store = options(level).open(path).unwrap();
     let stream = store.stream("log").unwrap();
+    // So that there is a thread for it.
+    stream.set_retention(Retention::new().max_age(Duration::from_secs(86_400))).unwrap();
     for number in 0..100 {
         stream.add([("n", number.to_string().repeat(100))]).unwrap();
     }

@@ -1,6 +1,10 @@
 //! Rules are stored with their stream, and are there after anything that it goes through.
 
+use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
+
+use flate2::read::GzDecoder;
 
 use streamlog::inspect::{Inspection, Item};
 use streamlog::sim::{CrashLimits, SimDisk};
@@ -118,6 +122,42 @@ fn rules_of_damaged_superblocks_keep_everything_or_are_the_same() {
     assert_eq!((stream.retention().unwrap(), stream.len().unwrap()), (Retention::new(), 3));
     fill(&stream, 5);
     assert_eq!(stream.len().unwrap(), 8);
+}
+
+/// Files that an earlier version wrote, which knew no rules: for each its path and length in a line, then its bytes.
+const WITHOUT_RULES: &[u8] = include_bytes!("../data/store-without-rules.gz");
+
+fn unpack(packed: &[u8], to: &Path) {
+    let mut bytes = Vec::new();
+    GzDecoder::new(packed).read_to_end(&mut bytes).unwrap();
+    let mut rest = &bytes[..];
+    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        let line = std::str::from_utf8(&rest[..end]).unwrap();
+        let (path, len) = line.split_once(' ').unwrap();
+        let (content, after) = rest[end + 1..].split_at(len.parse().unwrap());
+        std::fs::create_dir_all(to.join(path).parent().unwrap()).unwrap();
+        std::fs::write(to.join(path), content).unwrap();
+        rest = after;
+    }
+    std::fs::create_dir(to.join("tmp")).unwrap();
+}
+
+#[test]
+fn a_store_from_before_there_were_rules_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    unpack(WITHOUT_RULES, directory.path());
+    let open = || Clock::new().options().create(false).open(directory.path()).unwrap();
+    let ids = |store: &Store| -> Vec<u64> {
+        store.stream("orders").unwrap().range(..).map(|entry| entry.unwrap().id().ms()).collect()
+    };
+    let store = open();
+    assert_eq!((ids(&store), rules_of(&store, "orders")), (vec![2, 3, 4, 6], Retention::new()));
+    assert_eq!(store.stream("orders").unwrap().group("workers").pending().unwrap().count, 3);
+    store.stream("orders").unwrap().set_retention(Retention::new().max_len(3)).unwrap();
+    store.close().unwrap();
+    let store = open();
+    assert_eq!((ids(&store), rules_of(&store, "orders")), (vec![3, 4, 6], Retention::new().max_len(3)));
+    assert_eq!(rules_of(&store, "other"), Retention::new());
 }
 
 fn lines(disk: &Arc<SimDisk>) -> Vec<String> {
