@@ -111,6 +111,11 @@ impl PendingList {
 
     /// Removes the entries with these IDs; returns how many there were. Costs least if the IDs ascend.
     pub fn remove_all(&mut self, ids: &[StreamId]) -> usize {
+        if let [id] = ids {
+            let removed = self.chunks.remove(*id);
+            removed.iter().for_each(|record| self.forget(std::slice::from_ref(record)));
+            return usize::from(removed.is_some());
+        }
         let before = self.len();
         let mut removed = Vec::with_capacity(ids.len().min(RECORDS_MAX));
         let mut ids = ids;
@@ -123,13 +128,14 @@ impl PendingList {
         before - self.len()
     }
 
-    /// Removes the entries of a consumer; returns how many there were.
+    /// Removes the entries of a consumer, which is no more; returns how many there were.
     pub fn remove_owner(&mut self, owner: ConsumerNumber) -> usize {
         let before = self.len();
         loop {
             // In parts, so that a long list of IDs takes no memory to speak of.
             let ids: Vec<_> = self.iter_owner_from(owner, StreamId::MIN).map(|entry| entry.id).take(4096).collect();
             if ids.is_empty() {
+                self.owners.leave(owner);
                 return before - self.len();
             }
             self.remove_all(&ids);

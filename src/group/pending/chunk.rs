@@ -117,6 +117,11 @@ impl Chunk {
         self.records.drain(kept..seen);
     }
 
+    /// Removes the record with this ID.
+    pub fn remove(&mut self, id: StreamId) -> Option<Record> {
+        self.position(id).ok().map(|at| self.records.remove(at))
+    }
+
     /// Takes the upper half of the records off.
     pub fn split_off(&mut self) -> Option<Self> {
         let records = self.records.split_off(self.records.len() / 2);

@@ -2,7 +2,8 @@
 //!
 //! # Invariants
 //!
-//! - **C1** A chunk holds the entries from its key on and below the next chunk's key, and at least one of them.
+//! - **C1** A chunk holds the entries from its key on and below the next chunk's key, and at least one of them, but for one
+//!   that is the only one: an entry that comes and goes alone allocates nothing.
 //! - **C2** No entry's turn comes before the bound of its chunk.
 //! - **C3** `by_bound` holds the bound and the key of each chunk, and nothing else.
 //!
@@ -17,6 +18,8 @@ use super::memory::{tree_map_bytes, tree_set_bytes};
 use super::record::{Record, Turn};
 use crate::StreamId;
 
+/// An empty chunk is kept if it is the only one and has no more room than this.
+const ROOM_KEPT: usize = 16;
 /// The most records of two neighbours that are made one. That leaves room for new ones before it is split again.
 const MERGED_MAX: usize = RECORDS_MAX * 3 / 4;
 
@@ -74,6 +77,8 @@ impl Chunks {
 
     /// Adds an empty chunk for this record unless the last one has room for it.
     fn open_last(&mut self, record: Record) {
+        // Above all others, if there are any: the chunk that was kept may begin higher.
+        self.reach_down_to(record.id);
         let room = match self.by_id.last_key_value() {
             None => 0,
             // Where one has been filled, another will most likely be.
@@ -115,6 +120,17 @@ impl Chunks {
             self.tidy(key);
         }
         run
+    }
+
+    /// Removes the record with this ID.
+    pub fn remove(&mut self, id: StreamId) -> Option<Record> {
+        let (&key, chunk) = self.by_id.range_mut(..=id).next_back()?;
+        let removed = chunk.remove(id)?;
+        self.len -= 1;
+        if chunk.is_loose() {
+            self.tidy(key);
+        }
+        Some(removed)
     }
 
     /// The first bound after this one, in the order of time.
@@ -174,6 +190,9 @@ impl Chunks {
         let Some(chunk) = self.by_id.get(&key) else { return };
         let len = chunk.records().len();
         if len == 0 {
+            if self.by_id.len() == 1 && chunk.room() <= ROOM_KEPT {
+                return;
+            }
             self.by_bound.remove(&(chunk.bound(), key));
             self.by_id.remove(&key);
             return;
@@ -222,9 +241,10 @@ impl Chunks {
         for (&key, chunk) in &self.by_id {
             let (records, end) = (chunk.records(), ends.next());
             assert!(records.is_sorted_by(|a, b| a.id < b.id));
-            assert!(records.first().is_some_and(|first| key <= first.id), "C1");
-            assert!(records.last().is_some_and(|last| end.is_none_or(|&end| last.id < end)), "C1");
-            assert!(chunk.first_in_time().is_some_and(|first| chunk.bound() <= first.turn()), "C2");
+            assert!(!records.is_empty() || self.by_id.len() == 1 && chunk.room() <= ROOM_KEPT, "C1");
+            assert!(records.first().is_none_or(|first| key <= first.id), "C1");
+            assert!(records.last().is_none_or(|last| end.is_none_or(|&end| last.id < end)), "C1");
+            assert!(chunk.first_in_time().is_none_or(|first| chunk.bound() <= first.turn()), "C2");
             assert!(self.by_bound.contains(&(chunk.bound(), key)), "C3");
             assert!(chunk.room() <= RECORDS_MAX);
             len += records.len();
