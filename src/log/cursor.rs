@@ -58,18 +58,19 @@ impl Cursor {
     }
 
     /// Not many more than so many entries are wanted from the front: no more than needed is read for them.
-    pub fn wanting(mut self, count: u64) -> Self {
+    pub fn want(&mut self, count: u64) {
         self.wanted = usize::try_from(count).unwrap_or(usize::MAX);
-        self
     }
 
-    /// Goes on from the front in a later view, if nothing has become of the segment it is in. What it has read already is
-    /// not read again.
-    pub fn resumed(mut self, view: View, lower: StreamId) -> Option<Self> {
+    /// Goes on from the front in a later view, without reading again what it has read already. Gives the view back if it
+    /// cannot: something has become of the segment it is in, or it is somewhere else.
+    pub fn resume(&mut self, view: View, lower: StreamId) -> Result<(), View> {
         self.settle();
-        let opened = self.front.opened.as_mut().filter(|_| self.lower == lower && !self.back.started)?;
+        let place = view.place_of(&self.view, self.front.segment);
+        let here = self.lower == lower && !self.back.started;
+        let (true, Some(place), Some(opened)) = (here, place, &mut self.front.opened) else { return Err(view) };
         let base = opened.segment.header.base;
-        self.front.segment = view.place_of(&self.view, self.front.segment)?;
+        self.front.segment = place;
         opened.end = opened.segment.end(if base == view.tail.segment { view.tail.offset } else { u64::MAX });
         // Where the block it was in has grown, it goes on within it.
         self.front.block = self.front.block.min(opened.segment.block_at(self.front.next.0));
@@ -80,7 +81,7 @@ impl Cursor {
             }
         }
         (self.view, self.done, self.front.span) = (view, false, 1);
-        Some(self)
+        Ok(())
     }
 
     /// The bytes it holds.
@@ -542,7 +543,9 @@ mod tests {
                 |cursor: &mut Cursor| std::iter::from_fn(|| cursor.next_entry()).collect::<Result<Vec<_>>>().unwrap();
             let expected = all(&mut Cursor::new(view.clone(), id(from), StreamId::MAX));
             for &wanted in wants {
-                let found = all(&mut Cursor::new(view.clone(), id(from), StreamId::MAX).wanting(wanted));
+                let mut cursor = Cursor::new(view.clone(), id(from), StreamId::MAX);
+                cursor.want(wanted);
+                let found = all(&mut cursor);
                 assert_eq!(found, expected, "{wanted} from {from}");
             }
         }

@@ -240,7 +240,8 @@ impl Reading<'_> {
         let mut ids = Vec::new();
         let budget = &self.delivered.budget;
         let mut is_damaged = false;
-        let mut cursor = journaling.cursors.go_on(number, view, from).wanting(budget.count.min(budget.max_count));
+        let cursor = journaling.cursors.go_on(number, view, from);
+        cursor.want(budget.count.min(budget.max_count));
         while !self.delivered.budget.is_used_up() {
             let entry = match cursor.next_entry() {
                 None => break,
@@ -252,9 +253,14 @@ impl Reading<'_> {
                 Some(Err(Error::Corrupt { path, offset, what, ids: Some(lost) })) if self.may_pass_damage() => {
                     self.pass_damage(number, lost.through.unwrap_or(last_id));
                     self.delivered.damage = Some(Error::Corrupt { path, offset, what, ids: Some(lost) });
+                    journaling.cursors.forget(number);
                     return Ok(());
                 }
-                Some(entry) => entry?,
+                Some(Err(error)) => {
+                    journaling.cursors.forget(number);
+                    return Err(error);
+                }
+                Some(Ok(entry)) => entry,
             };
             if !self.delivered.budget.admit(entry.id(), Some(&entry)) {
                 break;
@@ -267,9 +273,7 @@ impl Reading<'_> {
                 delivery_count: 0,
             });
         }
-        if !is_damaged {
-            journaling.cursors.keep(number, cursor);
-        }
+        journaling.cursors.keep_small(number, !is_damaged);
         let Some(&last) = ids.last() else {
             self.delivered.more |= self.delivered.budget.is_used_up();
             return Ok(());
@@ -305,22 +309,28 @@ impl Cursors {
     const MAX: usize = 8;
     const BYTES_MAX: usize = 32 << 10;
 
-    /// A cursor that begins there.
-    fn go_on(&mut self, group: u64, view: View, from: StreamId) -> Cursor {
-        let at = self.kept.iter().position(|(number, _)| *number == group);
-        let kept = at.map(|at| self.kept.swap_remove(at).1);
-        kept.and_then(|cursor| cursor.resumed(view.clone(), from))
-            .unwrap_or_else(|| Cursor::new(view, from, StreamId::MAX))
+    /// The cursor of a group, at this ID. It stays where it is from one read to the next: it is large.
+    fn go_on(&mut self, group: u64, view: View, from: StreamId) -> &mut Cursor {
+        let Some(at) = self.kept.iter().position(|(number, _)| *number == group) else {
+            if self.kept.len() == Self::MAX {
+                self.kept.remove(0);
+            }
+            return &mut self.kept.push_mut((group, Cursor::new(view, from, StreamId::MAX))).1;
+        };
+        let cursor = &mut self.kept[at].1;
+        if let Err(view) = cursor.resume(view, from) {
+            *cursor = Cursor::new(view, from, StreamId::MAX);
+        }
+        cursor
     }
 
-    fn keep(&mut self, group: u64, cursor: Cursor) {
-        if cursor.memory() > Self::BYTES_MAX {
-            return;
-        }
-        if self.kept.len() == Self::MAX {
-            self.kept.swap_remove(0);
-        }
-        self.kept.push((group, cursor));
+    /// Keeps the cursor of a group only if it `may` be kept and does not hold much.
+    fn keep_small(&mut self, group: u64, may: bool) {
+        self.kept.retain(|(number, cursor)| *number != group || may && cursor.memory() <= Self::BYTES_MAX);
+    }
+
+    fn forget(&mut self, group: u64) {
+        self.keep_small(group, false);
     }
 
     /// Lets go of segments that are to be removed: as long as one is open, its room on the disk is not free.

@@ -64,6 +64,16 @@ fn size(_: StreamId, entry: Option<&Entry>) -> u64 {
     entry.map_or(0, |entry| entry.fields().map(|(name, value)| (name.len() + value.len()) as u64).sum())
 }
 
+/// A limit of 0 is none.
+fn limit(limit: u64) -> u64 {
+    if limit == 0 { u64::MAX } else { limit }
+}
+
+/// What the first stream that has something has.
+fn first(found: Found) -> Vec<GroupEntry> {
+    found.into_iter().next().map_or_else(Vec::new, |(_, entries)| entries)
+}
+
 impl GroupRead {
     pub(crate) fn new(shared: Arc<Shared>, group: Arc<[u8]>, consumer: Arc<[u8]>) -> Self {
         Self {
@@ -188,11 +198,35 @@ impl GroupRead {
     }
 
     fn read_own(mut self, from: GroupReadFrom) -> Result<Vec<GroupEntry>> {
-        if let Some(own) = self.own.take() {
-            self.streams.insert(0, (own, from));
+        match self.own.take() {
+            Some(own) if self.streams.is_empty() => return self.read_alone(own, from),
+            Some(own) => self.streams.insert(0, (own, from)),
+            None => {}
         }
-        let found = self.run()?.into_iter().next();
-        Ok(found.map_or_else(Vec::new, |(_, entries)| entries))
+        Ok(first(self.run()?))
+    }
+
+    /// What [`run`](Self::run) does, for one stream: nearly every read is of one, and there is nothing to keep count of.
+    fn read_alone(mut self, stream: Stream, from: GroupReadFrom) -> Result<Vec<GroupEntry>> {
+        if !self.goes_first() {
+            self.streams.push((stream, from));
+            return Ok(first(self.run()?));
+        }
+        let deadline = self.deadline();
+        let inner = stream.inner()?.ok_or_else(|| self.not_found(&stream))?;
+        let mut unsettled = Unsettled { inner, progress: None };
+        let budget = Budget { count: limit(self.count), ..self.budget() };
+        let delivered = self.deliver(&stream, &mut unsettled, &self.request(from), budget)?;
+        if let Some(damage) = delivered.damage {
+            return Err(damage);
+        }
+        unsettled.settle()?;
+        let never_waits = self.block == Block::No || matches!(from, GroupReadFrom::History(_));
+        if never_waits || !delivered.entries.is_empty() {
+            return Ok(delivered.entries);
+        }
+        self.streams.push((stream, from));
+        Ok(first(self.wait(deadline)?.hand_over()?))
     }
 
     /// Reads the streams that were named; for each that has something, in their order, its position in that order and what
@@ -211,15 +245,10 @@ impl GroupRead {
     /// closed meanwhile; and as [`Group::acknowledge`](crate::Group::acknowledge).
     pub fn run(self) -> Result<Found> {
         self.shared.env().check_process()?;
-        let deadline = match self.block {
-            Block::No => return self.look(|_| true)?.hand_over(),
-            // A time that cannot be represented is as good as for ever.
-            Block::For(timeout) => Instant::now().checked_add(timeout),
-            Block::Forever => None,
-        };
-        if self.shared.env().waiters.is_empty() {
+        let deadline = self.deadline();
+        if self.goes_first() {
             let looked = self.look(|_| true)?;
-            let is_answer = looked.is_answer();
+            let is_answer = self.block == Block::No || looked.is_answer();
             // That the consumer was created, too, is durable before anything is answered.
             let found = looked.hand_over()?;
             if is_answer {
@@ -235,6 +264,35 @@ impl GroupRead {
         }
         // Whoever is next in the queue does not wait until this is durable.
         self.wait(deadline)?.hand_over()
+    }
+
+    /// Until when it waits; `None` also if that is for ever.
+    fn deadline(&self) -> Option<Instant> {
+        match self.block {
+            // A time that cannot be represented is as good as for ever.
+            Block::For(timeout) => Instant::now().checked_add(timeout),
+            Block::No | Block::Forever => None,
+        }
+    }
+
+    /// Whether it need not stand back for anybody who waits already.
+    fn goes_first(&self) -> bool {
+        self.block == Block::No || self.shared.env().waiters.is_empty()
+    }
+
+    fn request(&self, from: GroupReadFrom) -> Request<'_> {
+        Request { group: &self.group, consumer: &self.consumer, from, no_ack: self.no_ack }
+    }
+
+    /// What all streams together may give.
+    fn budget(&self) -> Budget {
+        Budget {
+            count: 0,
+            max_count: limit(self.max_count),
+            max_size: limit(self.max_size),
+            measure: self.measure,
+            is_first: true,
+        }
     }
 
     /// Looks in order of arrival, again whenever there may be something.
@@ -300,14 +358,7 @@ impl GroupRead {
             let inner = inner.ok_or_else(|| self.not_found(stream))?;
             unsettled.push(Unsettled { inner, progress: None });
         }
-        let limit = |limit: u64| if limit == 0 { u64::MAX } else { limit };
-        let mut budget = Budget {
-            count: 0,
-            max_count: limit(self.max_count),
-            max_size: limit(self.max_size),
-            measure: self.measure,
-            is_first: true,
-        };
+        let mut budget = self.budget();
         let mut looked = Looked::default();
         let streams = self.streams.iter().zip(&mut unsettled).enumerate().filter(|(position, _)| is_wanted(*position));
         for (position, ((stream, from), unsettled)) in streams {
@@ -315,8 +366,7 @@ impl GroupRead {
                 break;
             }
             budget.count = limit(self.count);
-            let request = Request { group: &self.group, consumer: &self.consumer, from: *from, no_ack: self.no_ack };
-            let delivered = match self.deliver(stream, unsettled, &request, budget) {
+            let delivered = match self.deliver(stream, unsettled, &self.request(*from), budget) {
                 // What was delivered of others is to be handed over.
                 Err(_) if !looked.entries.is_empty() => break,
                 delivered => delivered?,
@@ -369,6 +419,13 @@ struct Unsettled {
     progress: Option<Progress>,
 }
 
+impl Unsettled {
+    /// Returns when what was delivered is durable.
+    fn settle(&self) -> Result<()> {
+        self.progress.map_or(Ok(()), |progress| self.inner.settle_aside(progress))
+    }
+}
+
 impl Looked {
     fn take(&mut self, position: usize, from: GroupReadFrom, delivered: Delivered) {
         if !delivered.more {
@@ -387,9 +444,7 @@ impl Looked {
 
     /// Gives out what was delivered, when that is durable.
     fn hand_over(self) -> Result<Found> {
-        for Unsettled { inner, progress } in &self.unsettled {
-            progress.map_or(Ok(()), |progress| inner.settle_aside(progress))?;
-        }
+        self.unsettled.iter().try_for_each(Unsettled::settle)?;
         Ok(self.entries)
     }
 }

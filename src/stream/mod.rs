@@ -76,9 +76,14 @@ pub const ENTRY_LEN_MAX: u64 = 1 << 30;
 /// ```
 #[derive(Clone)]
 pub struct Stream {
+    handle: Arc<Handle>,
+}
+
+/// What all clones of a handle share.
+struct Handle {
     shared: Arc<Shared>,
-    name: Arc<[u8]>,
-    current: Arc<Current>,
+    name: Box<[u8]>,
+    current: Current,
 }
 
 /// What a handle remembers, so as not to look its name up each time.
@@ -92,20 +97,20 @@ struct Current {
 
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Stream({:?})", String::from_utf8_lossy(&self.name))
+        write!(f, "Stream({:?})", String::from_utf8_lossy(&self.handle.name))
     }
 }
 
 impl Stream {
     pub(crate) fn new(shared: Arc<Shared>, name: &[u8]) -> Self {
-        Self { shared, name: Arc::from(name), current: Arc::default() }
+        Self { handle: Arc::new(Handle { shared, name: name.into(), current: Current::default() }) }
     }
 
     /// The stream that has the name now; `None` if there is none.
     #[inline]
     pub(crate) fn inner(&self) -> Result<Option<Arc<Inner>>> {
-        self.shared.env().check_process()?;
-        match self.current.first.get().and_then(Weak::upgrade) {
+        self.handle.shared.env().check_process()?;
+        match self.handle.current.first.get().and_then(Weak::upgrade) {
             Some(inner) if !inner.is_retired() => Ok(Some(inner)),
             _ => self.look_up(),
         }
@@ -113,22 +118,22 @@ impl Stream {
 
     #[cold]
     fn look_up(&self) -> Result<Option<Arc<Inner>>> {
-        if let Some(inner) = self.current.later.lock().upgrade()
+        if let Some(inner) = self.handle.current.later.lock().upgrade()
             && !inner.is_retired()
         {
             return Ok(Some(inner));
         }
-        let found = self.shared.find(&self.name)?;
+        let found = self.handle.shared.find(&self.handle.name)?;
         if let Some(inner) = &found
-            && let Err(later) = self.current.first.set(Arc::downgrade(inner))
+            && let Err(later) = self.handle.current.first.set(Arc::downgrade(inner))
         {
-            *self.current.later.lock() = later;
+            *self.handle.current.later.lock() = later;
         }
         Ok(found)
     }
 
     pub(crate) fn shared(&self) -> Arc<Shared> {
-        Arc::clone(&self.shared)
+        Arc::clone(&self.handle.shared)
     }
 
     /// Creates the stream with a group; `false` if there is one already.
@@ -138,8 +143,10 @@ impl Stream {
         position: Position,
         entries_read: Option<u64>,
     ) -> Result<bool> {
-        let now_ms = self.shared.env().now_ms();
-        self.shared.create_filled(&self.name, now_ms, |inner| inner.create_group(group, position, entries_read))
+        let now_ms = self.handle.shared.env().now_ms();
+        self.handle
+            .shared
+            .create_filled(&self.handle.name, now_ms, |inner| inner.create_group(group, position, entries_read))
     }
 
     /// A handle to one of the stream's consumer groups, which need not exist yet; see [`Group`].
@@ -171,7 +178,7 @@ impl Stream {
     }
 
     fn not_found(&self) -> Error {
-        Error::StreamNotFound { name: String::from_utf8_lossy(&self.name).into_owned() }
+        Error::StreamNotFound { name: String::from_utf8_lossy(&self.handle.name).into_owned() }
     }
 
     /// Does it to the stream that has the name, as often as that changes meanwhile; `None` if there is none.
@@ -181,7 +188,7 @@ impl Stream {
             match operation(&inner) {
                 Ok(Outcome::Done(result)) => return Ok(Some(result)),
                 Ok(Outcome::Gone) => {}
-                Err(error) => relief.after(error, &self.shared)?,
+                Err(error) => relief.after(error, &self.handle.shared)?,
             }
         }
         Ok(None)
@@ -217,7 +224,7 @@ impl Stream {
     /// The name of the stream.
     #[must_use]
     pub fn name(&self) -> &[u8] {
-        &self.name
+        &self.handle.name
     }
 
     /// Whether the stream exists; it may be empty. Costs a look at the directory if the stream is not open.
@@ -226,7 +233,7 @@ impl Stream {
     ///
     /// [`Error::Io`] if the directory cannot be looked at.
     pub fn exists(&self) -> Result<bool> {
-        self.shared.exists(&self.name)
+        self.handle.shared.exists(&self.handle.name)
     }
 
     /// Adds an entry with an automatic ID, which is returned. A stream that does not exist is created with it.
@@ -339,11 +346,11 @@ impl Stream {
                 Some(inner) => match inner.add(entries, trim) {
                     Ok(Outcome::Done(added)) => return Ok(Some(added)),
                     Ok(Outcome::Gone) => {}
-                    Err(error) => relief.after(error, &self.shared)?,
+                    Err(error) => relief.after(error, &self.handle.shared)?,
                 },
                 None if !create => return Ok(None),
                 None => {
-                    if self.shared.create_with(&self.name, entries, trim)? {
+                    if self.handle.shared.create_with(&self.handle.name, entries, trim)? {
                         return Ok(Some(Added::New));
                     }
                 }
@@ -431,7 +438,7 @@ impl Stream {
 
     /// Starts a read of this stream; see [`Read`].
     pub fn read(&self, from: ReadFrom) -> Read {
-        Read::new(Arc::clone(&self.shared)).stream(self, from)
+        Read::new(Arc::clone(&self.handle.shared)).stream(self, from)
     }
 
     /// Removes the oldest entries; returns how many went. 0 if the stream does not exist.

@@ -269,7 +269,8 @@ impl Owners {
             let share = self.share_mut(record.owner());
             // At an owner's first entry all its entries there are moved.
             if let Some(count) = share.sections.remove(&moved.start) {
-                *(if right.is_last() { &mut share.last } else { share.sections.entry(left.start).or_default() }) += count;
+                *(if right.is_last() { &mut share.last } else { share.sections.entry(left.start).or_default() }) +=
+                    count;
             }
         }
         let Some(count) = self.sections.remove(&moved.start) else { return };
