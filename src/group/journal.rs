@@ -596,15 +596,17 @@ impl Replay {
         true
     }
 
-    /// The state after all changes, and after the productions that are in the log; taken out of the replay.
+    /// The state after all changes, and after the productions that are in the log; taken out of the replay, as the changes
+    /// are: the memory of each is there for what comes of the next ones.
     pub fn take_aside(&mut self, productions: Vec<Production>) -> Aside {
         let mut aside = std::mem::take(&mut self.checkpoint);
         let mut productions = productions.into_iter().peekable();
-        for found in &self.changes {
+        for found in &mut self.changes {
             while let Some(production) = productions.next_if(|production| production.ordinal < found.next_ordinal) {
                 aside.take_in(production);
             }
-            aside.apply(&found.change, found.next_ordinal);
+            let change = std::mem::replace(&mut found.change, Change::Checkpoint);
+            aside.apply(&change, found.next_ordinal);
         }
         productions.for_each(|production| aside.take_in(production));
         aside
