@@ -202,9 +202,15 @@ impl Inner {
     /// Fills in the IDs; says what has to be done first if they cannot be appended now.
     #[inline]
     fn resolve(&self, append: &Appending, entries: &mut NewEntries) -> Result<Option<Obstacle>> {
-        let mut now_ms = None;
-        let mut last = append.appender.last_id;
-        let mut highest_automatic = None;
+        let last = append.appender.last_id;
+        if let [only] = &mut *entries.list
+            && only.wanted == NewId::Auto
+        {
+            only.id = next_id(last, NewId::Auto, self.env.now_ms())?;
+            let id = only.id;
+            return Ok(self.obstacle(append, entries, Some(id)));
+        }
+        let (mut now_ms, mut last, mut highest_automatic) = (None, last, None);
         for entry in &mut entries.list {
             last = match entry.wanted {
                 NewId::Auto => next_id(last, NewId::Auto, *now_ms.get_or_insert_with(|| self.env.now_ms()))?,
@@ -215,15 +221,18 @@ impl Inner {
                 highest_automatic = Some(last);
             }
         }
-        // What is acknowledged only when it is durable needs no ceiling: IDs that were lost were never seen.
-        match highest_automatic {
-            Some(id) if id > append.ceiling && !self.env.is_durable_first() => return Ok(Some(Obstacle::Ceiling(id))),
-            _ => {}
+        Ok(self.obstacle(append, entries, highest_automatic))
+    }
+
+    /// What stands in the way of these entries, of whose automatic IDs this is the highest.
+    #[inline]
+    fn obstacle(&self, append: &Appending, entries: &NewEntries, automatic: Option<StreamId>) -> Option<Obstacle> {
+        match automatic {
+            // What is acknowledged only when it is durable needs no ceiling: IDs that were lost were never seen.
+            Some(id) if id > append.ceiling && !self.env.is_durable_first() => Some(Obstacle::Ceiling(id)),
+            _ if append.appender.next_ordinal >= append.retaining.check_at => Some(Obstacle::Retention),
+            _ => (!append.appender.has_room(entries)).then_some(Obstacle::Segment),
         }
-        if append.appender.next_ordinal >= append.retaining.check_at {
-            return Ok(Some(Obstacle::Retention));
-        }
-        Ok((!append.appender.has_room(entries)).then_some(Obstacle::Segment))
     }
 
     /// Appends entries with their IDs, and publishes them unless that has to wait for a sync. If a change of the journal
@@ -295,7 +304,10 @@ fn next_id(last: StreamId, wanted: NewId, now_ms: u64) -> Result<StreamId> {
     }
     let id = match wanted {
         NewId::Auto if now_ms > last.ms() => StreamId::new(now_ms, 0),
-        NewId::Auto => last.next().ok_or(Error::IdsExhausted)?,
+        NewId::Auto => match last.next() {
+            Some(next) => next,
+            None => return Err(Error::IdsExhausted),
+        },
         NewId::AutoSequence(ms) if ms == last.ms() => match last.seq().checked_add(1) {
             Some(seq) => StreamId::new(ms, seq),
             None => return Err(Error::IdTooSmall { id: last, last }),
