@@ -114,11 +114,16 @@ impl Block<'_> {
         let is_there = |at: usize| bytes.get(at..).and_then(word).is_some_and(|found| found & mask == wanted);
         // From the place where it should be, further and further away.
         let middle = guess.at - start + ID_AT;
-        (0..bytes.len())
-            .flat_map(|away| [Some(middle + away), middle.checked_sub(away)])
-            .flatten()
-            .filter(|&at| is_there(at))
-            .find_map(|at| self.entry_with_id_at(at, id, start, bytes))
+        for away in 0..bytes.len() {
+            for at in [middle + away, middle.wrapping_sub(away)] {
+                if is_there(at)
+                    && let Some(found) = self.entry_with_id_at(at, id, start, bytes)
+                {
+                    return Some(found);
+                }
+            }
+        }
+        None
     }
 
     /// The entry whose ID is at a place of `bytes`, which begin at `start` of the block.
