@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::format::Identity;
+use crate::io::board::Board;
 use crate::io::latch::Latch;
 use crate::io::process::Process;
 use crate::options::{Clock, Identities};
@@ -29,6 +30,8 @@ pub struct Env {
     pub reserve: Reserve,
     pub budget: Option<Budget>,
     pub retention_interval: Duration,
+    /// What other processes are told of the streams that are open.
+    pub board: Board,
     process: Process,
     closed: AtomicBool,
     clock: Option<Arc<dyn Clock>>,
@@ -36,7 +39,7 @@ pub struct Env {
 }
 
 impl Env {
-    pub fn new(options: &Options, store: Identity, reserve: Reserve, budget: Option<Budget>) -> Self {
+    pub fn new(options: &Options, store: Identity, reserve: Reserve, budget: Option<Budget>, board: Board) -> Self {
         let segment_bytes_max = options.bytes_budget.map_or(u64::MAX, segment_bytes_for).min(options.segment_bytes_max);
         Self {
             durability: options.durability,
@@ -51,11 +54,17 @@ impl Env {
             reserve,
             budget,
             retention_interval: options.retention_interval,
+            board,
             process: Process::current(),
             closed: AtomicBool::new(false),
             clock: options.clock.clone(),
             identities: options.identities.clone(),
         }
+    }
+
+    /// What the streams share of a store that another process writes.
+    pub fn to_read(options: &Options, store: Identity, reserve: Reserve) -> Self {
+        Self { latch: Latch::read_only(), ..Self::new(options, store, reserve, None, Board::none()) }
     }
 
     /// Milliseconds since the Unix epoch.

@@ -101,6 +101,10 @@ pub enum Error {
         cause: String,
     },
 
+    /// The store was opened for reading only. Nothing was changed.
+    #[error("the store is open for reading only")]
+    ReadOnly,
+
     /// The store was closed.
     #[error("the store is closed")]
     Closed,

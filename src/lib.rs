@@ -111,6 +111,22 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # A second process
+//!
+//! One process writes a store; others may read it meanwhile. [`Store::open_read_only`] takes no lock and writes nothing: see
+//! [`ReadOnlyStore`] for what is seen when.
+//!
+//! ```no_run
+//! use streamlog::{ReadFrom, Store};
+//!
+//! let orders = Store::open_read_only("data")?.stream("orders")?;
+//! println!("{} entries, {} groups", orders.len()?, orders.groups()?.len());
+//! for entry in orders.follow(ReadFrom::End)? {
+//!     println!("{:?}", entry?.get("type"));
+//! }
+//! # Ok::<(), streamlog::Error>(())
+//! ```
+//!
 //! # What survives what
 //!
 //! | [`Durability`] | the process dies | the machine loses power | an operation costs |
@@ -169,7 +185,7 @@
 //! | the size of files (`RLIMIT_FSIZE`) | segments are smaller | [`Error::Io`], and no signal |
 //! | all files of a store together | [`Options::bytes_max`], if it is set | [`Error::NoSpace`] |
 //! | threads | `streamlog-sync` for each store at [`Durability::Interval`]; `streamlog-keep` for each with a [`Retention`] in use, or [`Options::bytes_budget`]; `streamlog-pages` for the process, once a stream has written a few megabytes | opening such a store, or setting a retention, is [`Error::Io`]; without the others, writers do their work |
-//! | processes | the one that opened the store | [`Error::Locked`], [`Error::Forked`] in its children |
+//! | processes that write | the one that opened the store | [`Error::Locked`], [`Error::Forked`] in its children; [`Store::open_read_only`] |
 //!
 //! # Differences from Redis
 //!
@@ -183,7 +199,7 @@
 //!
 //! From the bottom up: `io` is the operating system or a simulated one; `format` the bytes on disk, specified there;
 //! `log` the entries, `group` what is not an entry; `stream` joins the two, `store` names the streams; [`command`] speaks
-//! Redis, [`inspect`] looks at stores without opening them, and `redis`, behind the feature of that name, is a connection
+//! Redis, [`inspect`] looks at stores without opening them, `follow` and `read_only` read what another process writes, and `redis`, behind the feature of that name, is a connection
 //! for redis-rs. `cargo doc --document-private-items` shows all of it.
 #![deny(unsafe_code)]
 
@@ -192,6 +208,7 @@ mod damage;
 mod entry;
 mod env;
 mod error;
+mod follow;
 mod format;
 mod group;
 mod hash;
@@ -202,6 +219,7 @@ mod log;
 #[cfg(all(test, shuttle))]
 mod models;
 mod options;
+mod read_only;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod retention;
@@ -219,6 +237,7 @@ pub use id::{NewId, ParseIdError, StreamId};
 #[doc(hidden)]
 pub use io::sim;
 pub use options::{Clock, Durability, OnDamage, Options, WriteMode};
+pub use read_only::{Follow, ReadOnlyGroup, ReadOnlyStore, ReadOnlyStream};
 pub use retention::Retention;
 pub use store::{NAME_LEN_MAX, Store};
 pub use stream::{

@@ -19,6 +19,7 @@ use shuttle::thread;
 
 use crate::env::{Env, new_identity};
 use crate::io::MemDisk;
+use crate::io::board::Board;
 use crate::io::place::Place;
 use crate::log::{Log, Tail};
 use crate::store::reserve::Reserve;
@@ -112,7 +113,7 @@ fn a_blocked_reader_sees_every_tail_and_none_goes_back() {
 #[test]
 fn close_ends_every_blocked_reader() {
     check(|| {
-        let env = Env::new(&Options::new(), [0; 16], Reserve::new(place()));
+        let env = Env::new(&Options::new(), [0; 16], Reserve::new(place()), None, Board::none());
         let published = AtomicBool::new(false);
         let read = |interest: Interest<'static>, deadline: Option<Instant>| -> Result<bool> {
             let reader = env.waiters.register([(S, interest)]);

@@ -65,7 +65,7 @@ pub use reply::Reply;
 use reply::{Called, Failure};
 pub use resp::{DecodeError, Decoder, Protocol, split_line};
 
-use crate::{NAME_LEN_MAX, Store, Stream};
+use crate::{NAME_LEN_MAX, ReadOnlyStore, Store, Stream};
 use transaction::{Next, Transaction};
 
 /// Runs one command, without a session: [`Session::execute`] for a client that speaks RESP2 and sends one command.
@@ -142,6 +142,28 @@ impl Session {
         Self { store: store.clone(), protocol: Protocol::default(), transaction: Transaction::default() }
     }
 
+    /// A session that reads a store which another process may be writing: each command sees what that has published, and one
+    /// that would write is a `READONLY` error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// use streamlog::command::{Reply, Session};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = Store::open(dir.path())?;
+    /// let mut session = Session::read_only(&Store::open_read_only(dir.path())?);
+    /// store.stream("s")?.add([("f", "v")])?;
+    /// assert_eq!(session.execute(&["XLEN", "s"]), Reply::Integer(1));
+    /// assert!(session.execute(&["XADD", "s", "*", "f", "v"]).is_error());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn read_only(store: &ReadOnlyStore) -> Self {
+        Self::new(store.store())
+    }
+
     /// The protocol version in which replies are to be encoded.
     ///
     /// # Examples
@@ -178,12 +200,17 @@ impl Session {
         let (called, resolved) = resolve(args);
         let outcome = match resolved {
             Ok((handler, rest)) => match self.transaction.next(called, args) {
-                Next::Run => handler(self, rest),
+                Next::Run => self.catch_up().and_then(|()| handler(self, rest)),
                 Next::Queued => Ok(Reply::Simple("QUEUED".into())),
             },
             Err(failure) => Err(self.transaction.refused(called, failure)),
         };
         outcome.unwrap_or_else(|failure| failure.into_reply(called))
+    }
+
+    /// Takes in what another process has done to a store that is only read.
+    fn catch_up(&self) -> Result<(), Failure> {
+        Ok(self.store.shared().catch_up_all()?)
     }
 
     /// The stream of that name, if it exists.

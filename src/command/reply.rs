@@ -493,6 +493,7 @@ impl Failure {
 /// else that can go wrong in a store has no counterpart in Redis and is an `ERR` in our own words.
 fn store_failure(error: &Error) -> String {
     let code = match error {
+        Error::ReadOnly => return "READONLY You can't write against a read only replica.".to_owned(),
         Error::NoSpace { .. } | Error::Poisoned { .. } => "MISCONF",
         _ => "ERR",
     };

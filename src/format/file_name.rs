@@ -13,6 +13,8 @@ pub const LOCK: &str = "LOCK";
 pub const INTENT: &str = "intent";
 pub const INTENT_NEW: &str = "intent.new";
 pub const RESERVE: &str = "reserve";
+/// What the process that writes tells those that read.
+pub const BOARD: &str = "published";
 pub const STREAMS: &str = "streams";
 pub const META: &str = "meta";
 pub const META_NEW: &str = "meta.new";

@@ -6,6 +6,7 @@
 //! LOCK                            the store's identity, and the lock of the one writing process
 //! intent                          a change of several streams that is being made (only while it is)
 //! reserve                         room for deleting on a full disk; its content means nothing
+//! published                       what other processes may see of streams that are open; nothing depends on it
 //! streams/<escaped name>/
 //!     meta                        the stream's superblock: two slots
 //!     00000000000000000001.log    segments, named after the ordinal of their first entry
@@ -15,7 +16,7 @@
 //! ```
 //!
 //! A segment and a journal are a [header] followed by [frames](record) to the end; what the frames hold is specified
-//! in [`entries`] for segments and in [`journal`] for journals. The other modules specify [`meta`], [`index`],
+//! in [`entries`] for segments and in [`journal`] for journals. The other modules specify [`meta`], [`index`], [`board`],
 //! [`store`] and [names](file_name).
 //!
 //! # Conventions
@@ -54,6 +55,7 @@
 //! - **F6** A segment whose end was torn is sealed there, after what was kept has been written again and synced, and is
 //!   never appended to again.
 
+pub mod board;
 pub mod codec;
 pub mod entries;
 pub mod file_name;

@@ -11,7 +11,7 @@ use crate::format::file_name::File as FileName;
 use crate::format::groups::GroupChange;
 use crate::format::header::{HEADER_LEN, Header, Kind};
 use crate::format::journal::{Change, DEAD_RUNS_MAX, State, runs_in_parts};
-use crate::format::record::{self, FRONT_LEN, Flaw, Head, Salt};
+use crate::format::record::{self, FRAME_LEN_MIN, FRONT_LEN, Flaw, Frame, Head, Salt};
 use crate::group::producers::{DURATION_S_MAX, LEN_MAX, Producers};
 use crate::group::{Groups, check_key};
 use crate::io::place::Place;
@@ -382,8 +382,16 @@ pub fn replay_rest(
     incarnation: &[u8; 16],
 ) -> Result<(Replay, Option<CheckpointDamage>)> {
     let name = FileName::Journal(generation).name();
-    let path = place.full(&name);
-    let file = place.open(&name, Access::Write)?;
+    replay_file(place.open(&name, Access::Write)?, place.full(&name), generation, incarnation)
+}
+
+/// As [`replay_rest`], of a file that is open.
+pub fn replay_file(
+    file: Arc<dyn File>,
+    path: PathBuf,
+    generation: u64,
+    incarnation: &[u8; 16],
+) -> Result<(Replay, Option<CheckpointDamage>)> {
     let header = read_header(&*file, &path, Kind::Journal)?;
     if header.incarnation != *incarnation || header.base_ms != generation {
         return Err(Error::corrupt(&path, 0, Corruption::Foreign("the journal is another stream's or out of place")));
@@ -392,6 +400,7 @@ pub fn replay_rest(
     let mut reading = Reading {
         salt: Salt::of(&header.file),
         bytes: &bytes,
+        start: 0,
         at: HEADER_LEN,
         first_ordinal: header.peer,
         next_ordinal: header.peer,
@@ -446,6 +455,8 @@ fn read_all(file: &dyn File, path: &Path) -> Result<Vec<u8>> {
 struct Reading<'a> {
     salt: Salt,
     bytes: &'a [u8],
+    /// Where the bytes begin in the file.
+    start: u64,
     at: usize,
     first_ordinal: u64,
     next_ordinal: u64,
@@ -455,15 +466,27 @@ struct Reading<'a> {
     dead: u64,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
     /// The next change; `None` at zeros or the end.
     fn next(&mut self) -> Result<Option<Found>, Corruption> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let frame = match record::decode(rest, self.salt, self.at as u64) {
-            Ok(frame) => frame,
-            Err(Flaw::Blank) => return Ok(None),
-            Err(flaw) => return Err(flaw.into()),
-        };
+        match self.frame() {
+            Ok(frame) => self.take(&frame).map(Some),
+            Err(Flaw::Blank) => Ok(None),
+            Err(flaw) => Err(flaw.into()),
+        }
+    }
+
+    fn frame(&self) -> Result<Frame<'a>, Flaw> {
+        let bytes: &'a [u8] = self.bytes;
+        record::decode(bytes.get(self.at..).unwrap_or_default(), self.salt, self.offset())
+    }
+
+    /// Where the next frame begins in the file.
+    fn offset(&self) -> u64 {
+        self.start + self.at as u64
+    }
+
+    fn take(&mut self, frame: &Frame<'_>) -> Result<Found, Corruption> {
         if frame.head.position != self.position {
             return Err(Corruption::Malformed("a change out of sequence"));
         }
@@ -473,11 +496,11 @@ impl Reading<'_> {
         let change = Change::decode(frame.head.kind, frame.payload)
             .filter(|change| self.is_possible(change))
             .ok_or(Corruption::Malformed("a change that cannot be decoded"))?;
-        let offset = self.at as u64;
+        let offset = self.offset();
         self.synced = self.synced.max(frame.head.synced.map_or(0, |before| offset.saturating_sub(before)));
         self.position = self.position.wrapping_add(u16::from(!change.is_checkpoint_part()));
         self.at += frame.len;
-        Ok(Some(Found { change, next_ordinal: self.next_ordinal, offset }))
+        Ok(Found { change, next_ordinal: self.next_ordinal, offset })
     }
 }
 
@@ -571,7 +594,79 @@ fn look_beyond(reading: &mut Reading<'_>, synced: &mut u64, highest_id: &mut Str
     }
 }
 
+/// Where reading a journal goes on that somebody else writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Reached {
+    pub offset: u64,
+    /// How many changes there are before.
+    pub changes: u64,
+    next_ordinal: u64,
+    dead: u64,
+}
+
+/// Reads the changes from there to the end of a file, as far as they are whole; says whether something else stands there.
+pub fn go_on(header: &Header, file: &dyn File, path: &Path, reached: &mut Reached) -> Result<(Vec<Found>, bool)> {
+    /// How many bytes are read first; each further time twice as many.
+    const CHUNK_LEN: usize = 4096;
+    let wrap = |error| Error::io("read", path, error);
+    let len = file.len().map_err(wrap)?.min(JOURNAL_LEN_MAX);
+    let (mut found, mut wanted) = (Vec::new(), CHUNK_LEN);
+    loop {
+        let there = usize::try_from(len.saturating_sub(reached.offset)).unwrap_or(usize::MAX);
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(there.min(wanted)).map_err(|_| wrap(std::io::ErrorKind::OutOfMemory.into()))?;
+        bytes.resize(there.min(wanted), 0);
+        file.read_at(reached.offset, &mut bytes).map_err(wrap)?;
+        let mut reading = Reading {
+            salt: Salt::of(&header.file),
+            bytes: &bytes,
+            start: reached.offset,
+            at: 0,
+            first_ordinal: header.peer,
+            next_ordinal: reached.next_ordinal,
+            position: reached.changes as u16,
+            synced: 0,
+            dead: reached.dead,
+        };
+        let flaw = loop {
+            match reading.frame() {
+                Ok(frame) => match reading.take(&frame) {
+                    Ok(change) if !change.change.is_checkpoint_part() => found.push(change),
+                    _ => break Flaw::Malformed("not a change"),
+                },
+                Err(flaw) => break flaw,
+            }
+            reached.offset = reading.offset();
+            (reached.next_ordinal, reached.dead) = (reading.next_ordinal, reading.dead);
+            reached.changes += 1;
+        };
+        let left = bytes.len().saturating_sub(reading.at);
+        let needed = match flaw {
+            Flaw::Short(needed) => needed,
+            Flaw::Blank => FRAME_LEN_MIN,
+            _ => 0,
+        };
+        if needed <= left || bytes.len() == there {
+            return Ok((found, flaw != Flaw::Blank && left > 0));
+        }
+        wanted = (wanted * 2).max(needed);
+    }
+}
+
 impl Replay {
+    /// Where reading goes on.
+    pub fn reached(&self) -> Reached {
+        let next_ordinal = self.changes.last().map_or(self.header.peer, |found| found.next_ordinal);
+        Reached { offset: self.end, changes: self.count(), next_ordinal, dead: self.dead }
+    }
+
+    /// Drops all changes since the checkpoint.
+    pub fn keep_checkpoint(&mut self) {
+        self.changes.clear();
+        self.end = self.checkpoint_end;
+        self.dead = self.checkpoint.tombstones.set().len();
+    }
+
     /// The number of changes there are, also those before this generation.
     pub fn count(&self) -> u64 {
         self.header.base + self.changes.len() as u64

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use crate::damage::Finding;
-use crate::inspect::picture::Picture;
-use crate::inspect::{Inspection, moment};
+use crate::follow::moment;
+use crate::follow::picture::Picture;
+use crate::inspect::Inspection;
 use crate::{Corruption, Entry, Error, Result, Retention, StreamId};
 
 /// A part of the state of a stream. Written with `{}` it is a line of text without its end.

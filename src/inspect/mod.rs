@@ -13,8 +13,6 @@
 //! Files are not mapped, so that a writer may cut them meanwhile. No content of a file makes any of this panic.
 
 mod dump;
-mod moment;
-mod picture;
 mod report;
 mod segment;
 mod stat;
@@ -23,19 +21,17 @@ mod tests;
 mod verify;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::damage::{Finding, Problem};
-use crate::format::file_name::{self, Directory, INTENT, LOCK, QUARANTINE, RESERVE, STREAMS, TMP};
-use crate::format::meta::Meta;
-use crate::format::store::{Intent, LOCK_LEN, decode_lock};
-use crate::format::{Identity, header::BadHeader};
-use crate::inspect::picture::Picture;
+use crate::follow::picture::{self, Picture};
+use crate::follow::{moment, root};
+use crate::format::Identity;
+use crate::format::file_name::{self, BOARD, Directory, INTENT, LOCK, QUARANTINE, RESERVE, STREAMS, TMP};
 use crate::inspect::verify::Verifier;
 use crate::io::place::Place;
-use crate::io::{Disk, FileKind, OsDisk};
-use crate::log::segment::bad_header;
+use crate::io::{Disk, FileKind};
 use crate::{Corruption, Error, Result};
 
 pub use dump::{Escaped, Item};
@@ -44,8 +40,6 @@ pub use stat::{GroupStat, SegmentStat, StreamStat};
 
 /// How often a stream is verified again because it changed underneath.
 const TRIES: u32 = 10;
-/// The longest intent that is read, in bytes.
-const INTENT_LEN_MAX: u64 = 1 << 30;
 
 /// A store that is being looked at, but not opened.
 ///
@@ -88,14 +82,8 @@ impl Inspection {
     /// [`Error::NotAStore`] if there is none, [`Error::Unsupported`] if a newer version wrote it, [`Error::Io`] if it cannot
     /// be read. Damage is no error: see [`verify_store`](Self::verify_store).
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let disk = OsDisk::open_unmapped(path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotADirectory => {
-                Error::NotAStore { path: path.to_owned(), reason: "it is not a directory".to_owned() }
-            }
-            _ => Error::io("open", path, error),
-        })?;
-        Self::on(disk, path)
+        let (root, store) = root::open(path.as_ref())?;
+        Ok(Self { root, store })
     }
 
     /// Looks at a simulated disk.
@@ -105,16 +93,13 @@ impl Inspection {
     }
 
     fn on(disk: Arc<dyn Disk>, path: &Path) -> Result<Self> {
-        let root = Place::new(disk, Arc::from(path), PathBuf::new());
-        if root.kind(LOCK)?.is_none() && root.kind(STREAMS)?.is_none() {
-            let reason = "there is neither a file LOCK nor a directory streams".to_owned();
-            return Err(Error::NotAStore { path: path.to_owned(), reason });
-        }
-        let store = match identity(&root) {
-            Err(Error::Corrupt { .. }) => None,
-            store => Some(store?),
-        };
+        let (root, store) = root::find(disk, path)?;
         Ok(Self { root, store })
+    }
+
+    /// Looks at a store that another process writes to, in its directory.
+    pub(crate) fn of(root: &Place, store: Option<Identity>) -> Self {
+        Self { root: root.within(""), store }
     }
 
     /// The names of all streams, in ascending order of their bytes. Costs reading one directory.
@@ -256,7 +241,7 @@ impl Inspection {
         let mut findings = Vec::new();
         let mut note = |place: &Place, name: &str, problem| findings.push(Finding::new(place.full(name), 0, problem));
         let not_a_directory = || Problem::Damage(Corruption::NotADirectory);
-        match identity(&self.root) {
+        match root::identity(&self.root) {
             Err(Error::Corrupt { what, .. }) => note(&self.root, LOCK, Problem::Damage(what)),
             identity => drop(identity?),
         }
@@ -264,10 +249,10 @@ impl Inspection {
         names.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         for (name, kind) in &names {
             match name.as_str() {
-                LOCK | RESERVE | QUARANTINE => {}
+                LOCK | RESERVE | BOARD | QUARANTINE => {}
                 STREAMS | TMP if *kind == FileKind::Directory => {}
                 STREAMS | TMP => note(&self.root, name, not_a_directory()),
-                INTENT if self.intent()?.is_none() && self.root.kind(INTENT)?.is_some() => {
+                INTENT if moment::intent(&self.root)?.is_none() && self.root.kind(INTENT)?.is_some() => {
                     note(&self.root, name, Problem::Damage(Corruption::Malformed("an intent that is none")));
                 }
                 INTENT | file_name::INTENT_NEW => note(&self.root, name, Problem::Leftover),
@@ -297,22 +282,6 @@ impl Inspection {
         Ok(findings)
     }
 
-    /// The change of several streams that is being made, if there is one.
-    fn intent(&self) -> Result<Option<Intent>> {
-        let bytes = match self.root.read(INTENT, INTENT_LEN_MAX) {
-            Err(Error::Corrupt { .. }) => return Ok(None),
-            bytes => bytes?,
-        };
-        Ok(bytes.and_then(|bytes| Intent::decode(&bytes)))
-    }
-
-    /// Whether a directory is about to get the name that its stream has already.
-    fn is_being_renamed(&self, directory: &str, meta: &Meta) -> bool {
-        let rename = self.intent().ok().flatten().and_then(|intent| intent.rename);
-        rename.is_some_and(|rename| rename.from == directory && rename.name == meta.name)
-            || matches!(self.root.within(STREAMS).kind(directory), Ok(None))
-    }
-
     /// Reads everything of a stream and checks it: every record of every file, the index of each segment against the segment,
     /// and the files against each other. `progress` is told how many bytes were checked, from file to file.
     ///
@@ -333,7 +302,7 @@ impl Inspection {
             let mut verifier = Verifier {
                 place: &frozen,
                 store: self.store,
-                is_being_renamed: &|meta| self.is_being_renamed(&directory, meta),
+                is_being_renamed: &|meta| moment::is_being_renamed(&self.root, &directory, meta),
                 progress: &mut progress,
                 report: StreamReport { name: name.as_ref().to_vec(), ..StreamReport::default() },
             };
@@ -357,7 +326,9 @@ impl Inspection {
                 return Err(Error::StreamNotFound { name: String::from_utf8_lossy(name).into_owned() });
             };
             let taken = picture::meta_of(&frozen, self.store).and_then(|meta| {
-                match file_name::escape(&meta.name) == directory || self.is_being_renamed(&directory, &meta) {
+                match file_name::escape(&meta.name) == directory
+                    || moment::is_being_renamed(&self.root, &directory, &meta)
+                {
                     true => Picture::take(&frozen, meta),
                     false => Err(picture::misnamed(&frozen)),
                 }
@@ -369,11 +340,4 @@ impl Inspection {
             }
         }
     }
-}
-
-/// The identity of the store.
-fn identity(root: &Place) -> Result<Identity> {
-    let missing = || Error::corrupt(&root.full(LOCK), 0, Corruption::Missing);
-    let bytes = root.read(LOCK, LOCK_LEN as u64 + 1)?.ok_or_else(missing)?;
-    decode_lock(&bytes).map_err(|bad: BadHeader| bad_header(&root.full(LOCK), bad))
 }

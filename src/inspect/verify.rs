@@ -1,12 +1,12 @@
 //! Reading everything of a stream and checking it against everything else.
 
 use crate::damage::{Finding, Problem};
+use crate::follow::picture::{self, Picture};
 use crate::format::Identity;
 use crate::format::file_name::{self, File as FileName};
 use crate::format::header::{BadHeader, Kind};
 use crate::format::meta::{META_LEN, Meta, SLOT_LEN};
 use crate::group::journal::Replay;
-use crate::inspect::picture::{self, Picture};
 use crate::inspect::report::StreamReport;
 use crate::inspect::segment::{self, Checked};
 use crate::io::Access;

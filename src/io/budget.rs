@@ -119,6 +119,20 @@ impl Disk for Budgeted {
         })
     }
 
+    fn watch(&self, path: &Path) -> Result<Arc<dyn File>> {
+        self.disk.watch(path)
+    }
+
+    fn board(&self, path: &Path, capacity: u64) -> Option<Arc<dyn File>> {
+        let more = capacity.saturating_sub(self.there(path));
+        self.account.take(more).ok()?;
+        let file = self.disk.board(path, capacity);
+        if file.is_none() {
+            self.account.give(more);
+        }
+        Some(Arc::new(BudgetedFile { file: file?, account: Arc::clone(&self.account) }))
+    }
+
     fn read(&self, path: &Path, len_max: u64) -> Result<Option<Vec<u8>>> {
         self.disk.read(path, len_max)
     }

@@ -5,10 +5,17 @@ use std::sync::OnceLock;
 
 use crate::{Error, Result};
 
-/// Set once by the first failure, and never cleared: what came of that write is known only after opening again.
+/// Set once by the first failure, and never cleared: what came of that write is known only after opening again. Set from the
+/// beginning where nothing is to be written at all.
 #[derive(Default)]
 pub struct Latch {
-    cause: OnceLock<String>,
+    cause: OnceLock<Cause>,
+}
+
+#[derive(Debug)]
+enum Cause {
+    Failure(String),
+    ReadOnly,
 }
 
 impl Latch {
@@ -17,13 +24,19 @@ impl Latch {
     pub fn check(&self) -> Result<()> {
         match self.cause.get() {
             None => Ok(()),
-            Some(cause) => Err(Error::Poisoned { cause: cause.clone() }),
+            Some(Cause::Failure(cause)) => Err(Error::Poisoned { cause: cause.clone() }),
+            Some(Cause::ReadOnly) => Err(Error::ReadOnly),
         }
+    }
+
+    /// One that is set already, as nothing is to be written.
+    pub fn read_only() -> Self {
+        Self { cause: OnceLock::from(Cause::ReadOnly) }
     }
 
     /// Sets it; a later cause is dropped.
     pub fn poison(&self, cause: impl fmt::Display) {
-        let _ = self.cause.set(cause.to_string());
+        let _ = self.cause.set(Cause::Failure(cause.to_string()));
     }
 
     /// Sets it unless the error leaves nothing half done on disk.

@@ -10,6 +10,7 @@
 //! | [`File::sync`] | bytes and size survive power loss when it returns; after an error nothing is known |
 //! | [`Disk::rename`] | atomic; survives power loss after [`Disk::sync_dir`] of the directory |
 
+pub mod board;
 pub mod budget;
 pub mod frozen;
 pub mod latch;
@@ -19,6 +20,7 @@ pub mod observed;
 mod os;
 pub mod place;
 pub mod process;
+pub mod reading;
 pub mod sim;
 mod tree;
 mod window;
@@ -80,6 +82,19 @@ pub trait Disk: Send + Sync + fmt::Debug {
 
     /// Opens a regular file. Symbolic links are not followed, and what is not a regular file is `InvalidInput`.
     fn open(&self, path: &Path, access: Access) -> Result<Arc<dyn File>>;
+
+    /// Opens a regular file that another process may be writing to, lengthening and cutting, for reading: its length is what
+    /// it is at the time, and what is not there reads as zeros. Fails as [`open`](Self::open) does.
+    fn watch(&self, path: &Path) -> Result<Arc<dyn File>> {
+        self.open(path, Access::Read)
+    }
+
+    /// The file by which this process tells others what it has published, made with `capacity` bytes if it is not there.
+    /// `None` if there are no others that could look, or no room for it.
+    fn board(&self, path: &Path, capacity: u64) -> Option<Arc<dyn File>> {
+        let _ = (path, capacity);
+        None
+    }
 
     /// The content of a small file, or its first `len_max` bytes; `None` if there is nothing. Fails as
     /// [`open`](Self::open) does.

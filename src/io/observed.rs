@@ -84,6 +84,15 @@ impl Disk for Observed {
         Ok(self.file(path, self.disk.open(path, access)?))
     }
 
+    fn watch(&self, path: &Path) -> Result<Arc<dyn File>> {
+        self.disk.watch(path)
+    }
+
+    // Not told of: whatever comes of it, nothing depends on it.
+    fn board(&self, path: &Path, capacity: u64) -> Option<Arc<dyn File>> {
+        self.disk.board(path, capacity)
+    }
+
     fn allocated(&self, path: &Path) -> Result<u64> {
         self.observer.tell(Op::Len, path)?;
         self.disk.allocated(path)

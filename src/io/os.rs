@@ -60,6 +60,7 @@ mod file;
 mod room;
 #[cfg(unix)]
 mod unix;
+mod watched;
 #[cfg(windows)]
 mod windows;
 

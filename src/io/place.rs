@@ -85,6 +85,12 @@ impl Place {
         self.opened("open", name, self.disk.open(&self.at(name), access))
     }
 
+    /// As [`open`](Self::open), for reading what another process may be writing to: see [`Disk::watch`].
+    pub fn watch(&self, name: impl AsRef<Path>) -> Result<Arc<dyn File>> {
+        let name = name.as_ref();
+        self.opened("open", name, self.disk.watch(&self.at(name)))
+    }
+
     /// What became of opening a file that should be there.
     fn opened<T>(&self, action: &'static str, name: &Path, opened: io::Result<T>) -> Result<T> {
         match opened {

@@ -242,7 +242,10 @@ pub fn load(
             break;
         }
     }
-    let Decoder { mut items, is_partial, ascends, .. } = decoder;
+    let Decoder { mut items, is_partial, is_damaged, ascends, .. } = decoder;
+    if is_damaged {
+        view.log.doubt();
+    }
     // At its end, if it was sealed already when the view was taken.
     let is_whole = *segment_end == segment.sealed_end.load(Ordering::Acquire);
     if is_whole && !is_partial && first_block + count == segment.block_count(*segment_end) {

@@ -16,10 +16,12 @@ pub mod scan;
 pub mod segment;
 pub mod tombstones;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 
@@ -53,6 +55,26 @@ pub struct Tail {
 
 type Slots = Arc<Vec<Arc<Slot>>>;
 
+/// Where it is known from what becomes of a log that another process writes.
+pub trait Source: Send + Sync + fmt::Debug {
+    /// Takes in what has become of it since. This thread has locked nothing of the stream.
+    fn catch_up(&self, log: &Log) -> Result<()>;
+}
+
+thread_local! {
+    /// This thread has locked what catching up would lock.
+    static STILL: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Looks at logs as they are, without taking in what other processes have done: a segment that these have removed looks as if it
+/// were lost.
+pub fn as_they_are<T>(look: impl FnOnce() -> T) -> T {
+    let before = STILL.replace(true);
+    let found = look();
+    STILL.set(before);
+    found
+}
+
 /// The log of a stream, for reading.
 #[derive(Debug)]
 pub struct Log {
@@ -67,6 +89,11 @@ pub struct Log {
     pub retired: AtomicBool,
     /// The sealed segments that are open, the oldest opening first.
     opened: Mutex<VecDeque<Arc<Slot>>>,
+    open_max: usize,
+    /// Damage was found.
+    doubted: AtomicBool,
+    /// Who keeps it up to date, if it is not written here.
+    pub source: OnceLock<Box<dyn Source>>,
 }
 
 impl Log {
@@ -79,7 +106,16 @@ impl Log {
             tombstones: RwLock::default(),
             retired: AtomicBool::new(false),
             opened: Mutex::default(),
+            open_max: OPEN_MAX,
+            doubted: AtomicBool::new(false),
+            source: OnceLock::new(),
         }
+    }
+
+    /// Keeps no more sealed segments open than this.
+    pub fn keep_open(mut self, open_max: usize) -> Self {
+        self.open_max = open_max;
+        self
     }
 
     /// Lets readers see the log as it is there; what is older than what they see already is dropped. Returns whether they
@@ -119,6 +155,30 @@ impl Log {
         }
         list.push(Arc::new(Slot::opened(active)));
         *slots = Arc::new(list);
+    }
+
+    /// Takes in segments that follow, the last one active. Of the one that was active before everything `is_known`, or it is
+    /// opened anew when it is needed.
+    pub fn extend(&self, is_known: bool, newer: impl IntoIterator<Item = Arc<Slot>>) {
+        let mut slots = self.slots.write();
+        let mut list = Vec::clone(&slots);
+        if let Some(sealed) = list.last_mut() {
+            match is_known {
+                true => self.opened.lock().push_back(Arc::clone(sealed)),
+                false => *sealed = Arc::new(Slot::closed(sealed.base)),
+            }
+        }
+        list.extend(newer);
+        *slots = Arc::new(list);
+    }
+
+    /// The sealed segments, below the active one, in which no entry from `floor` on is alive.
+    pub fn dead_segments(&self, active: u64, floor: u64) -> Vec<u64> {
+        let slots = self.slots();
+        let ends = slots.iter().skip(1).map(|slot| slot.base).chain([active]);
+        let dead =
+            slots.iter().zip(ends).filter(|(slot, end)| slot.base < *end && self.live(slot.base.max(floor), *end) == 0);
+        dead.map(|(slot, _)| slot.base).collect()
     }
 
     /// Takes segments out of the list; whoever reads them goes on.
@@ -180,14 +240,14 @@ impl Log {
         };
         let segment = match opened {
             Err(error) if self.explains(&error, slot) => return Ok(None),
-            opened => opened?,
+            opened => opened.inspect_err(|_| self.doubt())?,
         };
         let mut opened = self.opened.lock();
         if opened.iter().any(|open| Arc::ptr_eq(open, slot)) {
             return Ok(Some(segment));
         }
         opened.push_back(Arc::clone(slot));
-        if opened.len() > OPEN_MAX
+        if opened.len() > self.open_max
             && let Some(oldest) = opened.pop_front()
         {
             oldest.close();
@@ -202,14 +262,30 @@ impl Log {
         !opened.is_empty()
     }
 
+    /// To be called where there is damage. Another process that writes the log may repair it.
+    pub fn doubt(&self) {
+        self.doubted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether damage was found.
+    pub fn is_doubted(&self) -> bool {
+        self.doubted.load(Ordering::Relaxed)
+    }
+
     /// Whether a segment cannot be opened because it has been removed, alone or with its stream.
     fn explains(&self, error: &Error, slot: &Arc<Slot>) -> bool {
         let Error::Corrupt { what, .. } = error else { return false };
-        match self.retired.load(Ordering::Acquire) {
+        let explains = || match self.retired.load(Ordering::Acquire) {
             // What is in its place may be of a stream that has the name now.
             true => matches!(what, Corruption::Missing | Corruption::Foreign(_)),
             false => *what == Corruption::Missing && !self.has(slot),
-        }
+        };
+        explains() || (self.catch_up() && explains())
+    }
+
+    /// Takes in what another process has done; whether it may have done anything.
+    fn catch_up(&self) -> bool {
+        !STILL.get() && self.source.get().is_some_and(|source| source.catch_up(self).is_ok())
     }
 
     fn has(&self, slot: &Arc<Slot>) -> bool {
@@ -290,8 +366,12 @@ impl View {
         let entries = segment.sealed_entries.load(Ordering::Acquire);
         let end = segment.header.base.saturating_add(entries);
         // What was trimmed since may be gone from a list that is newer than the tail.
-        let floor = self.tail.floor.max(self.log.tail().floor);
-        (entries > 0 && self.log.live(end.max(floor), next_base) > 0).then_some(end)
+        let is_lost = || self.log.live(end.max(self.tail.floor).max(self.log.tail().floor), next_base) > 0;
+        let is_lost = entries > 0 && is_lost() && (!self.log.catch_up() || is_lost());
+        if is_lost {
+            self.log.doubt();
+        }
+        is_lost.then_some(end)
     }
 
     /// The place of the segment in which the first entry at or above `id` is, if there is one. Where that is not known

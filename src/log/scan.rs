@@ -13,6 +13,8 @@ use crate::{Corruption, Error, Result, StreamId};
 const SEGMENT_LEN_MAX: u64 = u32::MAX as u64;
 /// How much is read at a time, in bytes.
 const CHUNK_LEN: usize = 256 << 10;
+/// And at first, where little is expected.
+const CHUNK_LEN_FIRST: usize = 4 << 10;
 
 /// The blocks of a segment, found as its frames go by. The last one is open: its checksum is not known yet.
 #[derive(Debug, Default)]
@@ -44,6 +46,12 @@ impl Blocks {
         // Segments are below 4 GiB: see `capacity_for`.
         self.list.push(Block { first_id, offset: offset as u32, ordinal: ordinal as u32, crc: 0 });
         finished
+    }
+
+    /// Forgets all but the open block.
+    pub fn keep_open(&mut self) {
+        let complete = self.list.len().saturating_sub(1);
+        self.list.drain(..complete);
     }
 
     /// Gives the open block its checksum; one that does not fit if there was damage in it, or if it cannot be read, so
@@ -106,6 +114,24 @@ pub struct Scan {
     pub ending: Ending,
 }
 
+impl Scan {
+    /// Nothing yet of a segment.
+    pub fn new(header: &Header) -> Self {
+        Self {
+            blocks: Blocks::default(),
+            shapes: Shapes::default(),
+            next_ordinal: header.base,
+            last_id: header.previous_id,
+            tail: HEADER_LEN as u64,
+            floor: header.floor,
+            synced: HEADER_LEN as u64,
+            peer: header.peer,
+            productions: Vec::new(),
+            ending: Ending::Blank,
+        }
+    }
+}
+
 /// Reads frames until something ends it. `peer_max` is the number of changes the journal has.
 pub fn scan(header: &Header, file: &dyn File, path: &Path, peer_max: u64) -> Result<Scan> {
     let len = file.len().map_err(|error| Error::io("look at", path, error))?;
@@ -118,10 +144,20 @@ pub fn scan(header: &Header, file: &dyn File, path: &Path, peer_max: u64) -> Res
     Ok(scanner.found)
 }
 
+/// Goes on where a scan ended, in a file that may have more frames now. What was found before has to be `found` again.
+pub fn go_on(header: &Header, file: &dyn File, path: &Path, peer_max: u64, found: Scan) -> Result<Scan> {
+    let len = file.len().map_err(|error| Error::io("look at", path, error))?.min(SEGMENT_LEN_MAX);
+    let found = Scan { ending: Ending::Blank, ..found };
+    let mut scanner = Scanner { chunk_len: CHUNK_LEN_FIRST, found, ..Scanner::new(header, file, peer_max) };
+    scanner.run(len).map_err(|error| Error::io("read", path, error))?;
+    Ok(scanner.found)
+}
+
 struct Scanner<'a> {
     header: &'a Header,
     file: &'a dyn File,
     peer_max: u64,
+    chunk_len: usize,
     /// All shapes of the segment, where they are known beforehand.
     known_shapes: Option<Shapes>,
     scratch: Vec<u8>,
@@ -130,19 +166,8 @@ struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     fn new(header: &'a Header, file: &'a dyn File, peer_max: u64) -> Self {
-        let found = Scan {
-            blocks: Blocks::default(),
-            shapes: Shapes::default(),
-            next_ordinal: header.base,
-            last_id: header.previous_id,
-            tail: HEADER_LEN as u64,
-            floor: header.floor,
-            synced: HEADER_LEN as u64,
-            peer: header.peer,
-            productions: Vec::new(),
-            ending: Ending::Blank,
-        };
-        Self { header, file, peer_max, known_shapes: None, scratch: Vec::new(), found }
+        let found = Scan::new(header);
+        Self { header, file, peer_max, chunk_len: CHUNK_LEN, known_shapes: None, scratch: Vec::new(), found }
     }
 
     fn run(&mut self, len: u64) -> std::io::Result<()> {
@@ -176,7 +201,8 @@ impl<'a> Scanner<'a> {
                     }
                     start += taken as u64;
                     taken = 0;
-                    read_chunk(self.file, start, there, wanted, &mut buffer)?;
+                    read_chunk(self.file, start, there, wanted.max(self.chunk_len), &mut buffer)?;
+                    self.chunk_len = (self.chunk_len * 2).min(CHUNK_LEN);
                 }
             }
         }
@@ -241,9 +267,9 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// Fills `buffer` with a chunk from `start`, of which `there` bytes are in the file and `wanted` are needed.
+/// Fills `buffer` with `wanted` bytes from `start`, of which `there` are in the file.
 fn read_chunk(file: &dyn File, start: u64, there: u64, wanted: usize, buffer: &mut Vec<u8>) -> std::io::Result<()> {
-    let len = usize::try_from(there).unwrap_or(usize::MAX).min(wanted.max(CHUNK_LEN));
+    let len = usize::try_from(there).unwrap_or(usize::MAX).min(wanted);
     // What is there is read over: it need not be zeroed first.
     let more = len.saturating_sub(buffer.len());
     buffer.try_reserve(more).map_err(|_| std::io::Error::from(std::io::ErrorKind::OutOfMemory))?;

@@ -16,7 +16,7 @@ use crate::format::record::{FRAME_LEN_MIN, Salt};
 use crate::io::place::Place;
 use crate::io::{Access, File};
 use crate::log::interpolate::{Guess, blocks_up_to, guess_in};
-use crate::log::scan::{self, Blocks};
+use crate::log::scan::{self, Blocks, Scan};
 use crate::{Corruption, Error, Result, StreamId};
 
 /// The most an index may take, in bytes: that of a segment of 4 GiB.
@@ -46,6 +46,16 @@ pub struct Segment {
 pub struct Table {
     pub blocks: Blocks,
     pub shapes: Shapes,
+}
+
+impl Table {
+    /// Takes in what a scan found that went on from the open block.
+    pub fn take_in(&mut self, found: &Scan) {
+        // It may be complete now.
+        self.blocks.list.pop();
+        self.blocks.list.extend_from_slice(&found.blocks.list);
+        self.shapes = found.shapes.clone();
+    }
 }
 
 /// The frames from the beginning of a block to the next.

@@ -14,11 +14,14 @@ use parking_lot::Mutex;
 
 use crate::damage::Finding;
 use crate::env::{Env, new_identity};
+use crate::follow::Watch;
+use crate::follow::attach::attach;
 use crate::format::file_name::{self, Directory, INTENT, INTENT_NEW, LOCK, STREAMS, TMP};
 use crate::format::meta::NAME_AT;
 use crate::format::new_entries::NewEntries;
 use crate::format::store::{Intent, LOCK_LEN, Rename, decode_lock, encode_lock};
 use crate::hash::HashMap;
+use crate::io::board::Board;
 use crate::io::budget::Budgeted;
 use crate::io::place::Place;
 use crate::io::{Disk, File, FileKind, MemDisk, OsDisk, create_root, descriptors_max};
@@ -40,6 +43,8 @@ const INTENT_LEN_MAX: u64 = 1 << 30;
 
 /// Of so many descriptors that the process may have, one open stream is kept. It holds two; the rest is for others.
 const DESCRIPTORS_PER_STREAM: u64 = 4;
+/// As many where they are only read: it holds two, and some for segments that were read last.
+const DESCRIPTORS_PER_STREAM_READ: u64 = 16;
 
 /// A store.
 pub struct Catalog {
@@ -56,6 +61,8 @@ pub struct Catalog {
     pub(super) this: Weak<Self>,
     /// The lock lasts as long as this does.
     lock: Mutex<Option<Arc<dyn File>>>,
+    /// What the streams are taken from, if another process writes them.
+    watch: Option<Arc<Watch>>,
 }
 
 /// The streams that are open, by name, and when each was last looked up.
@@ -94,6 +101,31 @@ pub fn open_on(
         options.open_streams_max = options.open_streams_max.min(streams.max(1));
     }
     mount(&options, wrap_disk(disk), path)
+}
+
+/// Opens the store in a directory for reading, whether or not another process writes to it.
+pub fn open_to_read(path: &Path) -> Result<Shared> {
+    let watch = Watch::open(path)?;
+    let mut options = Options::new();
+    if let Some(descriptors) = descriptors_max() {
+        let streams = usize::try_from(descriptors / DESCRIPTORS_PER_STREAM_READ).unwrap_or(usize::MAX);
+        options.open_streams_max = options.open_streams_max.min(streams.max(1));
+    }
+    let root = watch.root.within("");
+    let env = Env::to_read(&options, watch.store.unwrap_or_default(), Reserve::none(root.within("")));
+    Ok(Shared::new(Arc::new_cyclic(|this: &Weak<Catalog>| Catalog {
+        env: Arc::new(env),
+        streams: root.within(STREAMS),
+        tmp: root.within(TMP),
+        root,
+        catalog: Mutex::new(()),
+        open: Arc::default(),
+        syncer: Mutex::new(None),
+        keeper: Mutex::new(None),
+        this: Weak::clone(this),
+        lock: Mutex::new(None),
+        watch: Some(Arc::new(watch)),
+    })))
 }
 
 /// A store in memory.
@@ -158,12 +190,13 @@ pub fn mount(options: &Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Shar
         locked.sync().map_err(|error| Error::io("sync", &path, error))?;
     }
     let reserve = Reserve::new(root.within(""));
+    let board = Board::open(&**root.disk(), &store);
     let shared = Shared::new(Arc::new_cyclic(|this: &Weak<Catalog>| {
         if let Some(budget) = &budget {
             budget.begin(Weak::clone(this));
         }
         Catalog {
-            env: Arc::new(Env::new(options, store, reserve, budget)),
+            env: Arc::new(Env::new(options, store, reserve, budget, board)),
             streams,
             tmp: root.within(TMP),
             root,
@@ -173,6 +206,7 @@ pub fn mount(options: &Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Shar
             keeper: Mutex::new(None),
             this: Weak::clone(this),
             lock: Mutex::new(Some(locked)),
+            watch: None,
         }
     }));
     match shared.finish_intent() {
@@ -282,6 +316,8 @@ impl Catalog {
     }
 
     fn insert(&self, inner: &Arc<Inner>) {
+        // Before anything can be written to it.
+        inner.post();
         {
             let mut open = self.open.lock();
             open.lookups += 1;
@@ -351,6 +387,11 @@ impl Catalog {
         if let Some(inner) = self.cached(name).filter(|inner| !inner.is_retired()) {
             return Ok(Some(inner));
         }
+        if let Some(watch) = &self.watch {
+            let attached = self.with_descriptors(|| attach(watch, &self.env, name))?;
+            attached.iter().for_each(|inner| self.insert(inner));
+            return Ok(attached);
+        }
         if !self.is_there(name)? {
             return Ok(None);
         }
@@ -394,6 +435,29 @@ impl Catalog {
         repaired.damage.retain(|finding| !known(finding));
         repaired.damage.splice(0..0, inner.recovery.damage.iter().cloned());
         Ok(Some(repaired))
+    }
+
+    /// What is read of a store that another process writes, if it is one.
+    pub fn watch(&self) -> Option<&Arc<Watch>> {
+        self.watch.as_ref()
+    }
+
+    /// Takes in what another process has done to a stream that is followed.
+    pub fn catch_up(&self, name: &[u8]) -> Result<()> {
+        self.env.check_process()?;
+        match self.cached(name) {
+            Some(inner) => inner.log.source.get().map_or(Ok(()), |source| source.catch_up(&inner.log)),
+            None => Ok(()),
+        }
+    }
+
+    /// As [`catch_up`](Self::catch_up), for all streams that are followed.
+    pub fn catch_up_all(&self) -> Result<()> {
+        if self.watch.is_none() {
+            return Ok(());
+        }
+        let names: Vec<_> = self.open.lock().by_name.keys().cloned().collect();
+        names.iter().try_for_each(|name| self.catch_up(name))
     }
 
     fn is_there(&self, name: &[u8]) -> Result<bool> {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use crate::{Error, GroupRead, Options, Read, Repaired, Result, Stream};
 
+pub(crate) use catalog::open_to_read;
 pub(crate) use shared::Shared;
 
 /// The longest name a stream can have, in bytes.
@@ -61,6 +62,14 @@ impl Store {
     /// As [`Options::open`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Options::new().open(path)
+    }
+
+    pub(crate) fn of_shared(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared) }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     pub(crate) fn open_with(options: Options, path: &Path) -> Result<Self> {

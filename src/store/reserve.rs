@@ -27,6 +27,12 @@ impl Reserve {
         reserve
     }
 
+    /// None, of a store that is only read.
+    pub fn none(root: Place) -> Self {
+        // As good as set aside already: it is never asked for.
+        Self { root, held: Mutex::new(true) }
+    }
+
     /// Sets the room aside again, if there is any.
     pub fn refill(&self) {
         let mut held = self.held.lock();

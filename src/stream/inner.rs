@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use crate::env::Env;
+use crate::format::board::Notice;
 use crate::format::journal::State;
 use crate::format::meta::Mark;
 use crate::group::Groups;
@@ -25,8 +26,10 @@ use crate::group::journal::Journal;
 use crate::group::lag::Facts;
 use crate::group::producers::Producers;
 use crate::io::place::Place;
+use crate::log;
 use crate::log::append::Appender;
 use crate::log::cursor::Cursor;
+use crate::log::segment::Segment;
 use crate::log::{Log, Tail, View};
 use crate::stream::commit::{Committer, Progress};
 use crate::stream::deliver::Cursors;
@@ -137,13 +140,14 @@ impl Inner {
     fn sync_files(&self) -> Result<Progress> {
         // Both of one moment. A later journal may name entries of a segment that is not synced here; a later tail may
         // depend on changes that are not.
-        let (segment, tail, journal, changes) = {
+        let (segment, tail, journal, changes, notice) = {
             let mut append = self.append.lock();
             let mut journaling = self.journal.lock();
             append.appender.prove()?;
             let journal = journaling.journal.as_mut().map(Journal::unsynced).transpose()?;
-            let appender = &append.appender;
-            (Arc::clone(&appender.segment), appender.tail(), journal, self.changes.load(Ordering::SeqCst))
+            let (segment, tail) = (Arc::clone(&append.appender.segment), append.appender.tail());
+            let notice = self.notice(&segment, &tail, &journaling);
+            (segment, tail, journal, self.changes.load(Ordering::SeqCst), notice)
         };
         if segment.synced.load(Ordering::Acquire) < tail.offset {
             segment.file.sync().map_err(|error| Error::unsynced(&segment.path, error))?;
@@ -155,7 +159,34 @@ impl Inner {
         if self.log.publish(tail) {
             self.env.waiters.published(&self.name, tail.last_id);
         }
+        if notice.limits {
+            self.env.board.post(&notice);
+        }
         Ok(Progress { next_ordinal: tail.next_ordinal, changes })
+    }
+
+    /// What other processes are told: at [`Always`](crate::Durability::Always) how far they may see, otherwise what cannot
+    /// be told from the files alone.
+    fn notice(&self, segment: &Segment, tail: &Tail, journaling: &Journaling) -> Notice {
+        let (journal, journal_end) =
+            journaling.journal.as_ref().map_or_else(Default::default, |journal| (journal.header.file, journal.offset));
+        Notice {
+            incarnation: self.log.incarnation,
+            limits: self.env.is_durable_first(),
+            segment: segment.header.file,
+            offset: tail.offset,
+            next_ordinal: tail.next_ordinal,
+            last_id: tail.last_id,
+            journal,
+            journal_end,
+        }
+    }
+
+    /// Tells other processes of a stream to which nothing was written yet that is not published.
+    pub fn post(&self) {
+        let append = self.append.lock();
+        let notice = self.notice(&append.appender.segment, &append.appender.tail(), &self.journal.lock());
+        self.env.board.post(&notice);
     }
 
     /// Ends the life of this object: nothing more is written through it. Everything is synced, and the clean end noted.
@@ -167,7 +198,18 @@ impl Inner {
         }
         // Whoever has the turn finishes first; those who get it later see that the stream is retired.
         let _turn = self.turn.lock();
-        if !self.touched.load(Ordering::Relaxed) || self.env.latch.check().is_err() {
+        if self.env.latch.check().is_err() {
+            return Ok(());
+        }
+        self.note_end()?;
+        // From here on the files tell all.
+        self.env.board.withdraw(&self.log.incarnation);
+        Ok(())
+    }
+
+    /// Syncs everything and notes the clean end, if anything was written.
+    fn note_end(&self) -> Result<()> {
+        if !self.touched.load(Ordering::Relaxed) {
             return Ok(());
         }
         self.sync()?;
@@ -201,7 +243,8 @@ impl Inner {
             _ if first >= tail.next_ordinal => StreamId::MIN,
             Some((ordinal, id)) if ordinal == first => id,
             _ => {
-                match Cursor::new(self.log.view_to(tail), StreamId::MIN, StreamId::MAX).next_position().transpose() {
+                let mut entries = Cursor::new(self.log.view_to(tail), StreamId::MIN, StreamId::MAX);
+                match log::as_they_are(|| entries.next_position()).transpose() {
                     // As good as what is lost: groups count by what is before and behind it.
                     Err(Error::Corrupt { ids: Some(ids), .. }) => ids.after.next().unwrap_or(StreamId::MIN),
                     found => {

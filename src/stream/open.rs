@@ -87,20 +87,21 @@ pub fn create(env: &Arc<Env>, place: Place, name: &[u8], entries: &NewEntries, b
 /// Where a stream begins.
 const NOTHING: Progress = Progress { next_ordinal: 1, changes: 0 };
 
-struct Opening {
-    superblock: Superblock,
-    appender: Appender,
-    slots: Vec<Arc<Slot>>,
-    aside: Aside,
-    generation: u64,
-    changes: u64,
+/// What a stream is made of.
+pub struct Opening {
+    pub superblock: Superblock,
+    pub appender: Appender,
+    pub slots: Vec<Arc<Slot>>,
+    pub aside: Aside,
+    pub generation: u64,
+    pub changes: u64,
     /// How much of it is durable.
-    durable: Progress,
-    recovery: RecoveryReport,
+    pub durable: Progress,
+    pub recovery: RecoveryReport,
 }
 
 impl Opening {
-    fn into_inner(self, env: &Arc<Env>, place: Place, name: &[u8], incarnation: [u8; 16]) -> Inner {
+    pub fn into_inner(self, env: &Arc<Env>, place: Place, name: &[u8], incarnation: [u8; 16]) -> Inner {
         let place = Arc::new(place);
         let tail = self.appender.tail();
         let mut log = Log::new(Arc::clone(&place), incarnation, self.slots, tail);
@@ -466,7 +467,7 @@ pub fn begin(
 }
 
 /// The last ID that was generated: that of the last entry, unless it was set after that.
-fn last_id(found: &Scan, id_set: Option<IdSet>) -> StreamId {
+pub fn last_id(found: &Scan, id_set: Option<IdSet>) -> StreamId {
     match id_set {
         Some(set) if set.next_ordinal >= found.next_ordinal => set.last_id,
         _ => found.last_id,

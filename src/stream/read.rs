@@ -4,6 +4,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::follow::pace::Pace;
 use crate::store::Shared;
 use crate::stream::options::{Block, ReadFrom};
 use crate::waiters::Interest;
@@ -89,6 +90,7 @@ impl Read {
     /// [`Error::Closed`](crate::Error::Closed) if the store is closed meanwhile.
     pub fn run(self) -> Result<Vec<(usize, Vec<Entry>)>> {
         self.shared.env().check_process()?;
+        self.catch_up()?;
         let from = self.streams.iter().map(|(stream, from)| resolve(stream, *from)).collect::<Result<Vec<_>>>()?;
         let found = self.look(&from)?;
         if !found.is_empty() {
@@ -103,8 +105,19 @@ impl Read {
         self.wait(&from, deadline)
     }
 
+    /// Takes in what another process has done, where the streams are those of one.
+    fn catch_up(&self) -> Result<()> {
+        match self.shared.watch() {
+            Some(_) => self.streams.iter().try_for_each(|(stream, _)| self.shared.catch_up(stream.name())),
+            None => Ok(()),
+        }
+    }
+
     fn wait(&self, from: &[From], deadline: Option<Instant>) -> Result<Vec<(usize, Vec<Entry>)>> {
         let env = self.shared.env();
+        if self.shared.watch().is_some() {
+            return self.poll(from, deadline);
+        }
         let names = self.streams.iter().map(|(stream, _)| stream.name());
         let interests = from.iter().map(|from| match from {
             From::After(id) => Interest::Entries { after: *id },
@@ -116,6 +129,19 @@ impl Read {
             env.check_open()?;
             let found = self.look(from)?;
             if !found.is_empty() || !registration.wait(deadline) {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Looks again and again: another process does not say when there is something.
+    fn poll(&self, from: &[From], deadline: Option<Instant>) -> Result<Vec<(usize, Vec<Entry>)>> {
+        let mut pace = Pace::default();
+        loop {
+            let goes_on = pace.wait(deadline);
+            self.catch_up()?;
+            let found = self.look(from)?;
+            if !found.is_empty() || !goes_on {
                 return Ok(found);
             }
         }

@@ -159,13 +159,7 @@ impl Inner {
 
     /// The sealed segments in which no entry is alive.
     fn dead_segments(&self, appender: &Appender) -> Vec<u64> {
-        let slots = self.log.slots();
-        let ends = slots.iter().skip(1).map(|slot| slot.base).chain([appender.segment.header.base]);
-        let dead = slots
-            .iter()
-            .zip(ends)
-            .filter(|(slot, end)| slot.base < *end && self.log.live(slot.base.max(appender.floor), *end) == 0);
-        dead.map(|(slot, _)| slot.base).collect()
+        self.log.dead_segments(appender.segment.header.base, appender.floor)
     }
 
     /// Removes what a change has left without a living entry. The change is made, whatever comes of this: what is dead is

@@ -41,6 +41,9 @@ impl Inner {
         if matches!(done, Outcome::Gone) {
             return Ok(Outcome::Gone);
         }
+        if !self.env.is_durable_first() {
+            self.post();
+        }
         self.lower_ceiling()?;
         // After it was set back, what is above it has to go before anything is added.
         if self.set_back() {

@@ -40,6 +40,11 @@ impl Superblock {
     /// Reads the valid slot with the higher generation.
     pub fn open(place: &Place) -> Result<Self> {
         let bytes = place.read(file_name::META, META_LEN as u64)?.unwrap_or_default();
+        Self::decode(&bytes).map_err(|bad| bad_header(&place.full(file_name::META), bad))
+    }
+
+    /// As [`open`](Self::open), from the bytes of the file.
+    pub fn decode(bytes: &[u8]) -> Result<Self, BadHeader> {
         let slots = [0, 1].map(|slot| {
             let start = (slot * SLOT_LEN).min(bytes.len());
             Meta::decode(bytes.get(start..(start + SLOT_LEN).min(bytes.len())).unwrap_or_default(), slot)
@@ -55,8 +60,7 @@ impl Superblock {
             [_, Ok(b)] => Ok(b),
             [slot, Err(_)] => slot,
         };
-        let meta = meta.map_err(|bad| bad_header(&place.full(file_name::META), bad))?;
-        Ok(Self { current: Mutex::new(Current { meta, proven: false, doubled }) })
+        Ok(Self { current: Mutex::new(Current { meta: meta?, proven: false, doubled }) })
     }
 
     pub fn current(&self) -> Meta {

@@ -89,7 +89,8 @@ pub fn sites_of(backtrace: &str) -> Vec<Site> {
         let at = at.strip_prefix("./").or_else(|| at.strip_prefix(root)?.strip_prefix('/'))?;
         let (file, rest) = at.strip_prefix("src/").map(|_| at)?.split_once(':')?;
         let line = rest.split(':').next()?.parse().ok()?;
-        (!file.starts_with("src/io/") && !file.starts_with("src/inspect/")).then(|| (file.to_owned(), line))
+        let is_looking = ["src/io/", "src/inspect/", "src/follow/"].iter().any(|other| file.starts_with(other));
+        (!is_looking).then(|| (file.to_owned(), line))
     };
     backtrace.lines().filter_map(site).collect()
 }
@@ -107,7 +108,7 @@ fn scan_directory(root: &Path, directory: &Path, sites: &mut BTreeMap<Site, Stri
         let path = directory.join(item.file_name());
         let name = path.to_str().unwrap();
         if item.file_type().unwrap().is_dir() {
-            if !matches!(name, "src/io" | "src/bin" | "src/inspect") {
+            if !matches!(name, "src/io" | "src/bin" | "src/inspect" | "src/follow") {
                 scan_directory(root, &path, sites);
             }
         } else if !matches!(item.file_name().to_str(), Some("tests.rs" | "models.rs")) {

@@ -1,4 +1,4 @@
-//! A store on media that cannot be written to can be verified and dumped, also one that was not closed.
+//! A store on media that cannot be written to can be verified, dumped and read, also one that was not closed.
 
 use std::path::Path;
 
@@ -48,6 +48,8 @@ fn look(path: &Path) {
             })
             .unwrap();
         assert!(items > 100, "{items} items");
+        let log = Store::open_read_only(&path).unwrap().stream("log").unwrap();
+        assert_eq!((log.range(..).count(), log.group("g").pending().unwrap().count), (100, 5));
         let refused = Store::open(&path).unwrap_err();
         let is_told =
             matches!(&refused, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::ReadOnlyFilesystem);

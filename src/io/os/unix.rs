@@ -28,6 +28,7 @@ use self::linux as system;
 use self::spare::Spare;
 use super::file::{OsFile, Shared};
 use super::room::{allocate, allowed};
+use super::watched::Watched;
 use crate::WriteMode;
 use crate::io::process::Process;
 use crate::io::window::Window;
@@ -209,6 +210,19 @@ impl Disk for OsDisk {
         })
     }
 
+    fn watch(&self, path: &Path) -> Result<Arc<dyn File>> {
+        let (file, _) = self.open_regular(path, OFlags::RDONLY)?;
+        system::read_as_asked(&file);
+        Ok(Arc::new(Watched(file)))
+    }
+
+    fn board(&self, path: &Path, capacity: u64) -> Option<Arc<dyn File>> {
+        match self.open(path, Access::Write) {
+            Err(error) if error.kind() == ErrorKind::NotFound => self.create(path, capacity).ok(),
+            opened => opened.ok(),
+        }
+    }
+
     fn read(&self, path: &Path, len_max: u64) -> Result<Option<Vec<u8>>> {
         let (file, len) = match self.open_regular(path, OFlags::RDONLY) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -311,6 +325,11 @@ pub(crate) fn create_root(path: &Path) -> Result<()> {
 /// Fills `buf` from `offset`.
 pub(in crate::io) fn read_exact_at(file: &fs::File, offset: u64, buf: &mut [u8]) -> Result<()> {
     file.read_exact_at(buf, offset)
+}
+
+/// Reads some bytes at `offset`, none at the end; returns how many.
+pub(super) fn read_some_at(file: &fs::File, offset: u64, buf: &mut [u8]) -> Result<usize> {
+    file.read_at(buf, offset)
 }
 
 /// Writes all of `bytes` at `offset`.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::file::{OsFile, Shared};
 use super::room::allocate;
+use super::watched::Watched;
 use crate::WriteMode;
 use crate::io::{Access, Disk, File, FileKind, names};
 
@@ -139,6 +140,18 @@ impl Disk for OsDisk {
         })
     }
 
+    fn watch(&self, path: &Path) -> Result<Arc<dyn File>> {
+        let (file, _) = self.open_regular(path, OpenOptions::new().read(true))?;
+        Ok(Arc::new(Watched(file)))
+    }
+
+    fn board(&self, path: &Path, capacity: u64) -> Option<Arc<dyn File>> {
+        match self.open(path, Access::Write) {
+            Err(error) if error.kind() == ErrorKind::NotFound => self.create(path, capacity).ok(),
+            opened => opened.ok(),
+        }
+    }
+
     fn size(&self, path: &Path) -> Result<u64> {
         Ok(fs::symlink_metadata(self.full(path)?)?.len())
     }
@@ -235,6 +248,11 @@ pub(in crate::io) fn read_exact_at(file: &fs::File, mut offset: u64, mut buf: &m
         }
     }
     Ok(())
+}
+
+/// Reads some bytes at `offset`, none at the end; returns how many.
+pub(super) fn read_some_at(file: &fs::File, offset: u64, buf: &mut [u8]) -> Result<usize> {
+    file.seek_read(buf, offset)
 }
 
 /// Writes all of `bytes` at `offset`.

@@ -60,3 +60,9 @@ pub(in super::super) fn preallocate(file: &fs::File, capacity: u64) -> Result<bo
         }
     }
 }
+
+/// Has no more read than what is asked for: pages that are brought in ahead, many at a time, are written back as many by
+/// whoever writes to one of them. It is advice; a file system that does not take it does no harm.
+pub(super) fn read_as_asked(file: &fs::File) {
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::Random);
+}

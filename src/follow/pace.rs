@@ -1,0 +1,59 @@
+//! How often is looked whether there is something new.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long to wait after a look that found nothing: first, and at the most.
+const FIRST: Duration = Duration::from_millis(1);
+const LAST: Duration = Duration::from_millis(20);
+
+/// Waits between looks, the longer the more of them were in vain.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    next: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { next: FIRST }
+    }
+}
+
+impl Pace {
+    /// Waits until it is worth another look; `false` if that would be after the deadline, which has come then.
+    pub fn wait(&mut self, deadline: Option<Instant>) -> bool {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if left == Some(Duration::ZERO) {
+            return false;
+        }
+        sleep(left.map_or(self.next, |left| self.next.min(left)));
+        self.next = (self.next * 2).min(LAST);
+        true
+    }
+
+    /// Something was found: there may be more soon.
+    pub fn found(&mut self) {
+        self.next = FIRST;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_limit_and_end_with_the_deadline() {
+        let mut pace = Pace::default();
+        let begun = Instant::now();
+        let deadline = begun + Duration::from_millis(60);
+        let mut looks = 0;
+        while pace.wait(Some(deadline)) {
+            looks += 1;
+        }
+        assert!(begun.elapsed() >= Duration::from_millis(60));
+        assert!((2..=8).contains(&looks), "{looks}");
+        assert_eq!(pace.next, LAST);
+        pace.found();
+        assert_eq!(pace.next, FIRST);
+    }
+}

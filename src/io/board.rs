@@ -1,0 +1,268 @@
+//! The notice board of a store, as the process that writes has it, and as others look at it: see [`format::board`].
+//!
+//! Posting a notice is a store to memory where files are written through mappings, a system call elsewhere. It never
+//! fails: a notice that cannot be posted, because there is no room for the file, is left out, and readers see all that is
+//! in the files of that stream. Nothing is synced, and nothing waits for it.
+//!
+//! [`format::board`]: crate::format::board
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+
+use crate::format::Identity;
+use crate::format::board::{Notice, PLACE_LEN, encode_header, is_header_of, notice_at};
+use crate::format::file_name::BOARD;
+use crate::hash::HashMap;
+use crate::io::{Disk, File};
+
+/// What a board begins with, and the most it grows to: 65,535 streams. In bytes.
+const LEN_FIRST: u64 = 4096;
+const LEN_MAX: u64 = 16 << 20;
+
+/// The board of the process that writes.
+#[derive(Debug)]
+pub struct Board {
+    posting: Mutex<Option<Posting>>,
+}
+
+#[derive(Debug)]
+struct Posting {
+    file: Arc<dyn File>,
+    header: [u8; PLACE_LEN],
+    /// The places that are taken, and the number of the last notice in each.
+    taken: HashMap<Identity, (u32, u64)>,
+    /// Those that were given back.
+    free: Vec<(u32, u64)>,
+    /// The places from here on were never used.
+    unused: u32,
+}
+
+impl Board {
+    /// Takes over the board of the store, with what it says since the machine was started: streams that a process had open
+    /// when it was killed are as it had said until they are opened again.
+    pub fn open(disk: &dyn Disk, store: &Identity) -> Self {
+        let posting = disk.board(Path::new(BOARD), LEN_FIRST).and_then(|file| Posting::begin(file, store).ok());
+        Self { posting: Mutex::new(posting) }
+    }
+
+    /// One that nobody looks at.
+    pub fn none() -> Self {
+        Self { posting: Mutex::new(None) }
+    }
+
+    /// Lets other processes know this of a stream from now on.
+    pub fn post(&self, notice: &Notice) {
+        if let Some(posting) = &mut *self.posting.lock() {
+            posting.post(notice);
+        }
+    }
+
+    /// Says nothing more of a stream: all of it is published, and nothing is written to it.
+    pub fn withdraw(&self, incarnation: &Identity) {
+        if let Some(posting) = &mut *self.posting.lock() {
+            posting.withdraw(incarnation);
+        }
+    }
+}
+
+impl Posting {
+    fn begin(file: Arc<dyn File>, store: &Identity) -> std::io::Result<Self> {
+        let header = encode_header(store, boot());
+        let bytes = read_all(&*file)?;
+        let mut posting = Self { file, header, taken: HashMap::default(), free: Vec::new(), unused: 0 };
+        if is_header_of(&bytes, store, boot()) {
+            for (place, notice) in places(&bytes) {
+                posting.unused = place + 1;
+                match notice {
+                    Some((number, notice)) if notice.incarnation != Identity::default() => {
+                        posting.taken.insert(notice.incarnation, (place, number));
+                    }
+                    Some((number, _)) => posting.free.push((place, number)),
+                    None => posting.free.push((place, 0)),
+                }
+            }
+        } else {
+            // Nothing of it counts before the header is there.
+            posting.file.write_at(0, &vec![0; bytes.len()])?;
+        }
+        // First in any case: pages are made ready for stores from the first one on that is written to.
+        posting.file.write_at(0, &posting.header)?;
+        Ok(posting)
+    }
+
+    fn post(&mut self, notice: &Notice) {
+        let Some((place, number)) = self.place_of(&notice.incarnation) else { return };
+        let number = number + 1;
+        if self.file.write_at(notice_at(number, place), &notice.encode(number, place)).is_ok() {
+            self.taken.insert(notice.incarnation, (place, number));
+        } else {
+            self.free.push((place, number));
+        }
+    }
+
+    /// The place of a stream, a new one if it has none, and the number of the last notice there.
+    fn place_of(&mut self, incarnation: &Identity) -> Option<(u32, u64)> {
+        if let Some(place) = self.taken.get(incarnation).copied().or_else(|| self.free.pop()) {
+            return Some(place);
+        }
+        let place = self.unused;
+        let end = (u64::from(place) + 2) * PLACE_LEN as u64;
+        let len = self.file.len().ok()?;
+        if end > len {
+            self.file = (len < LEN_MAX).then(|| self.file.grow(len * 2).ok()).flatten()?;
+            self.file.write_at(0, &self.header).ok()?;
+        }
+        self.unused += 1;
+        Some((place, 0))
+    }
+
+    fn withdraw(&mut self, incarnation: &Identity) {
+        let Some((place, number)) = self.taken.remove(incarnation) else { return };
+        let number = number + 1;
+        let _ = self.file.write_at(notice_at(number, place), &Notice::default().encode(number, place));
+        self.free.push((place, number));
+    }
+}
+
+/// The notices of a board, by their places.
+fn places(bytes: &[u8]) -> impl Iterator<Item = (u32, Option<(u64, Notice)>)> {
+    let places = bytes.get(PLACE_LEN..).unwrap_or_default().chunks_exact(PLACE_LEN);
+    (0..).zip(places).map(|(place, bytes)| (place, Notice::of_place(bytes, place)))
+}
+
+fn read_all(file: &dyn File) -> std::io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(file.len()?.min(LEN_MAX)).unwrap_or(0)];
+    file.read_at(0, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// The board as a process sees it that only reads.
+#[derive(Debug)]
+pub struct Reader {
+    disk: Arc<dyn Disk>,
+    /// `None` if nothing is known of the store; all boards count then.
+    store: Option<Identity>,
+    file: Mutex<Option<Arc<dyn File>>>,
+}
+
+impl Reader {
+    pub fn new(disk: Arc<dyn Disk>, store: Option<Identity>) -> Self {
+        Self { disk, store, file: Mutex::new(None) }
+    }
+
+    /// What is said of a stream now. `hint` is where that was found before, and is found the next time.
+    pub fn find(&self, incarnation: &Identity, hint: &mut u32) -> Option<Notice> {
+        let file = self.file()?;
+        let mut bytes = [0; PLACE_LEN];
+        let at = (u64::from(*hint) + 1) * PLACE_LEN as u64;
+        let is_there = |notice: &Notice| notice.incarnation == *incarnation;
+        if file.read_at(at, &mut bytes).is_ok()
+            && let Some((_, notice)) = Notice::of_place(&bytes, *hint).filter(|(_, notice)| is_there(notice))
+        {
+            return Some(notice);
+        }
+        let bytes = read_all(&*file).ok()?;
+        if !self.store.is_some_and(|store| is_header_of(&bytes, &store, boot())) {
+            return None;
+        }
+        let (place, notice) = places(&bytes).find_map(|(place, notice)| {
+            notice.map(|(_, notice)| (place, notice)).filter(|(_, notice)| is_there(notice))
+        })?;
+        *hint = place;
+        Some(notice)
+    }
+
+    /// The file, which may have come since it was last looked for.
+    fn file(&self) -> Option<Arc<dyn File>> {
+        let mut file = self.file.lock();
+        if file.is_none() {
+            *file = self.disk.watch(Path::new(BOARD)).ok();
+        }
+        file.clone()
+    }
+}
+
+/// Tells the time since the machine was started from other such times; zeros where that cannot be told.
+fn boot() -> &'static Identity {
+    static BOOT: OnceLock<Identity> = OnceLock::new();
+    BOOT.get_or_init(|| {
+        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        u128::from_str_radix(&text.trim().replace('-', ""), 16).map_or_else(|_| Identity::default(), u128::to_be_bytes)
+    })
+}
+
+#[cfg(test)]
+#[cfg(not(miri))]
+mod tests {
+    use super::*;
+    use crate::WriteMode;
+    use crate::io::OsDisk;
+
+    const STORE: Identity = [9; 16];
+
+    fn notice(stream: u8, offset: u64) -> Notice {
+        Notice { incarnation: [stream; 16], limits: true, offset, ..Notice::default() }
+    }
+
+    fn board(directory: &Path) -> (Board, Reader) {
+        let disk: Arc<dyn Disk> = OsDisk::open(directory, WriteMode::Auto).unwrap();
+        (Board::open(&*disk, &STORE), Reader::new(disk, Some(STORE)))
+    }
+
+    #[test]
+    fn what_is_posted_is_seen_until_it_is_withdrawn() {
+        let directory = tempfile::tempdir().unwrap();
+        let (board, reader) = board(directory.path());
+        let mut hint = 0;
+        assert_eq!(reader.find(&[1; 16], &mut hint), None);
+        for offset in 1..5 {
+            board.post(&notice(1, offset));
+            board.post(&notice(2, offset * 10));
+            assert_eq!(reader.find(&[1; 16], &mut hint), Some(notice(1, offset)));
+        }
+        assert_eq!(reader.find(&[2; 16], &mut hint), Some(notice(2, 40)), "whatever the hint");
+        assert_eq!(hint, 1);
+        board.withdraw(&[1; 16]);
+        assert_eq!(reader.find(&[1; 16], &mut hint), None);
+        board.post(&notice(3, 7));
+        assert_eq!(reader.find(&[3; 16], &mut hint), Some(notice(3, 7)));
+        assert_eq!(hint, 0, "a place is used again");
+    }
+
+    #[test]
+    fn there_is_room_for_many_streams_and_what_was_said_outlives_the_process() {
+        let directory = tempfile::tempdir().unwrap();
+        let (first, reader) = board(directory.path());
+        (1..=100).for_each(|stream| first.post(&notice(stream, u64::from(stream))));
+        drop(first);
+        let (second, _) = board(directory.path());
+        let mut hint = 0;
+        for stream in 1..=100 {
+            assert_eq!(reader.find(&[stream; 16], &mut hint), Some(notice(stream, u64::from(stream))));
+        }
+        second.post(&notice(100, 5));
+        second.withdraw(&[1; 16]);
+        assert_eq!(reader.find(&[100; 16], &mut hint), Some(notice(100, 5)));
+        assert_eq!(reader.find(&[1; 16], &mut hint), None);
+        assert_eq!(std::fs::metadata(directory.path().join(BOARD)).unwrap().len(), 32 << 10);
+    }
+
+    #[test]
+    fn the_board_of_another_store_or_another_start_of_the_machine_says_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let (first, reader) = board(directory.path());
+        first.post(&notice(1, 1));
+        let path = directory.path().join(BOARD);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[..PLACE_LEN].copy_from_slice(&encode_header(&STORE, &[7; 16]));
+        std::fs::write(&path, bytes).unwrap();
+        let mut elsewhere = 5;
+        assert_eq!(reader.find(&[1; 16], &mut elsewhere), None);
+        let (second, _) = board(directory.path());
+        assert_eq!(reader.find(&[1; 16], &mut 0), None, "it was wiped");
+        second.post(&notice(1, 2));
+        assert_eq!(reader.find(&[1; 16], &mut 0), Some(notice(1, 2)));
+    }
+}

@@ -1,0 +1,112 @@
+//! Entries as they come.
+
+use std::ops::Bound;
+
+use crate::follow::pace::Pace;
+use crate::format::Identity;
+use crate::{Entry, Range, ReadFrom, ReadOnlyStream, Result, StreamId};
+
+/// The entries of a stream and then those that come, each once and in order; see [`ReadOnlyStream::follow`].
+///
+/// As an iterator it waits for the next entry, and never ends. [`ready`](Self::ready) does not wait.
+///
+/// Entries that are trimmed or deleted before it has come to them are left out. A stream that is deleted and created again is
+/// followed from its beginning; so is one that did not exist yet.
+///
+/// Items are errors where entries are damaged: then the next item is behind the damage. Another error may pass: the next item
+/// is tried anew.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{ReadFrom, Store, StreamId};
+///
+/// # let dir = tempfile::tempdir()?;
+/// let store = Store::open(dir.path())?;
+/// let (orders, reader) = (store.stream("orders")?, Store::open_read_only(dir.path())?);
+/// let mut follow = reader.stream("orders")?.follow(ReadFrom::After(StreamId::MIN))?;
+/// let id = orders.add([("order", "o1")])?;
+/// assert_eq!(follow.next().expect("it never ends")?.id(), id);
+/// assert!(follow.ready().is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Follow {
+    stream: ReadOnlyStream,
+    after: StreamId,
+    /// Which stream that is an ID of, and the ordinal up to which there is nothing new.
+    seen: Option<(Identity, u64)>,
+    range: Option<Range>,
+    pace: Pace,
+}
+
+impl Follow {
+    pub(crate) fn new(stream: ReadOnlyStream, from: ReadFrom) -> Result<Self> {
+        let inner = stream.now()?.inner()?;
+        let seen = inner.as_ref().map(|inner| (inner.log.incarnation, 0));
+        let after = match (from, &inner) {
+            (_, None) => StreamId::MIN,
+            (ReadFrom::After(id), _) => id,
+            (ReadFrom::End, Some(inner)) => inner.log.tail().last_id,
+            (ReadFrom::Last, _) => {
+                let last = stream.as_stream().last()?;
+                last.and_then(|last| last.id().previous()).unwrap_or(StreamId::MIN)
+            }
+        };
+        Ok(Self { stream, after, seen, range: None, pace: Pace::default() })
+    }
+
+    /// The stream that is followed.
+    #[must_use]
+    pub fn stream(&self) -> &ReadOnlyStream {
+        &self.stream
+    }
+
+    /// The next entry, if it is there already.
+    pub fn ready(&mut self) -> Option<Result<Entry>> {
+        loop {
+            if let Some(item) = self.range.as_mut().and_then(Iterator::next) {
+                if let Ok(entry) = &item {
+                    self.after = entry.id();
+                }
+                return Some(item);
+            }
+            self.range = None;
+            match self.look() {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+
+    /// Whether there may be more.
+    fn look(&mut self) -> Result<bool> {
+        let Some(inner) = self.stream.now()?.inner()? else { return Ok(false) };
+        let view = inner.view();
+        let now = (inner.log.incarnation, view.tail.next_ordinal);
+        let before = self.seen.replace(now);
+        if before == Some(now) {
+            return Ok(false);
+        }
+        if before.is_none_or(|(incarnation, _)| incarnation != inner.log.incarnation) {
+            self.after = StreamId::MIN;
+        }
+        self.range = Some(Range::new(Ok(Some(view)), &(Bound::Excluded(self.after), Bound::Unbounded)));
+        Ok(true)
+    }
+}
+
+impl Iterator for Follow {
+    type Item = Result<Entry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(item) = self.ready() {
+                self.pace.found();
+                return Some(item);
+            }
+            self.pace.wait(None);
+        }
+    }
+}

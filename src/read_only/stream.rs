@@ -1,0 +1,188 @@
+//! A stream that another process writes.
+
+use std::fmt;
+use std::ops::RangeBounds;
+
+use crate::read_only::{Follow, ReadOnlyGroup, ReadOnlyStore};
+use crate::{Entry, GroupDetail, GroupInfo, Range, Read, ReadFrom, Result, Stream, StreamId, StreamInfo};
+
+/// How often a look is repeated that may have come upon a trim.
+const TRIES: usize = 5;
+
+/// A handle to the stream of a name in a [`ReadOnlyStore`], whether or not there is such a stream yet. It always means the stream
+/// that has the name at the time.
+#[derive(Clone)]
+pub struct ReadOnlyStream {
+    store: ReadOnlyStore,
+    stream: Stream,
+}
+
+impl fmt::Debug for ReadOnlyStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReadOnlyStream({:?})", String::from_utf8_lossy(self.name()))
+    }
+}
+
+impl ReadOnlyStream {
+    pub(crate) fn new(store: ReadOnlyStore, stream: Stream) -> Self {
+        Self { store, stream }
+    }
+
+    /// The stream, which may not be up to date.
+    pub(crate) fn as_stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// The stream, as it is now.
+    pub(crate) fn now(&self) -> Result<&Stream> {
+        self.store.shared().catch_up(self.name())?;
+        Ok(&self.stream)
+    }
+
+    /// What is seen with the groups locked, while nothing can be caught up with. If a segment seems to be lost, it may have been
+    /// trimmed meanwhile: it is looked again.
+    pub(crate) fn steadily<T>(&self, look: impl Fn(&Stream) -> Result<T>) -> Result<T> {
+        for _ in 0..TRIES {
+            let stream = self.now()?;
+            let Some(inner) = stream.inner()? else { break };
+            let found = look(stream);
+            if !inner.log.is_doubted() {
+                return found;
+            }
+        }
+        look(self.now()?)
+    }
+
+    /// The name of the stream.
+    #[must_use]
+    pub fn name(&self) -> &[u8] {
+        self.stream.name()
+    }
+
+    /// Whether the stream exists; it may be empty.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::exists`].
+    pub fn exists(&self) -> Result<bool> {
+        self.now()?.exists()
+    }
+
+    /// The number of entries; 0 if the stream does not exist.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::len`].
+    pub fn len(&self) -> Result<u64> {
+        self.now()?.len()
+    }
+
+    /// Whether there are no entries, or no such stream.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::len`].
+    pub fn is_empty(&self) -> Result<bool> {
+        self.now()?.is_empty()
+    }
+
+    /// The entry with this ID.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::get`].
+    pub fn get(&self, id: StreamId) -> Result<Option<Entry>> {
+        self.now()?.get(id)
+    }
+
+    /// The entries between two IDs, as they are at the time of the call; from either end. See [`Stream::range`].
+    ///
+    /// What is trimmed or deleted while it is read may or may not be seen.
+    pub fn range(&self, ids: impl RangeBounds<StreamId>) -> Range {
+        match self.now() {
+            Ok(stream) => stream.range(ids),
+            Err(error) => Range::new(Err(error), &ids),
+        }
+    }
+
+    /// The oldest entry.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::get`].
+    pub fn first(&self) -> Result<Option<Entry>> {
+        self.now()?.first()
+    }
+
+    /// The newest entry.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::get`].
+    pub fn last(&self) -> Result<Option<Entry>> {
+        self.now()?.last()
+    }
+
+    /// Starts a read of this stream, which may wait for what comes; see [`Read`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::{Block, ReadFrom, Store};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = Store::open(dir.path())?;
+    /// let orders = Store::open_read_only(dir.path())?.stream("orders")?;
+    /// let writer = std::thread::spawn(move || store.stream("orders")?.add([("order", "o1")]));
+    /// let news = orders.read(ReadFrom::After("0".parse()?)).block(Block::For(Duration::from_secs(9))).run()?;
+    /// assert_eq!(news[0].1.len(), 1);
+    /// # writer.join().unwrap()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read(&self, from: ReadFrom) -> Read {
+        self.store.read([(self, from)])
+    }
+
+    /// Follows the stream: an iterator over the entries behind `from`, and then those that come, without end. See [`Follow`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::get`].
+    pub fn follow(&self, from: ReadFrom) -> Result<Follow> {
+        Follow::new(self.clone(), from)
+    }
+
+    /// The state of the stream, all of one moment.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::info`].
+    pub fn info(&self) -> Result<StreamInfo> {
+        self.now()?.info()
+    }
+
+    /// The consumer groups, in ascending order of their names.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::groups`].
+    pub fn groups(&self) -> Result<Vec<GroupInfo>> {
+        self.steadily(Stream::groups)
+    }
+
+    /// The consumer groups with their consumers and, in each list, at most `count` pending entries.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::groups`].
+    pub fn group_details(&self, count: usize) -> Result<Vec<GroupDetail>> {
+        self.steadily(|stream| stream.group_details(count))
+    }
+
+    /// A handle to one of the stream's consumer groups, which need not exist yet.
+    #[must_use]
+    pub fn group(&self, name: impl AsRef<[u8]>) -> ReadOnlyGroup {
+        ReadOnlyGroup::new(self.clone(), self.stream.group(name))
+    }
+}

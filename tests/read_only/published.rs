@@ -1,0 +1,127 @@
+//! At `Always` others see an entry or change only when it is synced.
+
+use std::sync::{Arc, Condvar, Mutex};
+
+use streamlog::{Durability, Position, Store, sim};
+
+use crate::harness::{of_reader, of_writer, options};
+
+/// Syncs that wait until they may go on.
+#[derive(Default)]
+struct Gate {
+    /// Whether syncs have to wait, and how many do.
+    state: Mutex<(bool, u64)>,
+    changed: Condvar,
+}
+
+impl Gate {
+    fn pass(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.1 += 1;
+        self.changed.notify_all();
+        while state.0 {
+            state = self.changed.wait(state).unwrap();
+        }
+        state.1 -= 1;
+    }
+
+    fn set(&self, is_closed: bool) {
+        self.state.lock().unwrap().0 = is_closed;
+        self.changed.notify_all();
+    }
+
+    fn wait_until_somebody_waits(&self) {
+        let mut state = self.state.lock().unwrap();
+        while state.1 == 0 {
+            state = self.changed.wait(state).unwrap();
+        }
+    }
+}
+
+#[test]
+fn nothing_is_seen_before_it_is_synced() {
+    let directory = tempfile::tempdir().unwrap();
+    let gate = Arc::new(Gate::default());
+    let tell = {
+        let gate = Arc::clone(&gate);
+        move |call: &sim::Call| {
+            if call.op == sim::Op::Sync {
+                gate.pass();
+            }
+            None
+        }
+    };
+    let store = Store::open_observed(options(Durability::Always), directory.path(), tell).unwrap();
+    let stream = store.stream("a").unwrap();
+    stream.group("g").create_with(Position::Start, None, true).unwrap();
+    let ids: Vec<_> = (0..5).map(|n| stream.add([("n", n.to_string())]).unwrap()).collect();
+    let alice = stream.group("g").consumer("alice");
+    alice.read().count(3).new_entries().unwrap();
+    let following = Store::open_read_only(directory.path()).unwrap().stream("a").unwrap();
+    type Operation<'a> = &'a (dyn Fn() + Sync);
+    let operations: [(&str, Operation<'_>); 6] = [
+        ("add", &|| assert!(stream.add([("n", "new")]).is_ok())),
+        ("delete", &|| assert_eq!(stream.delete([ids[4]]).unwrap(), 1)),
+        ("acknowledge", &|| assert_eq!(stream.group("g").acknowledge([ids[0]]).unwrap(), 1)),
+        ("deliver", &|| assert_eq!(alice.read().count(1).new_entries().unwrap().len(), 1)),
+        ("trim", &|| assert_eq!(stream.trim(streamlog::Trim::to_len(2)).unwrap(), 3)),
+        ("set_id", &|| {
+            stream.set_id(streamlog::SetId::new(streamlog::StreamId::new(u64::MAX, 5))).unwrap();
+        }),
+    ];
+    for (name, operation) in operations {
+        let before = of_reader(&following).unwrap();
+        gate.set(true);
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(operation);
+            gate.wait_until_somebody_waits();
+            let new = Store::open_read_only(directory.path()).unwrap().stream("a").unwrap();
+            let seen = [of_reader(&following).unwrap(), of_reader(&new).unwrap()];
+            gate.set(false);
+            writer.join().unwrap();
+            for seen in seen {
+                assert_eq!(seen, before, "{name} before it is synced");
+            }
+        });
+        let after = of_reader(&following).unwrap();
+        assert_ne!(after, before, "{name} when it is synced");
+        assert_eq!(Some(after), of_writer(&stream), "{name} when it is synced");
+    }
+}
+
+/// What was written after the last sync, and is in the files, is not seen when the process has died either.
+#[test]
+fn what_was_not_synced_is_not_seen_when_the_writer_is_gone() {
+    let directory = tempfile::tempdir().unwrap();
+    let gate = Arc::new(Gate::default());
+    let tell = {
+        let gate = Arc::clone(&gate);
+        move |call: &sim::Call| {
+            if call.op == sim::Op::Sync {
+                gate.pass();
+            }
+            None
+        }
+    };
+    let store = Store::open_observed(options(Durability::Always), directory.path(), tell).unwrap();
+    let stream = store.stream("a").unwrap();
+    stream.add([("n", "1")]).unwrap();
+    gate.set(true);
+    let copy = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| stream.add([("n", "2")]).unwrap());
+        gate.wait_until_somebody_waits();
+        // As the files are if the process dies now.
+        let copied =
+            std::process::Command::new("cp").arg("-r").arg(directory.path()).arg(copy.path().join("s")).status();
+        gate.set(false);
+        writer.join().unwrap();
+        assert!(copied.unwrap().success());
+    });
+    let reader = Store::open_read_only(copy.path().join("s")).unwrap().stream("a").unwrap();
+    assert_eq!(reader.len().unwrap(), 1);
+    let store = options(Durability::Always).open(copy.path().join("s")).unwrap();
+    assert_eq!(reader.len().unwrap(), 1, "nobody has opened the stream yet");
+    assert_eq!(store.stream("a").unwrap().len().unwrap(), 2, "recovery keeps it");
+    assert_eq!(reader.len().unwrap(), 2);
+}
