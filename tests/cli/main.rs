@@ -9,4 +9,5 @@ mod once;
 mod pipe;
 mod retention;
 mod shell;
+mod tail;
 mod terminal;

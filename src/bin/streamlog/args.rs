@@ -9,7 +9,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
 use crate::global::Global;
-use crate::{Failure, Outcome, add, completions, dump, man, once, pipe, repair, retention, shell, stat, verify};
+use crate::{Failure, Outcome, add, completions, dump, man, once, pipe, repair, retention, shell, stat, tail, verify};
 
 const EXAMPLES: &str = "\
 Any other first word is a Redis command, and everything after it goes to that command as it is.
@@ -53,6 +53,7 @@ enum FirstWord {
     Dump(dump::Args),
     Stat(stat::Args),
     Retention(retention::Args),
+    Tail(tail::Args),
     Completions(completions::Args),
     Man(man::Args),
     #[command(external_subcommand)]
@@ -79,6 +80,7 @@ impl CommandLine {
             FirstWord::Dump(args) => dump::run(&global, &args),
             FirstWord::Stat(args) => stat::run(&global, &args),
             FirstWord::Retention(args) => retention::run(&global, &args),
+            FirstWord::Tail(args) => tail::run(&global, &args),
             FirstWord::Completions(args) => completions::run(&args),
             FirstWord::Man(args) => man::run(&args),
         }

@@ -21,6 +21,7 @@ mod retention;
 mod shell;
 mod stat;
 mod style;
+mod tail;
 mod verify;
 
 use std::error::Error;

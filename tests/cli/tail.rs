@@ -1,0 +1,118 @@
+//! `tail`: what is there, and what comes, also while another process writes.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::Command;
+
+use streamlog::{AddOptions, Store, StreamId};
+
+use crate::harness::{prints, streamlog};
+
+fn add(store: &Store, stream: &str, ms: u64, fields: &[(&str, &str)]) {
+    let options = AddOptions::new().id(StreamId::new(ms, 0));
+    store.stream(stream).unwrap().add_with(options, fields.iter().copied()).unwrap();
+}
+
+/// A store that this process has open.
+fn filled() -> (tempfile::TempDir, Store) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    for ms in (1..=12).map(|n| n * 2) {
+        let kind = if ms % 4 == 0 { "paid" } else { "created" };
+        add(&store, "orders", ms, &[("type", kind), ("n", &ms.to_string())]);
+    }
+    add(&store, "payments", 7, &[("of", "a b"), ("to", "\u{1}=\""), ("none", "")]);
+    (directory, store)
+}
+
+#[test]
+fn the_newest_entries_are_shown_while_another_process_has_the_store_open() {
+    let (directory, _store) = filled();
+    let tail = |line: &str| streamlog().store(directory.path()).arg("tail").args(line).run();
+    let lines = |ended: crate::harness::Ended| {
+        assert_eq!((ended.status, ended.stderr.as_str()), (0, ""));
+        ended.stdout.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let last = lines(tail("orders"));
+    assert_eq!((last.len(), &*last[0], &*last[9]), (10, "6-0 type=created n=6", "24-0 type=paid n=24"));
+    assert_eq!(tail("-n 1 orders"), prints("24-0 type=paid n=24\n"));
+    assert_eq!(lines(tail("--from start orders")).len(), 12);
+    assert_eq!(lines(tail("--from 21 orders")), ["22-0 type=created n=22", "24-0 type=paid n=24"]);
+    assert_eq!(
+        lines(tail("--from start -n 2 --where type=created orders")),
+        ["18-0 type=created n=18", "22-0 type=created n=22"]
+    );
+    assert_eq!(lines(tail("--where type=paid --where n=8 orders")), ["8-0 type=paid n=8"]);
+    assert_eq!(tail("--from end orders"), prints(""));
+    assert_eq!(tail("-n 1 payments"), prints("7-0 of=\"a b\" to=\"\\x01=\\\"\" none=\"\"\n"));
+    assert_eq!(
+        tail("--json payments"),
+        prints(
+            r#"{"stream":"payments","id":"7-0","fields":[["of","a b"],["to","\\x01=\\\""],["none",""]]}"#.to_owned()
+                + "\n"
+        )
+    );
+}
+
+#[test]
+fn several_streams_are_shown_in_the_order_of_their_ids() {
+    let (directory, _store) = filled();
+    let tail = streamlog().store(directory.path()).args("tail --from 5 -n 3 orders payments").run();
+    let shown = "payments 7-0 of=\"a b\" to=\"\\x01=\\\"\" none=\"\"\n\
+        orders 20-0 type=paid n=20\norders 22-0 type=created n=22\norders 24-0 type=paid n=24\n";
+    assert_eq!(tail, prints(shown));
+}
+
+#[test]
+fn what_comes_is_shown_as_it_comes_until_the_output_is_closed() {
+    let (directory, store) = filled();
+    let mut tail =
+        streamlog().store(directory.path()).args("tail -f -n 1 --where n=24 --where type=paid orders later").start();
+    let mut out = BufReader::new(tail.0.stdout.take().unwrap());
+    let mut next = || {
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        line
+    };
+    assert_eq!(next(), "orders 24-0 type=paid n=24\n");
+    add(&store, "orders", 26, &[("type", "created"), ("n", "24")]);
+    add(&store, "orders", 28, &[("type", "paid"), ("n", "24")]);
+    assert_eq!(next(), "orders 28-0 type=paid n=24\n");
+    add(&store, "later", 1, &[("type", "paid"), ("n", "24")]);
+    assert_eq!(next(), "later 1-0 type=paid n=24\n");
+    store.delete(["orders"]).unwrap();
+    add(&store, "orders", 3, &[("type", "paid"), ("n", "24")]);
+    assert_eq!(next(), "orders 3-0 type=paid n=24\n");
+    drop(out);
+    // Whatever it writes next fails.
+    add(&store, "orders", 5, &[("type", "paid"), ("n", "24")]);
+    assert!(tail.0.wait().unwrap().success());
+    let mut told = String::new();
+    tail.0.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    assert_eq!(told, "streamlog: there is no stream \"later\" yet; waiting for it\n");
+}
+
+#[test]
+fn an_interrupt_ends_it_quietly() {
+    let (directory, _store) = filled();
+    let mut tail = streamlog().store(directory.path()).args("tail -f -n 1 orders").start();
+    let mut out = BufReader::new(tail.0.stdout.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    assert!(Command::new("kill").args(["-INT", &tail.0.id().to_string()]).status().unwrap().success());
+    tail.0.wait().unwrap();
+    let mut told = String::new();
+    tail.0.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    out.read_to_string(&mut told).unwrap();
+    assert_eq!(told, "");
+}
+
+#[test]
+fn what_cannot_be_shown_is_told() {
+    let (directory, _store) = filled();
+    let tail = |line: &str| streamlog().store(directory.path()).arg("tail").args(line).run();
+    let missing = tail("nothing");
+    assert_eq!((missing.status, &*missing.stderr), (1, "streamlog: there is no stream \"nothing\"\n"));
+    assert_eq!(tail("--where x orders").status, 1);
+    assert_eq!(tail("--from x orders").status, 2);
+    assert_eq!(tail("").status, 2);
+}
