@@ -202,6 +202,7 @@
 //! Redis, [`inspect`] looks at stores without opening them, `follow` and `read_only` read what another process writes, and `redis`, behind the feature of that name, is a connection
 //! for redis-rs. `cargo doc --document-private-items` shows all of it.
 #![deny(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod command;
 mod damage;

@@ -23,9 +23,14 @@ pub struct Rate {
 
 /// Entries of the stream that is read.
 const STORED: u64 = 1_000_000;
-const ROUNDS: usize = 9;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// How often each job is measured: `STREAMLOG_REPORT_ROUNDS`, or 9 times.
+fn rounds_of_each() -> usize {
+    let asked = std::env::var("STREAMLOG_REPORT_ROUNDS").ok().and_then(|count| count.parse().ok());
+    asked.unwrap_or(9).max(1)
+}
 
 /// Runs a job and its limit in turns; each says how many entries it was.
 fn rounds(
@@ -40,7 +45,7 @@ fn rounds(
         Ok(count as f64 / begun.elapsed().as_secs_f64())
     };
     run()?;
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds_of_each() {
         rates.push(rate(&mut run)?);
         if let Some(limit) = &mut limit {
             limits.push(rate(limit)?);
@@ -50,10 +55,10 @@ fn rounds(
     limits.sort_by(f64::total_cmp);
     Ok(Rate {
         job: job.into(),
-        median: rates[ROUNDS / 2],
+        median: rates[rates.len() / 2],
         slowest: rates[0],
-        fastest: rates[ROUNDS - 1],
-        limit: limits.get(ROUNDS / 2).copied(),
+        fastest: rates[rates.len() - 1],
+        limit: limits.get(limits.len() / 2).copied(),
     })
 }
 
