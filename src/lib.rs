@@ -33,7 +33,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! In tests, [`Store::in_memory`] gives the same without a directory.
+//! In tests, [`Store::in_memory`] gives the same without a directory. The [`guide`] goes through all of it: durability, groups,
+//! retention, recipes, and each Redis command beside the call that does the same.
 //!
 //! # Consumer groups
 //!
@@ -212,6 +213,7 @@ mod error;
 mod follow;
 mod format;
 mod group;
+pub mod guide;
 mod hash;
 mod id;
 pub mod inspect;
