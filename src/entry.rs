@@ -48,6 +48,18 @@ impl Entry {
     }
 
     /// The ID.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// assert_eq!(orders.last()?.map(|entry| entry.id()), Some(id));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn id(&self) -> StreamId {
@@ -55,6 +67,19 @@ impl Entry {
     }
 
     /// The entry, without a share in its memory.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// let entry = orders.get(id)?.expect("it was added");
+    /// assert_eq!(entry.as_ref().id(), entry.id());
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn as_ref(&self) -> EntryRef<'_> {
@@ -62,6 +87,21 @@ impl Entry {
     }
 
     /// The fields, name and value, in the order in which they were added.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// let entry = orders.get(id)?.expect("it was added");
+    /// for (name, value) in entry.fields() {
+    ///     assert_eq!((name, value), (&b"order"[..], &b"o1"[..]));
+    /// }
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn fields(&self) -> Fields<'_> {
@@ -69,6 +109,20 @@ impl Entry {
     }
 
     /// The value of the first field of that name.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// let entry = orders.get(id)?.expect("it was added");
+    /// assert_eq!(entry.get("order"), Some(&b"o1"[..]));
+    /// assert_eq!(entry.get("total"), None);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[must_use]
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         self.as_ref().get(name)
@@ -128,6 +182,20 @@ impl<'a> EntryRef<'a> {
     }
 
     /// The entry to keep: it shares the memory of those read together with it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// let mut range = orders.range(..);
+    /// let kept = range.next_ref().expect("there is one")?.to_entry();
+    /// assert_eq!(kept.id(), id);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[must_use]
     #[inline]
     pub fn to_entry(self) -> Entry {

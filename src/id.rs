@@ -32,6 +32,14 @@ impl StreamId {
     pub const MAX: Self = Self::new(u64::MAX, u64::MAX);
 
     /// The ID `ms-seq`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::StreamId;
+    ///
+    /// assert_eq!(StreamId::new(5, 1).to_string(), "5-1");
+    /// ```
     #[must_use]
     pub const fn new(ms: u64, seq: u64) -> Self {
         Self { ms, seq }
@@ -40,6 +48,15 @@ impl StreamId {
     /// The first ID of the millisecond that holds `time`; times before 1970 give `0-0`.
     ///
     /// As a lower bound it means "at or after `time`".
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::{Duration, UNIX_EPOCH};
+    /// use streamlog::StreamId;
+    ///
+    /// assert_eq!(StreamId::at(UNIX_EPOCH + Duration::from_secs(1)), StreamId::new(1_000, 0));
+    /// ```
     #[must_use]
     pub fn at(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
@@ -47,18 +64,43 @@ impl StreamId {
     }
 
     /// The milliseconds since the Unix epoch.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::StreamId;
+    ///
+    /// assert_eq!(StreamId::new(5, 1).ms(), 5);
+    /// ```
     #[must_use]
     pub const fn ms(self) -> u64 {
         self.ms
     }
 
     /// The sequence number within the millisecond.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::StreamId;
+    ///
+    /// assert_eq!(StreamId::new(5, 1).seq(), 1);
+    /// ```
     #[must_use]
     pub const fn seq(self) -> u64 {
         self.seq
     }
 
     /// The next higher ID, which may be the first one of the next millisecond; `None` after [`MAX`](Self::MAX).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::StreamId;
+    ///
+    /// assert_eq!(StreamId::new(5, u64::MAX).next(), Some(StreamId::new(6, 0)));
+    /// assert_eq!(StreamId::MAX.next(), None);
+    /// ```
     #[must_use]
     pub const fn next(self) -> Option<Self> {
         match (self.seq.checked_add(1), self.ms.checked_add(1)) {
@@ -69,6 +111,14 @@ impl StreamId {
     }
 
     /// The next lower ID, which may be the last one of the millisecond before; `None` before [`MIN`](Self::MIN).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::StreamId;
+    ///
+    /// assert_eq!(StreamId::new(5, 0).previous(), Some(StreamId::new(4, u64::MAX)));
+    /// ```
     #[must_use]
     pub const fn previous(self) -> Option<Self> {
         match (self.seq.checked_sub(1), self.ms.checked_sub(1)) {

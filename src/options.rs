@@ -113,6 +113,16 @@ pub struct Options {
 
 impl Options {
     /// The defaults: [`Durability::Always`], segments of up to 64 MiB, created if missing, the system's clock.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Options;
+    ///
+    /// let store = Options::new().in_memory();
+    /// assert!(store.names()?.is_empty());
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn new() -> Self {
         Self {
             durability: Durability::Always,
@@ -132,12 +142,34 @@ impl Options {
     }
 
     /// What has to happen before an operation returns.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Durability, Options};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    ///
+    /// let store = Options::new().durability(Durability::Os).open(path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
     /// How bytes get into the files.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Options, WriteMode};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    ///
+    /// let store = Options::new().write_mode(WriteMode::Pwrite).open(path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn write_mode(mut self, mode: WriteMode) -> Self {
         self.write_mode = mode;
         self
@@ -147,6 +179,17 @@ impl Options {
     ///
     /// Trimming frees whole segments, and opening a stream reads one, so smaller is tighter and faster to open;
     /// larger means fewer files. A segment is larger than this when one entry or batch needs it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Options;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    ///
+    /// let store = Options::new().segment_bytes_max(1 << 20).open(path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn segment_bytes_max(mut self, bytes: u64) -> Self {
         self.segment_bytes_max = bytes.clamp(4 << 10, 1 << 30);
         self.segment_bytes_first = self.segment_bytes_first.min(self.segment_bytes_max);
@@ -167,12 +210,34 @@ impl Options {
     /// Never more than a quarter of the descriptors that the process may have when the store is opened (`RLIMIT_NOFILE`).
     /// Where they are used up nevertheless, streams that nobody is using are closed, and what cannot be opened then is
     /// [`Error::NoDescriptors`](crate::Error::NoDescriptors).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Options;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    ///
+    /// let store = Options::new().open_streams_max(10).open(path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open_streams_max(mut self, count: usize) -> Self {
         self.open_streams_max = count.max(1);
         self
     }
 
     /// What becomes of a stream that is damaged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{OnDamage, Options};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    ///
+    /// let store = Options::new().on_damage(OnDamage::Quarantine).open(path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn on_damage(mut self, policy: OnDamage) -> Self {
         self.on_damage = policy;
         self
@@ -185,6 +250,20 @@ impl Options {
     ///
     /// Opening the store then costs a look at each of its files. A stream takes 12 KiB at least, and 64 KiB are set aside for
     /// the store.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Error, Options};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    ///
+    /// let store = Options::new().bytes_max(1 << 20).open(path)?;
+    /// let large = vec![0; 2 << 20];
+    /// let added = store.stream("orders")?.add([("order", &large)]);
+    /// assert!(matches!(added, Err(Error::NoSpace { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn bytes_max(mut self, bytes: u64) -> Self {
         self.bytes_max = Some(bytes);
         self
@@ -237,12 +316,34 @@ impl Options {
     }
 
     /// Whether a store that is not there is created; `true` unless told otherwise.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Options;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    ///
+    /// assert!(Options::new().create(false).open(path.join("missing")).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn create(mut self, create: bool) -> Self {
         self.create = create;
         self
     }
 
     /// Where the time comes from, instead of the system's clock.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::{Duration, UNIX_EPOCH};
+    /// use streamlog::Options;
+    ///
+    /// let store = Options::new().clock(|| UNIX_EPOCH + Duration::from_secs(5)).in_memory();
+    /// assert_eq!(store.stream("orders")?.add([("order", "o1")])?.ms(), 5_000);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Some(Arc::new(clock));
         self
@@ -266,11 +367,32 @@ impl Options {
     /// for a directory that holds something else, [`Error::Unsupported`](crate::Error::Unsupported) for one that a
     /// newer version wrote, [`Error::Corrupt`](crate::Error::Corrupt) if its own files are damaged. Nothing on disk
     /// has been changed then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Options;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    ///
+    /// let store = Options::new().open(path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store> {
         Store::open_with(self, path.as_ref())
     }
 
     /// A store in memory, which is gone when its last handle is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Options;
+    ///
+    /// let store = Options::new().open_streams_max(10).in_memory();
+    /// assert!(store.names()?.is_empty());
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[must_use]
     pub fn in_memory(self) -> Store {
         Store::in_memory_with(self)

@@ -81,6 +81,19 @@ impl Inspection {
     ///
     /// [`Error::NotAStore`] if there is none, [`Error::Unsupported`] if a newer version wrote it, [`Error::Io`] if it cannot
     /// be read. Damage is no error: see [`verify_store`](Self::verify_store).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::inspect::Inspection;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    /// # let store = streamlog::Store::open(path)?;
+    /// # store.stream("orders")?.add([("order", "o1")])?;
+    ///
+    /// let inspection = Inspection::open(path)?; // while somebody writes
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let (root, store) = root::open(path.as_ref())?;
         Ok(Self { root, store })
@@ -109,6 +122,19 @@ impl Inspection {
     /// # Errors
     ///
     /// [`Error::Io`] if the directory cannot be read, [`Error::Corrupt`] if there is something else in its place.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::inspect::Inspection;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    /// # let store = streamlog::Store::open(path)?;
+    /// # store.stream("orders")?.add([("order", "o1")])?;
+    ///
+    /// assert_eq!(Inspection::open(path)?.names()?, [b"orders"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn names(&self) -> Result<Vec<Vec<u8>>> {
         Ok(self.directories()?.into_iter().map(|(name, _)| name).collect())
     }
@@ -177,6 +203,19 @@ impl Inspection {
     /// # Errors
     ///
     /// [`Error::StreamNotFound`], [`Error::Io`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::inspect::Inspection;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    /// # let store = streamlog::Store::open(path)?;
+    /// # store.stream("orders")?.add([("order", "o1")])?;
+    ///
+    /// assert!(Inspection::open(path)?.size("orders")? > 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn size(&self, name: impl AsRef<[u8]>) -> Result<u64> {
         let place = self.root.within(STREAMS).within(self.directory(name.as_ref())?);
         let mut size = 0;
@@ -216,6 +255,20 @@ impl Inspection {
     /// # Errors
     ///
     /// As these.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::inspect::Inspection;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    /// # let store = streamlog::Store::open(path)?;
+    /// # store.stream("orders")?.add([("order", "o1")])?;
+    ///
+    /// let reports = Inspection::open(path)?.verify()?;
+    /// assert!(reports.iter().all(|report| !report.is_damaged()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn verify(&self) -> Result<Vec<StreamReport>> {
         let findings = self.verify_store()?;
         let mut reports = Vec::new();
@@ -237,6 +290,19 @@ impl Inspection {
     /// # Errors
     ///
     /// [`Error::Io`] if something cannot be read, [`Error::Unsupported`] if a newer version wrote it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::inspect::Inspection;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    /// # let store = streamlog::Store::open(path)?;
+    /// # store.stream("orders")?.add([("order", "o1")])?;
+    ///
+    /// assert!(Inspection::open(path)?.verify_store()?.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn verify_store(&self) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
         let mut note = |place: &Place, name: &str, problem| findings.push(Finding::new(place.full(name), 0, problem));
@@ -292,6 +358,20 @@ impl Inspection {
     ///
     /// [`Error::StreamNotFound`]. [`Error::Io`] if something cannot be read, [`Error::Unsupported`] if a newer version wrote it:
     /// it is not known then whether the stream is damaged. Damage is no error, but in the report.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::inspect::Inspection;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    /// # let store = streamlog::Store::open(path)?;
+    /// # store.stream("orders")?.add([("order", "o1")])?;
+    ///
+    /// let report = Inspection::open(path)?.verify_stream("orders", |_| {})?;
+    /// assert!(!report.is_damaged());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn verify_stream(&self, name: impl AsRef<[u8]>, mut progress: impl FnMut(u64)) -> Result<StreamReport> {
         let directory = self.directory(name.as_ref())?;
         let mut tries = 0;

@@ -60,6 +60,20 @@ impl Store {
     /// # Errors
     ///
     /// As [`Options::open`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    ///
+    /// let store = Store::open(path)?;
+    /// store.stream("orders")?.add([("order", "o1")])?;
+    /// store.close()?;
+    /// assert_eq!(Store::open(path)?.stream("orders")?.len()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Options::new().open(path)
     }
@@ -77,6 +91,17 @@ impl Store {
     }
 
     /// An empty store in memory, which is gone when its last handle is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    ///
+    /// let store = Store::in_memory();
+    /// store.stream("orders")?.add([("order", "o1")])?;
+    /// assert_eq!(store.names()?, [b"orders"]);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[must_use]
     pub fn in_memory() -> Self {
         Options::new().in_memory()
@@ -109,6 +134,17 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::NameTooLong`]. Names are otherwise arbitrary bytes, also none at all.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    ///
+    /// let orders = store.stream("orders")?;
+    /// assert!(!orders.exists()?, "a handle creates nothing");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn stream(&self, name: impl AsRef<[u8]>) -> Result<Stream> {
         let name = name.as_ref();
         check_name(name)?;
@@ -120,6 +156,18 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::StreamExists`] if there is one; [`Error::NoSpace`] and [`Error::Io`]: there is none then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Error, Store};
+    /// # let store = Store::in_memory();
+    ///
+    /// let orders = store.create("orders")?;
+    /// assert!(orders.is_empty()?);
+    /// assert!(matches!(store.create("orders"), Err(Error::StreamExists { .. })));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn create(&self, name: impl AsRef<[u8]>) -> Result<Stream> {
         let stream = self.stream(name)?;
         match self.shared.create_with(stream.name(), &mut crate::format::new_entries::NewEntries::default(), None)? {
@@ -133,6 +181,18 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::Io`] if the directory cannot be read, [`Error::Closed`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    ///
+    /// store.create("b")?;
+    /// store.create("a")?;
+    /// assert_eq!(store.names()?, [b"a", b"b"]);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn names(&self) -> Result<Vec<Vec<u8>>> {
         self.shared.names()
     }
@@ -142,6 +202,19 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::Io`] if the directory cannot be looked at, [`Error::Closed`], [`Error::NameTooLong`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// assert!(store.exists("orders")?);
+    /// assert!(!store.exists("payments")?);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn exists(&self, name: impl AsRef<[u8]>) -> Result<bool> {
         check_name(name.as_ref())?;
         self.shared.exists(name.as_ref())
@@ -152,6 +225,18 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::Io`] and [`Error::NoSpace`]; what has begun then is finished when the store is opened again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// assert_eq!(store.delete(["orders", "payments"])?, 1);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn delete<N: AsRef<[u8]>>(&self, names: impl IntoIterator<Item = N>) -> Result<u64> {
         let names: Vec<Vec<u8>> = names.into_iter().map(|name| name.as_ref().to_vec()).collect();
         self.shared.delete(&names)
@@ -162,6 +247,19 @@ impl Store {
     /// # Errors
     ///
     /// As [`delete`](Self::delete).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// store.delete_all()?;
+    /// assert!(store.names()?.is_empty());
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn delete_all(&self) -> Result<()> {
         self.delete(self.names()?).map(|_| ())
     }
@@ -171,6 +269,19 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::StreamNotFound`], [`Error::NameTooLong`], and as [`delete`](Self::delete).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// store.rename("orders", "orders-2025")?;
+    /// assert_eq!(store.names()?, [b"orders-2025"]);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn rename(&self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> Result<()> {
         check_name(to.as_ref())?;
         self.shared.rename(from.as_ref(), to.as_ref(), true).map(|_| ())
@@ -181,6 +292,20 @@ impl Store {
     /// # Errors
     ///
     /// As [`rename`](Self::rename).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// store.create("archive")?;
+    /// assert!(!store.rename_new("orders", "archive")?, "there is one of that name");
+    /// assert!(store.rename_new("orders", "orders-2025")?);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn rename_new(&self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> Result<bool> {
         check_name(to.as_ref())?;
         self.shared.rename(from.as_ref(), to.as_ref(), false)
@@ -194,6 +319,19 @@ impl Store {
     ///
     /// [`Error::NameTooLong`], [`Error::Corrupt`] if an entry is damaged, [`Error::NoSpace`] and [`Error::Io`]; there is
     /// no copy then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// assert!(store.copy("orders", "a copy", false)?);
+    /// assert_eq!(store.stream("a copy")?.len()?, 1);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn copy(&self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>, replace: bool) -> Result<bool> {
         check_name(to.as_ref())?;
         self.shared.copy(from.as_ref(), to.as_ref(), replace)
@@ -246,17 +384,56 @@ impl Store {
     }
 
     /// Starts a read of several streams; see [`Read`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{ReadFrom, Store, StreamId};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// let payments = store.stream("payments")?;
+    /// let from = ReadFrom::After(StreamId::MIN);
+    /// let found = store.read().stream(&payments, from).stream(&orders, from).run()?;
+    /// assert_eq!((found.len(), found[0].0), (1, 1), "the second of the two has something");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn read(&self) -> Read {
         Read::new(Arc::clone(&self.shared))
     }
 
     /// Starts a read of several streams as a consumer of a group that has this name in all of them; see
     /// [`GroupRead`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{GroupReadFrom, Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    ///
+    /// let found = store.read_group("workers", "alice").stream(&orders, GroupReadFrom::New).count(10).run()?;
+    /// assert_eq!(found[0].1[0].id, id);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn read_group(&self, group: impl AsRef<[u8]>, consumer: impl AsRef<[u8]>) -> GroupRead {
         GroupRead::new(Arc::clone(&self.shared), group.as_ref().into(), consumer.as_ref().into())
     }
 
     /// The time by the store's clock, in milliseconds since the Unix epoch.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    ///
+    /// assert!(store.now_ms() > 1_700_000_000_000);
+    /// ```
     #[must_use]
     pub fn now_ms(&self) -> u64 {
         self.shared.env().now_ms()
@@ -267,6 +444,19 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::Io`]: it is not known what survives, and the store is poisoned. [`Error::Poisoned`], [`Error::Closed`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Durability, Options};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    ///
+    /// let store = Options::new().durability(Durability::Os).open(path)?;
+    /// store.stream("orders")?.add([("order", "o1")])?;
+    /// store.sync()?; // now it survives a power cut
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn sync(&self) -> Result<()> {
         self.shared.sync()
     }
@@ -279,6 +469,19 @@ impl Store {
     /// [`Error::Io`] and [`Error::Poisoned`]: the store is closed, but not everything that was acknowledged at
     /// [`Durability::Interval`](crate::Durability::Interval) or [`Durability::Os`](crate::Durability::Os) may survive power
     /// loss.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Error, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// store.close()?;
+    /// assert!(matches!(orders.len(), Err(Error::Closed)));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn close(self) -> Result<()> {
         self.shared.close()
     }

@@ -83,12 +83,50 @@ impl Claim {
     }
 
     /// Count as delivered so long ago, instead of now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// let minute = Duration::from_secs(60);
+    /// workers.consumer("bob").claim(Duration::ZERO, [id]).idle(minute).run()?;
+    /// assert!(workers.pending_entries().run()?[0].idle >= minute);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn idle(mut self, idle: Duration) -> Self {
         self.claiming.delivered = DeliveredAt::Ago(millis(idle));
         self
     }
 
     /// Count as delivered at this time, instead of now. A time in the future or before 1970 counts as now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// let then = SystemTime::now() - Duration::from_secs(60);
+    /// workers.consumer("bob").claim(Duration::ZERO, [id]).delivered_at(then).run()?;
+    /// assert!(workers.pending_entries().run()?[0].idle >= Duration::from_secs(60));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn delivered_at(mut self, time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH);
         self.claiming.delivered = since.map_or(DeliveredAt::Now, |since| DeliveredAt::Time(millis(since)));
@@ -96,24 +134,93 @@ impl Claim {
     }
 
     /// Set the delivery count to this, instead of adding one; at most `i64::MAX`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// workers.consumer("bob").claim(Duration::ZERO, [id]).delivery_count(5).run()?;
+    /// assert_eq!(workers.pending_entries().run()?[0].delivery_count, 5);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn delivery_count(mut self, count: u64) -> Self {
         self.claiming.delivery_count = Some(count);
         self
     }
 
     /// Leave the delivery count as it is (what `JUSTID` does besides).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// workers.consumer("bob").claim(Duration::ZERO, [id]).keep_count().run()?;
+    /// assert_eq!(workers.pending_entries().run()?[0].delivery_count, 1);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn keep_count(mut self) -> Self {
         self.claiming.keep_count = true;
         self
     }
 
     /// Make entries pending that are not, if they exist.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    ///
+    /// // It has never been delivered.
+    /// let taken = workers.consumer("bob").claim(Duration::ZERO, [id]).force().run()?;
+    /// assert_eq!(taken[0].id(), id);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn force(mut self) -> Self {
         self.claiming.force = true;
         self
     }
 
     /// Also move the group's last delivered ID on to this one, if it is higher, whether or not anything is claimed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    ///
+    /// workers.consumer("bob").claim(Duration::ZERO, [id]).last_id(id).run()?;
+    /// assert_eq!(workers.info()?.last_delivered_id, id);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn last_id(mut self, id: StreamId) -> Self {
         self.claiming.last_id = Some(id);
         self
@@ -167,18 +274,75 @@ impl AutoClaim {
     }
 
     /// Begin with this ID: [`AutoClaimed::next`] of the call before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// let bob = workers.consumer("bob");
+    /// let mut next = Some(streamlog::StreamId::MIN);
+    /// while let Some(start) = next {
+    ///     next = bob.auto_claim(Duration::from_secs(60)).start(start).count(100).run()?.next;
+    /// }
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn start(mut self, id: StreamId) -> Self {
         self.start = id;
         self
     }
 
     /// Take at most this many entries, 100 if it is not set, and look at ten times as many pending ones; at least 1.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// let taken = workers.consumer("bob").auto_claim(Duration::ZERO).count(10).run()?;
+    /// assert_eq!(taken.ids, [id]);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn count(mut self, count: u64) -> Self {
         self.count = count.max(1);
         self
     }
 
     /// Return only the IDs, and leave the delivery counts as they are (`JUSTID`).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// let taken = workers.consumer("bob").auto_claim(Duration::ZERO).ids_only().run()?;
+    /// assert_eq!((taken.ids.as_slice(), taken.entries.len()), (&[id][..], 0));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn ids_only(mut self) -> Self {
         self.ids_only = true;
         self

@@ -59,6 +59,20 @@ impl Group {
     }
 
     /// The name of the group.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    ///
+    /// assert_eq!(workers.name(), b"workers");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> &[u8] {
         &self.name
@@ -69,12 +83,41 @@ impl Group {
     }
 
     /// The stream whose entries it reads.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    ///
+    /// assert_eq!(workers.stream().name(), b"orders");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[must_use]
     pub fn stream(&self) -> &Stream {
         &self.stream
     }
 
     /// A handle to a consumer of the group. The consumer is created by its first read or claim.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    ///
+    /// let alice = workers.consumer("alice"); // her first read makes her known
+    /// assert_eq!(alice.read().new_entries()?.len(), 1);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[must_use]
     pub fn consumer(&self, name: impl AsRef<[u8]>) -> Consumer {
         Consumer { group: self.clone(), name: Arc::from(name.as_ref()) }
@@ -105,6 +148,20 @@ impl Group {
     /// # Errors
     ///
     /// [`Error::GroupExists`]; [`Error::StreamNotFound`]; and as [`acknowledge`](Self::acknowledge).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Error, Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// let workers = orders.group("workers");
+    /// workers.create(Position::End)?; // only what comes from now on
+    /// assert!(matches!(workers.create(Position::End), Err(Error::GroupExists { .. })));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn create(&self, position: Position) -> Result<()> {
         self.create_with(position, None, false)
     }
@@ -117,6 +174,18 @@ impl Group {
     /// # Errors
     ///
     /// As [`create`](Self::create).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    ///
+    /// let workers = store.stream("orders")?.group("workers");
+    /// workers.create_with(Position::Start, Some(0), true)?;
+    /// assert!(store.exists("orders")?);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn create_with(&self, position: Position, entries_read: Option<u64>, create_stream: bool) -> Result<()> {
         loop {
             let created = self.stream.on_current(|inner| inner.create_group(&self.name, position, entries_read))?;
@@ -137,6 +206,21 @@ impl Group {
     /// # Errors
     ///
     /// As [`Stream::len`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// let workers = orders.group("workers");
+    /// if !workers.exists()? {
+    ///     workers.create(Position::Start)?;
+    /// }
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn exists(&self) -> Result<bool> {
         Ok(self.stream.inner()?.is_some_and(|inner| inner.has_group(&self.name)))
     }
@@ -146,6 +230,24 @@ impl Group {
     /// # Errors
     ///
     /// [`Error::GroupNotFound`], and as [`acknowledge`](Self::acknowledge).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// workers.acknowledge([id])?;
+    /// workers.set_position(Position::Start, None)?; // once more, from the beginning
+    /// assert_eq!(alice.read().new_entries()?.len(), 1);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn set_position(&self, position: Position, entries_read: Option<u64>) -> Result<()> {
         self.on_group(|inner, group| inner.set_position(group, position, entries_read))
     }
@@ -156,6 +258,21 @@ impl Group {
     /// # Errors
     ///
     /// As [`acknowledge`](Self::acknowledge).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    ///
+    /// assert!(workers.destroy()?);
+    /// assert!(!workers.destroy()?);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn destroy(&self) -> Result<bool> {
         Ok(self.stream.on_current(|inner| inner.destroy_group(&self.name))?.unwrap_or(false))
     }
@@ -168,6 +285,23 @@ impl Group {
     ///
     /// [`Error::GroupNotFound`]; those of opening the stream. [`Error::NoSpace`] if the journal has no room left: nothing was
     /// changed. [`Error::Io`]: it is not known whether it was, and the store is poisoned.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// assert_eq!(workers.acknowledge([id])?, 1);
+    /// assert_eq!(workers.acknowledge([id])?, 0, "it is not pending any more");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn acknowledge(&self, ids: impl IntoIterator<Item = StreamId>) -> Result<u64> {
         let ids: Vec<StreamId> = ids.into_iter().collect();
         self.on_group(|inner, group| inner.acknowledge(group, &ids))
@@ -179,6 +313,24 @@ impl Group {
     /// # Errors
     ///
     /// As [`acknowledge`](Self::acknowledge); [`Error::Corrupt`] if what is to be deleted cannot be looked up for damage.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Deletion, Position, References, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// let became = workers.acknowledge_and_delete([id], References::Delete)?;
+    /// assert_eq!(became, [Deletion::Deleted]);
+    /// assert!(orders.is_empty()?);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn acknowledge_and_delete(
         &self,
         ids: impl IntoIterator<Item = StreamId>,
@@ -222,6 +374,23 @@ impl Group {
     /// # Errors
     ///
     /// As [`acknowledge`](Self::acknowledge).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Release, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// workers.release_with([id], Release::Failed, Some(7), false)?;
+    /// assert_eq!(workers.pending_entries().run()?[0].delivery_count, 7);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn release_with(
         &self,
         ids: impl IntoIterator<Item = StreamId>,
@@ -240,6 +409,24 @@ impl Group {
     /// # Errors
     ///
     /// [`Error::GroupNotFound`], and those of opening the stream.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// let pending = workers.pending()?;
+    /// assert_eq!((pending.count, pending.first_id), (1, Some(id)));
+    /// assert_eq!(pending.consumers, [(b"alice".to_vec(), 1)]);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn pending(&self) -> Result<PendingSummary> {
         self.look(|_, group, _| {
             let count = |consumer: &crate::group::Consumer| {
@@ -262,11 +449,45 @@ impl Group {
     /// # Errors
     ///
     /// As [`pending`](Self::pending).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// assert!(workers.pending_bytes()? > 0);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn pending_bytes(&self) -> Result<u64> {
         self.look(|_, group, _| group.pending.memory() as u64)
     }
 
     /// Starts a look at the pending entries one by one; see [`Pending`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// for pending in workers.pending_entries().consumer("alice").count(10).run()? {
+    ///     println!("{} for {:?}, delivered {} times", pending.id, pending.idle, pending.delivery_count);
+    /// }
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn pending_entries(&self) -> Pending {
         Pending::new(self.clone())
     }
@@ -302,6 +523,23 @@ impl Group {
     /// # Errors
     ///
     /// As [`pending`](Self::pending); [`Error::Corrupt`] if the first entry of the stream is damaged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// let info = workers.info()?;
+    /// assert_eq!((info.pending, info.lag), (1, Some(0)));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn info(&self) -> Result<GroupInfo> {
         let infos = self.stream.groups().map_err(|error| match error {
             Error::StreamNotFound { .. } => self.not_found(),
@@ -315,6 +553,23 @@ impl Group {
     /// # Errors
     ///
     /// As [`pending`](Self::pending).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// let consumers = workers.consumers()?;
+    /// assert_eq!((consumers[0].name.as_slice(), consumers[0].pending), (&b"alice"[..], 1));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn consumers(&self) -> Result<Vec<ConsumerInfo>> {
         self.look(|_, group, now| group.consumers().map(|consumer| consumer_info(group, consumer, now)).collect())
     }
@@ -406,6 +661,22 @@ impl fmt::Debug for Consumer {
 
 impl Consumer {
     /// The name of the consumer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// assert_eq!(alice.name(), b"alice");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> &[u8] {
         &self.name
@@ -416,6 +687,22 @@ impl Consumer {
     }
 
     /// The group it belongs to.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// assert_eq!(alice.group().name(), b"workers");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[must_use]
     pub fn group(&self) -> &Group {
         &self.group
@@ -433,6 +720,21 @@ impl Consumer {
     /// # Errors
     ///
     /// As [`Group::acknowledge`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    ///
+    /// assert!(workers.consumer("alice").create()?);
+    /// assert_eq!(workers.consumers()?.len(), 1);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn create(&self) -> Result<bool> {
         self.in_group(Inner::create_consumer)
     }
@@ -443,11 +745,42 @@ impl Consumer {
     /// # Errors
     ///
     /// As [`Group::acknowledge`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// assert_eq!(alice.delete()?, 1, "so much was pending for her, and is not any more");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn delete(&self) -> Result<u64> {
         self.in_group(Inner::delete_consumer)
     }
 
     /// Starts a read; see [`GroupRead`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    ///
+    /// let found = workers.consumer("alice").read().count(10).new_entries()?;
+    /// assert_eq!(found[0].id(), id);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn read(&self) -> GroupRead {
         GroupRead::of(self)
     }
@@ -457,16 +790,69 @@ impl Consumer {
     /// # Errors
     ///
     /// As [`Group::acknowledge`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// assert_eq!(alice.ack([id])?, 1);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn ack(&self, ids: impl IntoIterator<Item = StreamId>) -> Result<u64> {
         self.group.acknowledge(ids)
     }
 
     /// Starts taking over the entries with these IDs that have been pending with their owner for so long; see [`Claim`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// let bob = workers.consumer("bob");
+    /// let taken = bob.claim(Duration::ZERO, [id]).run()?;
+    /// assert_eq!(taken[0].id(), id);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn claim(&self, min_idle: Duration, ids: impl IntoIterator<Item = StreamId>) -> Claim {
         Claim::new(self.clone(), min_idle, ids.into_iter().collect())
     }
 
     /// Starts taking over whatever entries have been pending with their owner for so long; see [`AutoClaim`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// let taken = workers.consumer("bob").auto_claim(Duration::from_secs(60)).count(10).run()?;
+    /// assert!(taken.entries.is_empty(), "alice has just begun");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn auto_claim(&self, min_idle: Duration) -> AutoClaim {
         AutoClaim::new(self.clone(), min_idle)
     }

@@ -88,6 +88,23 @@ pub struct PendingEntry {
 
 impl PendingEntry {
     /// When it was delivered last; `None` if it was released.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// let pending = workers.pending_entries().run()?;
+    /// assert!(pending[0].delivery_time() <= Some(std::time::SystemTime::now()));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[must_use]
     pub fn delivery_time(&self) -> Option<SystemTime> {
         self.consumer.as_ref()?;

@@ -99,18 +99,63 @@ impl GroupRead {
     }
 
     /// Also read this stream. A stream may be named several times: then each sees what the one before did.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{GroupReadFrom, Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    ///
+    /// let read = store.read_group("workers", "alice").stream(&orders, GroupReadFrom::New);
+    /// assert_eq!(read.run()?[0].1[0].id, id);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn stream(mut self, stream: &Stream, from: GroupReadFrom) -> Self {
         self.streams.push((stream.clone(), from));
         self
     }
 
     /// At most this many entries of each stream; 0 for no limit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    ///
+    /// orders.add([("order", "o2")])?;
+    /// assert_eq!(workers.consumer("alice").read().count(1).new_entries()?.len(), 1);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn count(mut self, count: u64) -> Self {
         self.count = count;
         self
     }
 
     /// At most this many entries of all streams together; 0 for no limit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    ///
+    /// orders.add([("order", "o2")])?;
+    /// assert_eq!(workers.consumer("alice").read().max_count(1).new_entries()?.len(), 1);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn max_count(mut self, count: u64) -> Self {
         self.max_count = count;
         self
@@ -118,6 +163,22 @@ impl GroupRead {
 
     /// Stop before the names and values of all entries exceed this many bytes; one entry is always returned. What is
     /// left out is not delivered. 0 for no limit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    ///
+    /// orders.add([("order", "o2")])?;
+    /// let found = workers.consumer("alice").read().max_size(1).new_entries()?;
+    /// assert_eq!(found.len(), 1, "one is always returned");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn max_size(mut self, bytes: u64) -> Self {
         self.max_size = bytes;
         self
@@ -129,6 +190,21 @@ impl GroupRead {
     }
 
     /// Deliver new entries without making them pending: they are acknowledged with that.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    ///
+    /// workers.consumer("alice").read().no_ack().new_entries()?;
+    /// assert_eq!(workers.pending()?.count, 0);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn no_ack(mut self) -> Self {
         self.no_ack = true;
         self
@@ -136,12 +212,48 @@ impl GroupRead {
 
     /// For [`new_entries`](Self::new_entries) and [`deliveries`](Self::deliveries): first take over entries that have been
     /// pending for so long, as [`GroupReadFrom::NewOrIdle`] says. A blocked read also ends when there is one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// let found = workers.consumer("bob").read().claim(Duration::ZERO).deliveries()?;
+    /// assert_eq!(found[0].id, id, "it was pending for alice");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn claim(mut self, min_idle: Duration) -> Self {
         self.claim = Some(min_idle);
         self
     }
 
     /// Wait when there is nothing to return.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// let found = alice.read().block(Duration::from_millis(1)).new_entries()?;
+    /// assert!(found.is_empty(), "nothing came in time");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn block(mut self, block: impl Into<Block>) -> Self {
         self.block = block.into();
         self
@@ -152,6 +264,23 @@ impl GroupRead {
     /// # Errors
     ///
     /// As [`run`](Self::run).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    ///
+    /// let alice = workers.consumer("alice");
+    /// for entry in alice.read().count(10).new_entries()? {
+    ///     alice.ack([entry.id()])?;
+    /// }
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn new_entries(self) -> Result<Vec<Entry>> {
         Ok(self.deliveries()?.into_iter().filter_map(|delivery| delivery.entry).collect())
     }
@@ -161,6 +290,22 @@ impl GroupRead {
     /// # Errors
     ///
     /// As [`run`](Self::run).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    ///
+    /// for delivery in workers.consumer("alice").read().count(10).deliveries()? {
+    ///     println!("{} for the {}th time", delivery.id, delivery.delivery_count);
+    /// }
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn deliveries(self) -> Result<Vec<GroupEntry>> {
         let from = self.claim.map_or(GroupReadFrom::New, GroupReadFrom::NewOrIdle);
         self.read_own(from)
@@ -243,6 +388,25 @@ impl GroupRead {
     /// and [`Group::set_position`](crate::Group::set_position) gets the group past it, or the next read, with
     /// [`OnDamage::Quarantine`](crate::OnDamage::Quarantine). [`Error::Closed`] if the store is
     /// closed meanwhile; and as [`Group::acknowledge`](crate::Group::acknowledge).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{GroupReadFrom, Position, Store, StreamId};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// let read = store.read_group("workers", "alice").stream(&orders, GroupReadFrom::History(StreamId::MIN));
+    /// for (_, pending) in read.run()? {
+    ///     assert_eq!(pending[0].id, id);
+    /// }
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn run(self) -> Result<Found> {
         self.shared.env().check_process()?;
         let deadline = self.deadline();

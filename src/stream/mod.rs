@@ -150,6 +150,20 @@ impl Stream {
     }
 
     /// A handle to one of the stream's consumer groups, which need not exist yet; see [`Group`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// let workers = orders.group("workers");
+    /// assert!(!workers.exists()?, "a handle creates nothing");
+    /// workers.create(Position::Start)?;
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[must_use]
     pub fn group(&self, name: impl AsRef<[u8]>) -> Group {
         Group::new(self.clone(), name.as_ref())
@@ -160,6 +174,21 @@ impl Stream {
     /// # Errors
     ///
     /// [`Error::StreamNotFound`], and as [`info`](Self::info).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    ///
+    /// let groups = orders.groups()?;
+    /// assert_eq!((groups.len(), groups[0].lag), (1, Some(1)));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn groups(&self) -> Result<Vec<GroupInfo>> {
         self.existing()?.group_infos()
     }
@@ -169,6 +198,23 @@ impl Stream {
     /// # Errors
     ///
     /// As [`groups`](Self::groups).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// let details = orders.group_details(10)?;
+    /// assert_eq!(details[0].pending[0].id, id);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn group_details(&self, count: usize) -> Result<Vec<GroupDetail>> {
         self.existing()?.group_details(count)
     }
@@ -222,6 +268,18 @@ impl Stream {
     }
 
     /// The name of the stream.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// assert_eq!(orders.name(), b"orders");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> &[u8] {
         &self.handle.name
@@ -232,6 +290,19 @@ impl Stream {
     /// # Errors
     ///
     /// [`Error::Io`] if the directory cannot be looked at.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    ///
+    /// let orders = store.stream("orders")?;
+    /// assert!(!orders.exists()?);
+    /// orders.add([("order", "o1")])?;
+    /// assert!(orders.exists()?);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn exists(&self) -> Result<bool> {
         self.handle.shared.exists(&self.handle.name)
     }
@@ -245,6 +316,19 @@ impl Stream {
     ///
     /// [`Error::NoFields`], [`Error::EntryTooLarge`], [`Error::IdsExhausted`] and [`Error::NoSpace`]: nothing was
     /// added. [`Error::Io`]: it is not known whether the entry was added, and the store is poisoned.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    ///
+    /// let orders = store.stream("orders")?;
+    /// let first = orders.add([("order", "o1"), ("total", "49.99")])?;
+    /// let second = orders.add([(&b"any"[..], &[0xff, 0x00][..])])?;
+    /// assert!(second > first);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn add<N: AsRef<[u8]>, V: AsRef<[u8]>>(&self, fields: impl IntoIterator<Item = (N, V)>) -> Result<StreamId> {
         let added = self.add_with(AddOptions::new(), fields)?;
         // Only `no_create` adds nothing.
@@ -363,6 +447,19 @@ impl Stream {
     /// # Errors
     ///
     /// Those of opening the stream, if it is not open: [`Error::Io`], [`Error::Corrupt`], [`Error::Unsupported`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// assert_eq!(orders.len()?, 1);
+    /// assert_eq!(store.stream("payments")?.len()?, 0);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn len(&self) -> Result<u64> {
         Ok(self.inner()?.map_or(0, |inner| inner.log.len(&inner.log.tail())))
     }
@@ -372,6 +469,19 @@ impl Stream {
     /// # Errors
     ///
     /// As [`len`](Self::len).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// orders.delete([id])?;
+    /// assert!(orders.is_empty()? && orders.exists()?);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn is_empty(&self) -> Result<bool> {
         self.len().map(|len| len == 0)
     }
@@ -385,6 +495,20 @@ impl Stream {
     /// # Errors
     ///
     /// As [`len`](Self::len); [`Error::Corrupt`] also if the entry, or one that may be it, is damaged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Store, StreamId};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// let entry = orders.get(id)?.expect("it was added");
+    /// assert_eq!(entry.get("order"), Some(&b"o1"[..]));
+    /// assert!(orders.get(StreamId::new(1, 1))?.is_none());
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn get(&self, id: StreamId) -> Result<Option<Entry>> {
         self.inner()?.map_or(Ok(None), |inner| inner.log.get(id))
     }
@@ -423,6 +547,18 @@ impl Stream {
     /// # Errors
     ///
     /// As [`get`](Self::get).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// assert_eq!(orders.first()?.map(|entry| entry.id()), Some(id));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn first(&self) -> Result<Option<Entry>> {
         self.range(..).next().transpose()
     }
@@ -432,11 +568,38 @@ impl Stream {
     /// # Errors
     ///
     /// As [`get`](Self::get).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// let last = orders.add([("order", "o2")])?;
+    /// assert_eq!(orders.last()?.map(|entry| entry.id()), Some(last));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn last(&self) -> Result<Option<Entry>> {
         self.range(..).next_back().transpose()
     }
 
     /// Starts a read of this stream; see [`Read`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{ReadFrom, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// let next = orders.add([("order", "o2")])?;
+    /// let news = orders.read(ReadFrom::After(id)).count(10).run()?;
+    /// assert_eq!(news[0].1[0].id(), next);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn read(&self, from: ReadFrom) -> Read {
         Read::new(Arc::clone(&self.handle.shared)).stream(self, from)
     }
@@ -475,6 +638,19 @@ impl Stream {
     /// # Errors
     ///
     /// As [`trim`](Self::trim).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// assert_eq!(orders.delete([id])?, 1);
+    /// assert_eq!(orders.delete([id])?, 0);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn delete(&self, ids: impl IntoIterator<Item = StreamId>) -> Result<u64> {
         let ids: Vec<StreamId> = ids.into_iter().collect();
         Ok(self.on_current(|inner| inner.delete(&ids))?.unwrap_or(0))
@@ -519,6 +695,20 @@ impl Stream {
     /// # Errors
     ///
     /// [`Error::StreamNotFound`]; [`Error::SetId`] if it contradicts what the stream holds; and as [`trim`](Self::trim).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{SetId, Store, StreamId};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// orders.set_id(SetId::new(StreamId::new(2_000_000_000_000, 0)))?;
+    /// let next = orders.add([("order", "o2")])?;
+    /// assert_eq!(next, StreamId::new(2_000_000_000_000, 1));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn set_id(&self, set: SetId) -> Result<()> {
         self.on_current(|inner| inner.set_id(&set))?.ok_or_else(|| self.not_found())
     }
@@ -529,6 +719,19 @@ impl Stream {
     ///
     /// [`Error::StreamNotFound`], and as [`get`](Self::get) for the first and last entry; where a stream goes on with its
     /// damage ([`OnDamage::Quarantine`]), those that can be read count.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// let info = orders.info()?;
+    /// assert_eq!((info.len, info.entries_added, info.last_generated_id), (1, 1, id));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn info(&self) -> Result<StreamInfo> {
         let inner = self.existing()?;
         let (tail, max_deleted_entry_id, groups, producers) = inner.at_once(|tail, journaling| {

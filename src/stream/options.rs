@@ -47,26 +47,96 @@ pub enum Deletion {
 
 impl Trim {
     /// Remove the oldest entries until at most `len` are left.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Store, Trim};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// orders.add([("order", "o2")])?;
+    /// assert_eq!(orders.trim(Trim::to_len(1))?, 1);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn to_len(len: u64) -> Self {
         Self { to: TrimTo::Len(len), approximate: false, limit: None, references: References::Keep }
     }
     /// Remove the entries below `id`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Store, Trim};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// let kept = orders.add([("order", "o2")])?;
+    /// assert_eq!(orders.trim(Trim::before(kept))?, 1);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn before(id: StreamId) -> Self {
         Self { to: TrimTo::Before(id), approximate: false, limit: None, references: References::Keep }
     }
     /// Stop early where only a part of a block of 100 entries would go (Redis' `~`, with its default block).
     ///
     /// Exact trimming costs no more here; this is for programs that count on what Redis does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Store, Trim};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// orders.add([("order", "o2")])?;
+    /// assert_eq!(orders.trim(Trim::to_len(1).approximately())?, 0, "less than a whole block");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn approximately(mut self) -> Self {
         self.approximate = true;
         self
     }
     /// With [`approximately`](Self::approximately): remove no more than this; 0 means no limit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Store, Trim};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// for _ in 0..300 {
+    ///     orders.add([("order", "o2")])?;
+    /// }
+    /// assert_eq!(orders.trim(Trim::to_len(0).approximately().limit(100))?, 100);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn limit(mut self, count: u64) -> Self {
         self.limit = Some(count);
         self
     }
     /// What happens to references from groups.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, References, Store, Trim};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// assert_eq!(orders.trim(Trim::to_len(0).references(References::Acknowledged))?, 0, "it is pending");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn references(mut self, references: References) -> Self {
         self.references = references;
         self
@@ -103,20 +173,68 @@ pub struct AddOptions<'a> {
 
 impl<'a> AddOptions<'a> {
     /// An automatic ID, creating the stream if it is missing, without trimming.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{AddOptions, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// assert!(orders.add_with(AddOptions::new(), [("order", "o2")])?.is_some());
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
     /// How the entry gets its ID.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{AddOptions, Store, StreamId};
+    /// # let store = Store::in_memory();
+    ///
+    /// let orders = store.stream("orders")?;
+    /// let added = orders.add_with(AddOptions::new().id(StreamId::new(5, 1)), [("order", "o1")])?;
+    /// assert_eq!(added, Some(StreamId::new(5, 1)));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn id(mut self, id: impl Into<NewId>) -> Self {
         self.id = id.into();
         self
     }
     /// Add nothing if the stream does not exist.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{AddOptions, Store};
+    /// # let store = Store::in_memory();
+    ///
+    /// let orders = store.stream("orders")?;
+    /// assert_eq!(orders.add_with(AddOptions::new().no_create(), [("order", "o1")])?, None);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn no_create(mut self) -> Self {
         self.no_create = true;
         self
     }
     /// Trim after adding, as one atomic change with it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{AddOptions, Store, Trim};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// orders.add_with(AddOptions::new().trim(Trim::to_len(1)), [("order", "o2")])?;
+    /// assert_eq!(orders.len()?, 1);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn trim(mut self, trim: Trim) -> Self {
         self.trim = Some(trim);
         self
@@ -165,15 +283,54 @@ pub struct SetId {
 
 impl SetId {
     /// The new last ID of the stream.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{SetId, Store, StreamId};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// orders.set_id(SetId::new(StreamId::MAX))?;
+    /// assert!(orders.add([("order", "o2")]).is_err(), "there are no IDs left");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn new(last_id: StreamId) -> Self {
         Self { last_id, entries_added: None, max_deleted_id: None }
     }
     /// Also set the count of entries ever added.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{SetId, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// orders.set_id(SetId::new(id).entries_added(1_000))?;
+    /// assert_eq!(orders.info()?.entries_added, 1_000);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn entries_added(mut self, count: u64) -> Self {
         self.entries_added = Some(count);
         self
     }
     /// Also set the maximum deleted ID.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{SetId, Store, StreamId};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// orders.set_id(SetId::new(id).max_deleted_id(StreamId::new(1, 0)))?;
+    /// assert_eq!(orders.info()?.max_deleted_entry_id, StreamId::new(1, 0));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn max_deleted_id(mut self, id: StreamId) -> Self {
         self.max_deleted_id = Some(id);
         self

@@ -26,24 +26,90 @@ impl Pending {
     }
 
     /// Only those with IDs in this range.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// assert!(workers.pending_entries().ids(..id).run()?.is_empty());
+    /// assert_eq!(workers.pending_entries().ids(id..).run()?.len(), 1);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn ids(mut self, ids: impl RangeBounds<StreamId>) -> Self {
         self.ids = bounds(&ids);
         self
     }
 
     /// At most this many.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// assert_eq!(workers.pending_entries().count(10).run()?.len(), 1);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn count(mut self, count: u64) -> Self {
         self.count = count;
         self
     }
 
     /// Only those of this consumer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// assert!(workers.pending_entries().consumer("bob").run()?.is_empty());
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn consumer(mut self, name: impl AsRef<[u8]>) -> Self {
         self.consumer = Some(name.as_ref().to_vec());
         self
     }
 
     /// Only those that have been pending with their owner for at least this long, and those that were released.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// assert!(workers.pending_entries().min_idle(Duration::from_secs(60)).run()?.is_empty());
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn min_idle(mut self, idle: Duration) -> Self {
         self.min_idle = millis(idle);
         self

@@ -45,6 +45,20 @@ impl Stream {
     /// # Errors
     ///
     /// [`Error::OutOfRange`]; [`Error::StreamNotFound`]; and as [`trim`](Self::trim).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// orders.configure_producers(Some(Duration::from_secs(86_400)), None)?; // a day; as many as before
+    /// assert_eq!(orders.info()?.producers.duration, Duration::from_secs(86_400));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn configure_producers(&self, duration: Option<Duration>, max_len: Option<u64>) -> Result<()> {
         let duration_s = duration.map(|duration| duration.as_secs());
         check("the time productions are remembered, in seconds,", duration_s, DURATION_S_MAX)?;
@@ -60,6 +74,21 @@ impl Stream {
     ///
     /// [`Error::EntryNotFound`]; [`Error::ProductionExists`] if it is remembered as that of another entry;
     /// [`Error::InvalidProduction`] if one of the IDs is empty; [`Error::StreamNotFound`]; and as [`trim`](Self::trim).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{AddOptions, Production, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// // As if it had been added as the shop's production o1.
+    /// orders.remember_production(b"shop", b"o1", id)?;
+    /// let once = AddOptions::new().production(Production::Named { producer: b"shop", id: b"o1" });
+    /// assert_eq!(orders.add_with(once, [("order", "o1")])?, Some(id));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn remember_production(&self, producer: &[u8], id: &[u8], entry: StreamId) -> Result<()> {
         if producer.is_empty() || id.is_empty() {
             return Err(Error::InvalidProduction { reason: "a producer's ID and an idempotent ID must not be empty" });

@@ -83,6 +83,19 @@ impl Range {
     /// # Errors
     ///
     /// As [`next_ref`](Self::next_ref).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// let mut range = orders.range(..);
+    /// assert_eq!(range.next_back_ref().expect("there is one")?.id(), id);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[inline(always)]
     pub fn next_back_ref(&mut self) -> Option<Result<EntryRef<'_>>> {
         match self.cursor()? {

@@ -49,18 +49,60 @@ impl Read {
     }
 
     /// Also read `stream`, which need not exist. A stream that is named twice is read twice.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{ReadFrom, Store, StreamId};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// let payments = store.stream("payments")?;
+    /// let read = orders.read(ReadFrom::After(StreamId::MIN)).stream(&payments, ReadFrom::End);
+    /// assert_eq!(read.run()?.len(), 1, "only the first has something");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn stream(mut self, stream: &Stream, from: ReadFrom) -> Self {
         self.streams.push((stream.clone(), from));
         self
     }
 
     /// At most this many entries of each stream; 0 for no limit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{ReadFrom, Store, StreamId};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// orders.add([("order", "o2")])?;
+    /// let found = orders.read(ReadFrom::After(StreamId::MIN)).count(1).run()?;
+    /// assert_eq!(found[0].1.len(), 1);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn count(mut self, count: u64) -> Self {
         self.count = count;
         self
     }
 
     /// At most this many entries of all streams together; 0 for no limit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{ReadFrom, Store, StreamId};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// let from = ReadFrom::After(StreamId::MIN);
+    /// let found = orders.read(from).stream(&orders, from).max_count(1).run()?;
+    /// assert_eq!(found.len(), 1, "nothing is left for the second");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn max_count(mut self, count: u64) -> Self {
         self.max_count = count;
         self
@@ -68,12 +110,40 @@ impl Read {
 
     /// Stop before the names and values of all entries exceed this many bytes; one entry is always returned. 0 for no
     /// limit.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{ReadFrom, Store, StreamId};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// orders.add([("order", "o2")])?;
+    /// let found = orders.read(ReadFrom::After(StreamId::MIN)).max_size(1).run()?;
+    /// assert_eq!(found[0].1.len(), 1, "one is always returned");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn max_size(mut self, bytes: u64) -> Self {
         self.max_size = bytes;
         self
     }
 
     /// Wait when there is nothing to return.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::{Block, ReadFrom, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// let found = orders.read(ReadFrom::End).block(Block::For(Duration::from_millis(1))).run()?;
+    /// assert!(found.is_empty(), "nothing came in time");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn block(mut self, block: Block) -> Self {
         self.block = block;
         self
@@ -88,6 +158,20 @@ impl Read {
     ///
     /// Those of opening a stream, [`Error::Corrupt`](crate::Error::Corrupt) where entries are damaged, and
     /// [`Error::Closed`](crate::Error::Closed) if the store is closed meanwhile.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{ReadFrom, Store, StreamId};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// for (stream, entries) in orders.read(ReadFrom::After(StreamId::MIN)).count(100).run()? {
+    ///     assert_eq!((stream, entries[0].id()), (0, id));
+    /// }
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn run(self) -> Result<Vec<(usize, Vec<Entry>)>> {
         self.shared.env().check_process()?;
         self.catch_up()?;
