@@ -11,3 +11,4 @@ mod retention;
 mod shell;
 mod tail;
 mod terminal;
+mod watch;

@@ -182,3 +182,29 @@ fn without_colours_there_are_none_and_no_hints_that_look_like_text() {
         assert!(!all.contains("XLEN stream\x1b") && !all.contains("\x1b[1m") && !all.contains("\x1b[3"), "{all:?}");
     }
 }
+
+#[test]
+fn top_is_a_live_screen_that_keys_change() {
+    let directory = store();
+    let store = directory.path().join("d");
+    let mut top = Terminal::run(&store, "top --interval 50ms", &[]);
+    top.expect("\x1b[?1049h");
+    top.expect("2 streams, 2 entries");
+    top.expect("orders");
+    top.expect("payments");
+    top.expect("q quit");
+    top.press("g");
+    top.expect("  workers");
+    assert_eq!(streamlog().store(&store).args("XADD orders 2-1 a b").run().status, 0);
+    top.expect("2 streams, 3 entries");
+    top.expect("\x1b[5;1H\x1b[36morders");
+    top.press("n");
+    top.expect("\x1b[5;1H\x1b[36mpayments");
+    assert_eq!(top.leave("q"), 0);
+    top.expect("\x1b[?25h\x1b[?1049l");
+
+    let mut top = Terminal::run(&store, "top -n 1", &[("NO_COLOR", "1")]);
+    top.expect("2 streams, 3 entries");
+    assert_eq!(top.leave(""), 0);
+    assert!(!top.all().contains("\x1b[1m") && !top.all().contains("\x1b[36m"), "{:?}", top.all());
+}

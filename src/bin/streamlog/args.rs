@@ -9,7 +9,10 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
 use crate::global::Global;
-use crate::{Failure, Outcome, add, completions, dump, man, once, pipe, repair, retention, shell, stat, tail, verify};
+use crate::{
+    Failure, Outcome, add, completions, dump, groups, man, once, pending, pipe, repair, retention, shell, stat, tail,
+    top, verify,
+};
 
 const EXAMPLES: &str = "\
 Any other first word is a Redis command, and everything after it goes to that command as it is.
@@ -48,6 +51,9 @@ enum FirstWord {
     #[command(after_help = pipe::HELP)]
     Pipe,
     Add(add::Args),
+    Top(top::Args),
+    Groups(groups::Args),
+    Pending(pending::Args),
     Verify(verify::Args),
     Repair(repair::Args),
     Dump(dump::Args),
@@ -75,6 +81,9 @@ impl CommandLine {
             FirstWord::Shell => shell::run(&global),
             FirstWord::Pipe => pipe::run(&global),
             FirstWord::Add(args) => add::run(&global, &args),
+            FirstWord::Top(args) => top::run(&global, &args),
+            FirstWord::Groups(args) => groups::run(&global, &args),
+            FirstWord::Pending(args) => pending::run(&global, &args),
             FirstWord::Verify(args) => verify::run(&global, &args),
             FirstWord::Repair(args) => repair::run(&global, &args),
             FirstWord::Dump(args) => dump::run(&global, &args),

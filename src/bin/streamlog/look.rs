@@ -8,6 +8,7 @@ use streamlog::{Error, Finding, IdRange, StreamId};
 
 use crate::args::{self, Bytes};
 use crate::json::{Json, or_null, text};
+use crate::style::{BAD, GOOD, NOTABLE, paint};
 use crate::{Failure, Outcome};
 
 /// What to look at, and how to tell it.
@@ -26,14 +27,14 @@ pub struct Wanted {
 pub struct Look<'a> {
     pub inspection: Inspection,
     pub wanted: &'a Wanted,
-    pub out: io::BufWriter<io::StdoutLock<'static>>,
+    pub out: io::BufWriter<anstream::AutoStream<io::StdoutLock<'static>>>,
     pub outcome: Outcome,
 }
 
 impl<'a> Look<'a> {
     pub fn at(path: &Path, wanted: &'a Wanted) -> Result<Self, Failure> {
         let inspection = Inspection::open(path)?;
-        let out = io::BufWriter::new(io::stdout().lock());
+        let out = io::BufWriter::new(anstream::stdout().lock());
         Ok(Self { inspection, wanted, out, outcome: Outcome::Done })
     }
 
@@ -60,6 +61,16 @@ impl<'a> Look<'a> {
         self.out.flush()?;
         Ok(self.outcome)
     }
+}
+
+/// A word about an outcome, which is to catch the eye.
+pub fn marked(word: &str, outcome: Outcome) -> String {
+    let style = match outcome {
+        Outcome::Done => GOOD,
+        Outcome::ErrorReply => NOTABLE,
+        Outcome::Damaged => BAD,
+    };
+    paint(style, word)
 }
 
 /// What an error says about a stream.

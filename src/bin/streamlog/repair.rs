@@ -80,7 +80,7 @@ pub fn run(global: &Global, Args { apply: applied, wanted }: &Args) -> Result<Ou
         false if look.outcome == Outcome::Damaged && !applied => {
             writeln!(look.out, "nothing was changed; --apply repairs this")?;
         }
-        false => writeln!(look.out, "{}", status(look.outcome))?,
+        false => writeln!(look.out, "{}", look::marked(status(look.outcome), look.outcome))?,
     }
     look.end()
 }
@@ -108,7 +108,8 @@ fn plan(look: &mut Look<'_>, name: &[u8]) -> Result<Option<Json>, Failure> {
     if look.wanted.json {
         return Ok(Some(json(name, &damage, None)));
     }
-    writeln!(look.out, "damaged: \"{}\"", Escaped(name))?;
+    let marked = look::marked("damaged", Outcome::Damaged);
+    writeln!(look.out, "{marked}: \"{}\"", Escaped(name))?;
     for finding in &damage {
         writeln!(look.out, "  {finding}\n    would {}", remedy(finding))?;
     }
@@ -152,7 +153,9 @@ fn repair(look: &mut Look<'_>, store: &Store, name: &[u8]) -> Result<Option<Json
 fn failed(look: &mut Look<'_>, name: &[u8], error: &Error) -> Result<Json, Failure> {
     look.came_to(look::outcome_of(error));
     if !look.wanted.json {
-        writeln!(look.out, "{}: \"{}\": {}", status(look::outcome_of(error)), Escaped(name), look::explain(error))?;
+        let outcome = look::outcome_of(error);
+        let marked = look::marked(status(outcome), outcome);
+        writeln!(look.out, "{marked}: \"{}\": {}", Escaped(name), look::explain(error))?;
     }
     Ok(Json::Object(vec![("name", bytes(name)), ("error", text(look::explain(error)))]))
 }

@@ -12,6 +12,7 @@ pub const TITLE: Style = Style::new().bold();
 pub const ASIDE: Style = Style::new().dimmed();
 pub const NAME: Style = AnsiColor::Cyan.on_default();
 pub const GOOD: Style = AnsiColor::Green.on_default();
+pub const NOTABLE: Style = AnsiColor::Yellow.on_default();
 pub const BAD: Style = AnsiColor::Red.on_default().bold();
 
 /// When there are to be colours.

@@ -64,13 +64,14 @@ pub fn run(global: &Global, Args { wanted }: &Args) -> Result<Outcome, Failure> 
     }
     bar.finish_and_clear();
     let status = word(look.outcome);
+    let marked = look::marked(status, look.outcome);
     match wanted.json {
         true => {
             let findings = Json::List(findings.iter().map(look::finding).collect());
             let all = vec![("status", text(status)), ("findings", findings), ("streams", Json::List(streams))];
             writeln!(look.out, "{}", Json::Object(all))?;
         }
-        false => writeln!(look.out, "{status}: {count} streams, {entries} entries, {read} bytes read")?,
+        false => writeln!(look.out, "{marked}: {count} streams, {entries} entries, {read} bytes read")?,
     }
     look.end()
 }
@@ -108,13 +109,14 @@ fn write_stream(
     let (line, findings) = match verified {
         Ok(report) => {
             let StreamReport { entries, segments, bytes, findings, .. } = report;
-            let status = word(outcome(findings));
+            let status = look::marked(word(outcome(findings)), outcome(findings));
             let line =
                 format!("{status}: \"{}\", {entries} entries in {segments} segments, {bytes} bytes", Escaped(name));
             (line, &**findings)
         }
         Err(error) => {
-            let status = word(look::outcome_of(error));
+            let outcome = look::outcome_of(error);
+            let status = look::marked(word(outcome), outcome);
             (format!("{status}: \"{}\": {}", Escaped(name), look::explain(error)), &[][..])
         }
     };

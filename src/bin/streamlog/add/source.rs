@@ -27,7 +27,7 @@ pub fn bar() -> ProgressBar {
 
 /// Tells how far it is with a file of so many bytes.
 fn set_len(bar: &ProgressBar, len: u64) {
-    let style = ProgressStyle::with_template("{bar:30} {bytes} of {total_bytes}, {eta} left: {msg}");
+    let style = ProgressStyle::with_template("{bar:20} {percent:>3} %, {eta} left: {msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.set_length(len);
 }
