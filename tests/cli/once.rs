@@ -117,7 +117,23 @@ fn a_store_that_is_in_use_is_named() {
     let _first = hold(directory.path());
     let ended = streamlog().store(directory.path()).args("XLEN s").run();
     let path = directory.path().display();
-    assert_eq!(ended, fails(format!("streamlog: {path} is locked: another process or handle has the store open\n")));
+    let advice = "streamlog: with --read-only, commands that only read work meanwhile\n";
+    let locked = format!("streamlog: {path} is locked: another process or handle has the store open\n{advice}");
+    assert_eq!(ended, fails(locked));
+}
+
+#[test]
+fn a_store_that_is_in_use_can_be_read() {
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(streamlog().store(directory.path()).args("XADD s 1-0 a b").run(), prints("1-0\n"));
+    let _first = hold(directory.path());
+    let run = |line| streamlog().store(directory.path()).arg("--read-only").args(line).run();
+    assert_eq!(run("XRANGE s - +"), prints("1-0\na\nb\n"));
+    let refused = run("XADD s * a b");
+    assert!(refused.status == 1 && refused.stderr.starts_with("READONLY "), "{refused:?}");
+    let script = streamlog().store(directory.path()).args("--read-only shell").run_with_input(b"XLEN s\n");
+    assert_eq!(script, prints("1\n"));
+    assert_eq!(run("add s"), fails("streamlog: with --read-only nothing can be written\n"));
 }
 
 /// A process that has the store open.

@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 use streamlog::{Durability, Options, Store};
 
 use crate::args::CommandLine;
+use crate::opened::Opened;
 use crate::print::Format;
 use crate::style::When;
 use crate::{Failure, Outcome, complain, ignore_broken_pipe};
@@ -24,6 +25,10 @@ pub struct Global {
     /// Use an empty store in memory, which is gone afterwards
     #[arg(long)]
     in_memory: bool,
+
+    /// Only read: also while another process writes, of which nothing is held up
+    #[arg(long, conflicts_with = "in_memory")]
+    read_only: bool,
 
     /// What has to happen before a command is answered: `always` syncs it to the disk, `interval:SECONDS` syncs that
     /// often in the background, `os` leaves it to the operating system
@@ -54,8 +59,19 @@ impl Global {
         self.place()?.ok_or_else(|| "there are no files: the store is in memory".into())
     }
 
+    /// Opens the store for commands, as [`with_store`](Self::with_store) does, or for reading only.
+    pub fn with_commands(&self, run: impl FnOnce(&Opened) -> Result<Outcome, Failure>) -> Result<Outcome, Failure> {
+        match self.read_only {
+            true => run(&Opened::ReadOnly(Store::open_read_only(self.directory()?)?)),
+            false => self.with_store(|store| run(&Opened::Writable(store.clone()))),
+        }
+    }
+
     /// Opens the store, and closes it whatever comes of `run`, because only closing reports a failing sync.
     pub fn with_store(&self, run: impl FnOnce(&Store) -> Result<Outcome, Failure>) -> Result<Outcome, Failure> {
+        if self.read_only {
+            return Err("with --read-only nothing can be written".into());
+        }
         let store = match self.place()? {
             Some(path) => self.options().open(path)?,
             None => self.options().in_memory(),

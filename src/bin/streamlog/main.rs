@@ -15,6 +15,7 @@ mod json;
 mod look;
 mod man;
 mod once;
+mod opened;
 mod pending;
 mod pipe;
 mod print;
@@ -58,6 +59,9 @@ fn main() -> ExitCode {
             Some(usage) => usage.exit(),
             None => {
                 complain(failure.as_ref());
+                if let Some(streamlog::Error::Locked { .. }) = failure.downcast_ref() {
+                    eprintln!("streamlog: with --read-only, commands that only read work meanwhile");
+                }
                 ExitCode::FAILURE
             }
         },

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 
-use streamlog::Store;
 use streamlog::command::Session;
 
 use crate::args::Bytes;
@@ -12,11 +11,10 @@ use crate::{Failure, Outcome};
 
 /// Runs `command`; its reply goes to standard output, an error reply to standard error.
 pub fn run(global: &Global, command: Vec<Bytes>) -> Result<Outcome, Failure> {
-    global.with_store(|store| run_on(store, &command, global.format()))
+    global.with_commands(|opened| run_on(opened.session(), &command, global.format()))
 }
 
-fn run_on(store: &Store, command: &[Bytes], format: Format) -> Result<Outcome, Failure> {
-    let mut session = Session::new(store);
+fn run_on(mut session: Session, command: &[Bytes], format: Format) -> Result<Outcome, Failure> {
     let reply = session.execute(command);
     let text = format.print(&reply, session.protocol());
     if reply.is_error() {

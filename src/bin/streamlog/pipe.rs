@@ -26,8 +26,8 @@ const REPLIES_LEN_MAX: usize = 64 << 10;
 
 /// Answers commands until the input ends. Error replies are for the program at the other end and no failure.
 pub fn run(global: &Global) -> Result<Outcome, Failure> {
-    global.with_store(|store| {
-        let pipe = Pipe { session: Session::new(store), out: io::stdout().lock(), replies: Vec::new() };
+    global.with_commands(|opened| {
+        let pipe = Pipe { session: opened.session(), out: io::stdout().lock(), replies: Vec::new() };
         pipe.run(io::stdin().lock())
     })
 }

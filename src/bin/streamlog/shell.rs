@@ -33,9 +33,9 @@ Exit status: 0 done, 1 an error reply, unless on a terminal, or a failing store.
 ///
 /// For a person, errors are part of the conversation. For a script they are counted: one makes the outcome an error.
 pub fn run(global: &Global) -> Result<Outcome, Failure> {
-    global.with_store(|store| {
-        let shell = Shell { session: Session::new(store), format: global.format(), outcome: Outcome::Done };
-        if io::stdin().is_terminal() { terminal::run(shell, store) } else { shell.run_script(io::stdin().lock()) }
+    global.with_commands(|opened| {
+        let shell = Shell { session: opened.session(), format: global.format(), outcome: Outcome::Done };
+        if io::stdin().is_terminal() { terminal::run(shell, opened) } else { shell.run_script(io::stdin().lock()) }
     })
 }
 

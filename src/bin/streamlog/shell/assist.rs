@@ -1,10 +1,10 @@
 //! What the shell says before a line is complete: how a word may go on, and which arguments are yet to come.
 
-use streamlog::Store;
 use streamlog::command::split_line;
 
 use super::reference::{self, Entry};
 use super::syntax::{Rest, Term};
+use crate::opened::Opened;
 use crate::print::quoted;
 
 /// What the shell knows besides commands.
@@ -29,7 +29,7 @@ pub struct Hint {
 }
 
 /// The ways the word at the end of a line may go on: where it begins, and what it may be.
-pub fn completions(store: &Store, line: &str) -> (usize, Vec<String>) {
+pub fn completions(opened: &Opened, line: &str) -> (usize, Vec<String>) {
     let Some(Typed { words, start, partial }) = Typed::of(line) else { return (line.len(), Vec::new()) };
     let is_help = words.first().is_some_and(|word| word.eq_ignore_ascii_case(b"help"));
     let named = if is_help { words.get(1..).unwrap_or_default() } else { &words };
@@ -39,7 +39,7 @@ pub fn completions(store: &Store, line: &str) -> (usize, Vec<String>) {
     }
     if let (false, Some(rest)) = (is_help, rest_after(&words)) {
         found.extend(keywords(&rest, partial).map(str::to_owned));
-        found.extend(names(store, &rest, partial));
+        found.extend(names(opened, &rest, partial));
     }
     (start, found.into_iter().map(|word| word + " ").collect())
 }
@@ -153,14 +153,14 @@ fn keywords(rest: &Rest, partial: &str) -> impl Iterator<Item = &'static str> {
 }
 
 /// Names of what is in the store. What cannot be looked up is not offered, and no reason to complain while somebody types.
-fn names(store: &Store, rest: &Rest, partial: &str) -> Vec<String> {
+fn names(opened: &Opened, rest: &Rest, partial: &str) -> Vec<String> {
     let mut names = Vec::new();
     for term in rest.next() {
         let Term::Argument(argument) = term else { continue };
         let found = match (argument, rest.given("stream"), rest.given("group")) {
-            ("stream", ..) => store.names().ok(),
-            ("group", Some(stream), _) => groups(store, stream),
-            ("consumer", Some(stream), Some(group)) => consumers(store, stream, group),
+            ("stream", ..) => opened.names().ok(),
+            ("group", Some(stream), _) => groups(opened, stream),
+            ("consumer", Some(stream), Some(group)) => consumers(opened, stream, group),
             _ => None,
         };
         names.extend(found.unwrap_or_default());
@@ -170,13 +170,12 @@ fn names(store: &Store, rest: &Rest, partial: &str) -> Vec<String> {
     names.into_iter().map(as_argument).collect()
 }
 
-fn groups(store: &Store, stream: &[u8]) -> Option<Vec<Vec<u8>>> {
-    Some(store.stream(stream).ok()?.groups().ok()?.into_iter().map(|group| group.name).collect())
+fn groups(opened: &Opened, stream: &[u8]) -> Option<Vec<Vec<u8>>> {
+    Some(opened.groups(stream).ok()?.into_iter().map(|group| group.name).collect())
 }
 
-fn consumers(store: &Store, stream: &[u8], group: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let consumers = store.stream(stream).ok()?.group(group).consumers().ok()?;
-    Some(consumers.into_iter().map(|consumer| consumer.name).collect())
+fn consumers(opened: &Opened, stream: &[u8], group: &[u8]) -> Option<Vec<Vec<u8>>> {
+    Some(opened.consumers(stream, group).ok()?.into_iter().map(|consumer| consumer.name).collect())
 }
 
 /// A name as it has to be typed.
@@ -195,6 +194,7 @@ fn as_argument(name: Vec<u8>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use streamlog::Store;
     use streamlog::command::Session;
 
     use super::*;
@@ -214,7 +214,7 @@ mod tests {
     }
 
     fn completed(line: &str) -> Vec<String> {
-        let (start, words) = completions(&store(), line);
+        let (start, words) = completions(&Opened::Writable(store()), line);
         words.iter().map(|word| format!("{}{word}", &line[..start])).collect()
     }
 

@@ -9,9 +9,9 @@ use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
 use rustyline::{ColorMode, CompletionType, Config, Context, Editor, Helper};
-use streamlog::Store;
 
 use super::{Next, Shell, assist, history};
+use crate::opened::Opened;
 use crate::style::{self, ASIDE, paint};
 use crate::{Failure, Outcome};
 
@@ -19,7 +19,7 @@ const PROMPT: &str = "streamlog> ";
 const HISTORY_LINES_MAX: usize = 1000;
 
 /// Runs the shell on the terminal. What people get wrong there they see, so it ends well in any case.
-pub fn run(mut shell: Shell, store: &Store) -> Result<Outcome, Failure> {
+pub fn run(mut shell: Shell, opened: &Opened) -> Result<Outcome, Failure> {
     let has_colors = style::is_on();
     let config = Config::builder()
         .max_history_size(HISTORY_LINES_MAX)?
@@ -28,7 +28,7 @@ pub fn run(mut shell: Shell, store: &Store) -> Result<Outcome, Failure> {
         .color_mode(if has_colors { ColorMode::Forced } else { ColorMode::Disabled })
         .build();
     let mut editor = Editor::<Assistant, FileHistory>::with_config(config)?;
-    editor.set_helper(Some(Assistant { store: store.clone(), has_colors }));
+    editor.set_helper(Some(Assistant { opened: opened.clone(), has_colors }));
     let history_file = history::file();
     if let Some(file) = &history_file {
         // A history that cannot be read is a pity, but no reason not to start.
@@ -58,7 +58,7 @@ fn read_lines(editor: &mut Editor<Assistant, FileHistory>, shell: &mut Shell) ->
 
 /// Helps with a line while it is typed.
 struct Assistant {
-    store: Store,
+    opened: Opened,
     has_colors: bool,
 }
 
@@ -66,7 +66,7 @@ impl Completer for Assistant {
     type Candidate = Pair;
 
     fn complete(&self, line: &str, position: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
-        let (start, words) = assist::completions(&self.store, line.get(..position).unwrap_or_default());
+        let (start, words) = assist::completions(&self.opened, line.get(..position).unwrap_or_default());
         let pair = |word: String| Pair { display: word.trim_end().to_owned(), replacement: word };
         Ok((start, words.into_iter().map(pair).collect()))
     }
