@@ -17,6 +17,7 @@ mod blocking_groups;
 mod edge_cases;
 mod misuse;
 mod notation;
+mod recorded;
 mod subject;
 mod transactions;
 mod typed;
