@@ -332,6 +332,31 @@ impl Error {
         }
     }
 
+    /// Whether it is a call that is wrong, and not the store: another call may do.
+    pub(crate) fn is_of_arguments(&self) -> bool {
+        use Error::*;
+        matches!(
+            self,
+            NameTooLong { .. }
+                | ChangeTooLarge { .. }
+                | TooManyDeleted { .. }
+                | NoFields
+                | EntryTooLarge { .. }
+                | IdTooSmall { .. }
+                | IdZero
+                | IdsExhausted
+                | StreamNotFound { .. }
+                | StreamExists { .. }
+                | GroupNotFound { .. }
+                | GroupExists { .. }
+                | EntryNotFound { .. }
+                | ProductionExists { .. }
+                | InvalidProduction { .. }
+                | OutOfRange { .. }
+                | SetId { .. }
+        )
+    }
+
     /// A failed sync of a file that is in use. Never a `NoSpace`: what was written may be lost, and no later sync would
     /// say so again.
     pub(crate) fn unsynced(path: &Path, source: io::Error) -> Self {

@@ -200,7 +200,8 @@
 //!
 //! From the bottom up: `io` is the operating system or a simulated one; `format` the bytes on disk, specified there;
 //! `log` the entries, `group` what is not an entry; `stream` joins the two, `store` names the streams; [`command`] speaks
-//! Redis, [`inspect`] looks at stores without opening them, `follow` and `read_only` read what another process writes, and `redis`, behind the feature of that name, is a connection
+//! Redis, [`inspect`] looks at stores without opening them, `follow` and `read_only` read what another process writes,
+//! [`transfer`] carries streams in and out, and `redis`, behind the feature of that name, is a connection
 //! for redis-rs. `cargo doc --document-private-items` shows all of it.
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -230,6 +231,7 @@ mod store;
 mod stream;
 mod sync;
 mod trace;
+pub mod transfer;
 mod waiters;
 
 pub use damage::{Finding, IdRange, Problem};

@@ -14,7 +14,8 @@ pub(super) const COMMANDS: &[Command] = &[Command::new("xadd", Arity::AtLeast(5)
 /// key, and then what the stream has to say: full, not above the last ID, too large.
 fn xadd(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
     let [key, rest @ ..] = args else { return Err(Failure::Arity) };
-    let Add { id, no_create, trim, production, fields } = Add::parse(rest)?;
+    let Add { id, no_create, mut trim, production, fields } = Add::parse(rest, session.replays)?;
+    trim.ignores_idle_limit = session.replays;
     let trim = trim.into_trim()?;
     let (fields, odd) = fields.as_chunks::<2>();
     if fields.is_empty() || !odd.is_empty() {
@@ -36,6 +37,7 @@ fn xadd(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
     }
     if let Some(production) = production {
         options = options.production(production);
+        options.replayed = session.replays;
     }
     match stream.add_with(options, fields.iter().map(|[name, value]| (*name, *value))) {
         Ok(Some(id)) => Ok(Reply::id(id)),
@@ -56,7 +58,7 @@ struct Add<'a> {
 
 impl<'a> Add<'a> {
     /// Reads options until something is not one, which is the ID then (ADD-1).
-    fn parse(mut args: &'a [&'a [u8]]) -> Result<Self, Failure> {
+    fn parse(mut args: &'a [&'a [u8]], replays: bool) -> Result<Self, Failure> {
         let (mut no_create, mut trim, mut production) = (false, TrimOptions::default(), None);
         loop {
             let [first, rest @ ..] = args else { return Err(Failure::Arity) };
@@ -70,7 +72,7 @@ impl<'a> Add<'a> {
                 args = rest;
             } else {
                 let id = parse::new_id(first)?;
-                if production.is_some() && id != NewId::Auto {
+                if production.is_some() && id != NewId::Auto && !replays {
                     return Err(Failure::IdempotencyNeedsAutoId);
                 }
                 return Ok(Self { id, no_create, trim, production, fields: rest });

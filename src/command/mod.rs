@@ -127,6 +127,8 @@ pub struct Session {
     store: Store,
     protocol: Protocol,
     transaction: Transaction,
+    /// What is executed was logged by a server: see [`replaying`](Self::replaying).
+    replays: bool,
 }
 
 impl Session {
@@ -139,7 +141,25 @@ impl Session {
     /// ```
     #[must_use]
     pub fn new(store: &Store) -> Self {
-        Self { store: store.clone(), protocol: Protocol::default(), transaction: Transaction::default() }
+        let (protocol, transaction) = (Protocol::default(), Transaction::default());
+        Self { store: store.clone(), protocol, transaction, replays: false }
+    }
+
+    /// A session for commands as a server logs them: their effects, in forms that it takes from no client (AOF-8). A
+    /// production may come with an ID, one without is a repetition that added nothing; a limit without `~` is ignored; and
+    /// nothing blocks.
+    pub(crate) fn replaying(store: &Store) -> Self {
+        Self { replays: true, ..Self::new(store) }
+    }
+
+    /// As [`execute`](Self::execute), but what is wrong with the store, and not with the command, is an error.
+    pub(crate) fn replay(&mut self, args: &[&[u8]]) -> crate::Result<Reply> {
+        let (called, resolved) = resolve(args);
+        match resolved.and_then(|(handler, rest)| handler(self, rest)) {
+            Err(Failure::Store(error)) if !error.is_of_arguments() => Err(error),
+            Err(failure) => Ok(failure.into_reply(called)),
+            Ok(reply) => Ok(reply),
+        }
     }
 
     /// A session that reads a store which another process may be writing: each command sees what that has published, and one

@@ -238,6 +238,16 @@ impl Decoder {
         self.array.is_some() || self.argument_len.is_some() || !self.rest().is_empty()
     }
 
+    /// How many bytes have arrived that no command has used up.
+    pub(crate) fn unread(&self) -> usize {
+        self.rest().len()
+    }
+
+    /// The bytes that have arrived and were not used up.
+    pub(crate) fn peek(&self) -> &[u8] {
+        self.rest()
+    }
+
     fn decode(&mut self) -> Result<Option<Vec<Vec<u8>>>, DecodeError> {
         loop {
             let command = match (self.array.is_some(), self.rest().first()) {

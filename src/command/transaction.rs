@@ -76,7 +76,7 @@ impl Session {
 
     /// How long a command may block: in EXEC the time is up at once (BLK-14).
     pub(super) fn may_block(&self, block: Block) -> Block {
-        if matches!(self.transaction, Transaction::Running) { Block::No } else { block }
+        if self.replays || matches!(self.transaction, Transaction::Running) { Block::No } else { block }
     }
 }
 

@@ -16,6 +16,7 @@ fn xtrim(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
     while !rest.is_empty() {
         rest = options.take(rest)?.ok_or(Failure::Syntax)?;
     }
+    options.ignores_idle_limit = session.replays;
     let trim = options.into_required_trim()?;
     let removed = match session.stream(key)? {
         Some(stream) => stream.trim(trim).or_else(|error| match error {
@@ -34,6 +35,8 @@ pub(super) struct TrimOptions {
     approximate: bool,
     limit: Option<u64>,
     references: Option<References>,
+    /// As in a log of a server, where a limit has been applied (AOF-8).
+    pub(super) ignores_idle_limit: bool,
 }
 
 enum Threshold {
@@ -103,6 +106,7 @@ impl TrimOptions {
         let trim = match (self.approximate, self.limit) {
             (true, limit) => trim.approximately().limit(limit.unwrap_or(APPROXIMATE_LIMIT)),
             (false, None) => trim,
+            (false, Some(_)) if self.ignores_idle_limit => trim,
             (false, Some(_)) => return Err(Failure::LimitWithoutTilde),
         };
         Ok(trim.references(self.references.unwrap_or_default()))

@@ -24,6 +24,8 @@ pub const TMP: &str = "tmp";
 
 /// Copies of damaged files that were replaced, in a directory for each stream.
 pub const QUARANTINE: &str = "quarantine";
+/// Says that the store is a backup.
+pub const BACKUP: &str = "BACKUP";
 
 /// What a file that has not got its final name ends in.
 const NEW_SUFFIX: &str = ".new";

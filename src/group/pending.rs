@@ -224,7 +224,7 @@ impl PendingList {
     }
 
     /// The IDs in the order of time, without a change to the bounds.
-    fn ids_by_time(&self) -> Vec<StreamId> {
+    pub fn ids_by_time(&self) -> Vec<StreamId> {
         let mut turns: Vec<(Turn, StreamId)> =
             self.chunks.iter_from(StreamId::MIN).map(|record| (record.turn(), record.id)).collect();
         turns.sort_unstable();

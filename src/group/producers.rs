@@ -12,8 +12,8 @@ use crate::format::groups::{GroupChange, Memory};
 use crate::hash::HashMap;
 
 /// How long a production is remembered, in seconds, and how many of each producer, unless configured otherwise.
-const DURATION_S: u64 = 100;
-const MAX_LEN: u64 = 100;
+pub const DURATION_S: u64 = 100;
+pub const MAX_LEN: u64 = 100;
 /// The limits of both.
 pub const DURATION_S_MAX: u64 = 86_400;
 pub const LEN_MAX: u64 = 10_000;

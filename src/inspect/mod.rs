@@ -28,7 +28,7 @@ use crate::damage::{Finding, Problem};
 use crate::follow::picture::{self, Picture};
 use crate::follow::{moment, root};
 use crate::format::Identity;
-use crate::format::file_name::{self, BOARD, Directory, INTENT, LOCK, QUARANTINE, RESERVE, STREAMS, TMP};
+use crate::format::file_name::{self, BACKUP, BOARD, Directory, INTENT, LOCK, QUARANTINE, RESERVE, STREAMS, TMP};
 use crate::inspect::verify::Verifier;
 use crate::io::place::Place;
 use crate::io::{Disk, FileKind};
@@ -63,9 +63,9 @@ const TRIES: u32 = 10;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Inspection {
-    root: Place,
+    pub(crate) root: Place,
     /// `None` if `LOCK` is damaged.
-    store: Option<Identity>,
+    pub(crate) store: Option<Identity>,
 }
 
 impl fmt::Debug for Inspection {
@@ -105,13 +105,13 @@ impl Inspection {
         Self::on(Arc::clone(disk) as Arc<dyn Disk>, Path::new("simulated"))
     }
 
-    fn on(disk: Arc<dyn Disk>, path: &Path) -> Result<Self> {
+    pub(crate) fn on(disk: Arc<dyn Disk>, path: &Path) -> Result<Self> {
         let (root, store) = root::find(disk, path)?;
         Ok(Self { root, store })
     }
 
     /// Looks at a store that another process writes to, in its directory.
-    pub(crate) fn of(root: &Place, store: Option<Identity>) -> Self {
+    pub(crate) fn of_root(root: &Place, store: Option<Identity>) -> Self {
         Self { root: root.within(""), store }
     }
 
@@ -140,7 +140,7 @@ impl Inspection {
     }
 
     /// The streams and their directories.
-    fn directories(&self) -> Result<Vec<(Vec<u8>, String)>> {
+    pub(crate) fn directories(&self) -> Result<Vec<(Vec<u8>, String)>> {
         let streams = self.root.within(STREAMS);
         let mut found = Vec::new();
         if !self.has_streams()? {
@@ -315,7 +315,7 @@ impl Inspection {
         names.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         for (name, kind) in &names {
             match name.as_str() {
-                LOCK | RESERVE | BOARD | QUARANTINE => {}
+                LOCK | RESERVE | BOARD | QUARANTINE | BACKUP => {}
                 STREAMS | TMP if *kind == FileKind::Directory => {}
                 STREAMS | TMP => note(&self.root, name, not_a_directory()),
                 INTENT if moment::intent(&self.root)?.is_none() && self.root.kind(INTENT)?.is_some() => {
@@ -398,7 +398,7 @@ impl Inspection {
     }
 
     /// A stream as opening it would find it.
-    fn picture(&self, name: &[u8]) -> Result<(Place, Picture)> {
+    pub(crate) fn picture(&self, name: &[u8]) -> Result<(Place, Picture)> {
         let directory = self.directory(name)?;
         let mut tries = 0;
         loop {

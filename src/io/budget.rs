@@ -174,6 +174,10 @@ impl Disk for Budgeted {
     fn lock(&self, path: &Path) -> Result<Arc<dyn File>> {
         self.disk.lock(path)
     }
+
+    fn root(&self) -> Option<&Path> {
+        self.disk.root()
+    }
 }
 
 /// A file that takes what it grows by from the account of its disk.

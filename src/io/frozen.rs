@@ -83,6 +83,18 @@ impl Disk for Frozen {
     fn lock(&self, _: &Path) -> Result<Arc<dyn File>> {
         Err(read_only())
     }
+
+    fn root(&self) -> Option<&Path> {
+        self.disk.root()
+    }
+
+    fn link_out(&self, path: &Path, to: &Path) -> Result<()> {
+        self.disk.link_out(path, to)
+    }
+
+    fn is_same_file(&self, path: &Path, other: &Path) -> Result<bool> {
+        self.disk.is_same_file(path, other)
+    }
 }
 
 /// A file of which only the bytes before a limit are looked at; up to its length, the rest reads as zeros.

@@ -36,7 +36,7 @@ use std::path::{Component, Path};
 use std::sync::Arc;
 
 pub(crate) use mem::MemDisk;
-pub(crate) use os::{OsDisk, create_root, descriptors_max, lacks_descriptors, no_descriptors};
+pub(crate) use os::{OsDisk, create_root, descriptors_max, exchange, lacks_descriptors, no_descriptors};
 
 /// What a directory entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +133,24 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Whether the descriptors that are set aside for when there are no others are in use; tries to set some aside again.
     fn lacks_descriptors(&self) -> bool {
         false
+    }
+
+    /// Where the root is, if it is a directory of the operating system's.
+    fn root(&self) -> Option<&Path> {
+        None
+    }
+
+    /// Gives a file another name, at a path of the operating system's. Fails where that is not possible, as on another file
+    /// system: then there is nothing at `to`.
+    fn link_out(&self, path: &Path, to: &Path) -> Result<()> {
+        let _ = (path, to);
+        Err(ErrorKind::Unsupported.into())
+    }
+
+    /// Whether a path of the operating system's is another name of the file.
+    fn is_same_file(&self, path: &Path, other: &Path) -> Result<bool> {
+        let _ = (path, other);
+        Ok(false)
     }
 
     /// Opens or creates the file and takes its exclusive lock, which lasts until the file is dropped.

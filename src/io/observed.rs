@@ -131,6 +131,10 @@ impl Disk for Observed {
         self.observer.tell(Op::Lock, path)?;
         Ok(self.file(path, self.disk.lock(path)?))
     }
+
+    fn root(&self) -> Option<&Path> {
+        self.disk.root()
+    }
 }
 
 #[derive(Debug)]

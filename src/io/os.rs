@@ -72,7 +72,7 @@ use windows as system;
 pub(super) use system::address_space_max;
 #[cfg(miri)]
 pub(super) use system::read_exact_at;
-pub(crate) use system::{OsDisk, create_root, descriptors_max, lacks_descriptors, no_descriptors};
+pub(crate) use system::{OsDisk, create_root, descriptors_max, exchange, lacks_descriptors, no_descriptors};
 
 #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
 compile_error!(

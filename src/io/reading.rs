@@ -71,6 +71,18 @@ impl Disk for Reading {
     fn lock(&self, _: &Path) -> Result<Arc<dyn File>> {
         Err(read_only())
     }
+
+    fn root(&self) -> Option<&Path> {
+        self.0.root()
+    }
+
+    fn link_out(&self, path: &Path, to: &Path) -> Result<()> {
+        self.0.link_out(path, to)
+    }
+
+    fn is_same_file(&self, path: &Path, other: &Path) -> Result<bool> {
+        self.0.is_same_file(path, other)
+    }
 }
 
 /// A file up to some length: what is behind that is not there.

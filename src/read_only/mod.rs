@@ -157,6 +157,6 @@ impl ReadOnlyStore {
     pub fn inspect(&self) -> Inspection {
         let watch = self.shared().watch();
         let root = watch.map_or_else(|| unreachable!("it is read only"), |watch| (&watch.root, watch.store));
-        Inspection::of(root.0, root.1)
+        Inspection::of_root(root.0, root.1)
     }
 }

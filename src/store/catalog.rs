@@ -288,6 +288,10 @@ fn is_unfinished(bytes: &[u8]) -> bool {
 }
 
 impl Catalog {
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        self.root.disk()
+    }
+
     pub fn env(&self) -> &Arc<Env> {
         &self.env
     }

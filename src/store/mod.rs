@@ -424,6 +424,10 @@ impl Store {
         GroupRead::new(Arc::clone(&self.shared), group.as_ref().into(), consumer.as_ref().into())
     }
 
+    pub(crate) fn disk(&self) -> &Arc<dyn crate::io::Disk> {
+        self.shared.disk()
+    }
+
     /// The time by the store's clock, in milliseconds since the Unix epoch.
     ///
     /// # Examples

@@ -118,14 +118,14 @@ impl Inner {
     }
 
     /// The entry that came of the same production before.
-    fn find_production(&self, journaling: &mut Journaling, entries: &NewEntries) -> Option<StreamId> {
+    pub fn find_production(&self, journaling: &mut Journaling, entries: &NewEntries) -> Option<StreamId> {
         let made = entries.production.as_ref()?;
         journaling.producers.sweep(self.env.now_ms());
         journaling.producers.find(&made.producer, &made.key)
     }
 
     /// Notes a duplicate, and sees to it that what it repeats is durable.
-    fn duplicate(&self, entries: &NewEntries, id: StreamId) -> Result<Outcome<Added>> {
+    pub fn duplicate(&self, entries: &NewEntries, id: StreamId) -> Result<Outcome<Added>> {
         let counted = self.change_aside(|journaling| {
             // It may have been forgotten since.
             let found = self.find_production(journaling, entries);

@@ -219,7 +219,7 @@ impl Stream {
         self.existing()?.group_details(count)
     }
 
-    fn existing(&self) -> Result<Arc<Inner>> {
+    pub(crate) fn existing(&self) -> Result<Arc<Inner>> {
         self.inner()?.ok_or_else(|| self.not_found())
     }
 
@@ -363,6 +363,9 @@ impl Stream {
             put(scratch, options.id, fields)?;
             if options.production.is_some() {
                 scratch.production = options.new_production(scratch)?;
+            }
+            if options.is_logged_repetition() {
+                return Ok(self.on_current(|inner| inner.repeat(scratch))?.flatten());
             }
             let added = self.add_entries(scratch, options.trim.as_ref(), !options.no_create)?;
             Ok(match added {

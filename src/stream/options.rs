@@ -169,6 +169,8 @@ pub struct AddOptions<'a> {
     pub(crate) no_create: bool,
     pub(crate) trim: Option<Trim>,
     pub(crate) production: Option<Production<'a>>,
+    /// As logged by a server: a production with an ID is that of an entry that was added, one without a repetition.
+    pub(crate) replayed: bool,
 }
 
 impl<'a> AddOptions<'a> {

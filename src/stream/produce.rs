@@ -7,6 +7,7 @@ use crate::format::journal::Change;
 use crate::format::new_entries::{NewEntries, NewProduction};
 use crate::group::check_key;
 use crate::group::producers::{DURATION_S_MAX, LEN_MAX, content_key};
+use crate::stream::add::Added;
 use crate::stream::change::Planned;
 use crate::stream::group_options::ProducersInfo;
 use crate::stream::inner::{Inner, Journaling, Outcome};
@@ -31,8 +32,16 @@ impl AddOptions<'_> {
             NewId::Auto if producer.is_empty() => invalid("a producer's ID must not be empty"),
             NewId::Auto if key.is_empty() => invalid("an idempotent ID must not be empty"),
             NewId::Auto => Ok(Some(NewProduction { producer: producer.into(), key })),
+            _ if self.replayed => Ok(Some(NewProduction { producer: producer.into(), key })),
             _ => invalid("only an entry with an automatic ID can be produced idempotently"),
         }
+    }
+}
+
+impl AddOptions<'_> {
+    /// Whether a server logged this as a production that it had remembered, and so added nothing.
+    pub(crate) fn is_logged_repetition(&self) -> bool {
+        self.replayed && self.production.is_some() && self.id == NewId::Auto
     }
 }
 
@@ -116,6 +125,18 @@ impl Inner {
             let configure = GroupChange::Configure { duration_s: new.0, max_len: new.1 };
             Ok(Planned::several(self.after_productions(journaling, configure), ()))
         })
+    }
+
+    /// Counts a repetition of a production, if it is remembered; returns the entry that came of it.
+    pub fn repeat(&self, entries: &NewEntries) -> Result<Outcome<Option<StreamId>>> {
+        let found = self.with_groups(|journaling| self.find_production(journaling, entries));
+        match found {
+            None => Ok(Outcome::Done(None)),
+            Some(id) => Ok(self.duplicate(entries, id)?.map(|added| match added {
+                Added::Duplicate(id) => Some(id),
+                Added::New => None,
+            })),
+        }
     }
 
     fn remember(&self, producer: &[u8], key: &[u8], id: StreamId) -> Result<Outcome<()>> {

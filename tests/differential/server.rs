@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ pub fn skipped(what: &str) {
 pub struct Server {
     process: Child,
     connection: BufReader<UnixStream>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Server {
@@ -47,7 +48,7 @@ impl Server {
         };
         // No command waits for so long, so that one that does is named in a failure.
         connection.get_ref().set_read_timeout(Some(Duration::from_secs(10))).expect("a time-out can be set");
-        let server = Self { process, connection, _dir: dir };
+        let server = Self { process, connection, dir };
         server.of_the_right_version()
     }
 
@@ -59,6 +60,12 @@ impl Server {
         }
         skipped(&format!("nothing was compared with Redis, for redis-server is {version} and not {VERSION}x"));
         None
+    }
+
+    /// Where its files are; its socket has the name `socket`.
+    #[allow(dead_code, reason = "not every test looks at files")]
+    pub fn directory(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Executes a command.

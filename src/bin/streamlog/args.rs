@@ -10,8 +10,8 @@ use clap::{Parser, Subcommand};
 
 use crate::global::Global;
 use crate::{
-    Failure, Outcome, add, completions, dump, groups, man, once, pending, pipe, repair, retention, shell, stat, tail,
-    top, verify,
+    Failure, Outcome, add, backup, completions, dump, export, groups, import, man, once, pending, pipe, repair,
+    retention, shell, stat, tail, top, verify,
 };
 
 const EXAMPLES: &str = "\
@@ -58,6 +58,10 @@ enum FirstWord {
     Repair(repair::Args),
     Dump(dump::Args),
     Stat(stat::Args),
+    Export(export::Args),
+    Import(import::Args),
+    Backup(backup::Args),
+    Restore(backup::RestoreArgs),
     Retention(retention::Args),
     Tail(tail::Args),
     Completions(completions::Args),
@@ -88,6 +92,10 @@ impl CommandLine {
             FirstWord::Repair(args) => repair::run(&global, &args),
             FirstWord::Dump(args) => dump::run(&global, &args),
             FirstWord::Stat(args) => stat::run(&global, &args),
+            FirstWord::Export(args) => export::run(&global, &args),
+            FirstWord::Import(args) => import::run(&global, &args),
+            FirstWord::Backup(args) => backup::run(&global, &args),
+            FirstWord::Restore(args) => backup::restore(&global, &args),
             FirstWord::Retention(args) => retention::run(&global, &args),
             FirstWord::Tail(args) => tail::run(&global, &args),
             FirstWord::Completions(args) => completions::run(&args),

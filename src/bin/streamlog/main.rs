@@ -7,10 +7,13 @@
 
 mod add;
 mod args;
+mod backup;
 mod completions;
 mod dump;
+mod export;
 mod global;
 mod groups;
+mod import;
 mod json;
 mod look;
 mod man;

@@ -266,6 +266,19 @@ impl Disk for OsDisk {
         }
     }
 
+    fn root(&self) -> Option<&Path> {
+        Some(&self.root)
+    }
+
+    fn link_out(&self, path: &Path, to: &Path) -> Result<()> {
+        fs::hard_link(self.root.join(below(path)?), to)
+    }
+
+    fn is_same_file(&self, path: &Path, other: &Path) -> Result<bool> {
+        let found = fs::symlink_metadata(other)?;
+        Ok(identity_of(self.look(path)?) == (found.dev(), found.ino()))
+    }
+
     fn lacks_descriptors(&self) -> bool {
         if self.spare.is_short() {
             self.spare.refill();
@@ -320,6 +333,12 @@ pub(crate) fn create_root(path: &Path) -> Result<()> {
         Some(parent) => fs::File::open(parent)?.sync_all(),
         None => fs::File::open(".")?.sync_all(),
     }
+}
+
+/// Has two directories change names, in one step. Fails with `Unsupported` or `InvalidInput` where that is not possible.
+pub(crate) fn exchange(a: &Path, b: &Path) -> Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE)?)
 }
 
 /// Fills `buf` from `offset`.

@@ -181,6 +181,19 @@ impl Disk for OsDisk {
         sync_directory(&self.full(path)?)
     }
 
+    fn root(&self) -> Option<&Path> {
+        Some(&self.root)
+    }
+
+    fn link_out(&self, path: &Path, to: &Path) -> Result<()> {
+        fs::hard_link(self.full(path)?, to)
+    }
+
+    fn is_same_file(&self, _: &Path, _: &Path) -> Result<bool> {
+        // Known to the system, but not told by the standard library.
+        Err(ErrorKind::Unsupported.into())
+    }
+
     fn lock(&self, path: &Path) -> Result<Arc<dyn File>> {
         // Not `File::lock`: what it locks, nobody else can read, and looking at a store reads the file.
         let mut options = OpenOptions::new();
@@ -234,6 +247,11 @@ pub(crate) fn no_descriptors() -> Error {
 pub(crate) fn create_root(path: &Path) -> Result<()> {
     fs::create_dir_all(path)?;
     sync_directory(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}
+
+/// Has two directories change names, in one step, which is not possible.
+pub(crate) fn exchange(_: &Path, _: &Path) -> Result<()> {
+    Err(ErrorKind::Unsupported.into())
 }
 
 /// Fills `buf` from `offset`.

@@ -1,0 +1,231 @@
+//! Reading commands that a server has logged.
+
+use std::io::{self, BufRead};
+
+use super::apply::Applier;
+use super::report::{Imported, Progress, Torn};
+use crate::command::{DecodeError, Decoder};
+use crate::{Error, Result, Store};
+
+/// Takes in commands as [`Export`](super::Export) writes them or as a server logs them, as RESP or as plain lines.
+///
+/// Each of them is carried out as if a client had sent it, at the durability of the store: where the input can be read again,
+/// [`Durability::Os`](crate::Durability::Os) and a [`sync`](Store::sync) at the end are far faster.
+///
+/// | of the log | here |
+/// |---|---|
+/// | commands of streams, `DEL`, `RENAME`, `COPY`, `FLUSHDB` and the like | carried out; one that is refused is told of, and the import goes on, as when a server loads the log |
+/// | `SELECT` | one database is taken in, 0 unless told otherwise; commands for others are counted |
+/// | `MULTI`, `EXEC` | what is between is carried out when `EXEC` is there, and otherwise not at all |
+/// | commands of other types, scripts, functions | counted; where one puts something else at the key of a stream, that stream is deleted, as it was there |
+/// | expiry times of streams | counted: streams here have none. That a key has expired is in the log as its deletion |
+/// | lines that begin with `#` | counted: they annotate the log with times |
+/// | a snapshot (RDB) at the beginning | [`ImportError::Snapshot`], which says what to do |
+/// | an end in the middle of a command | [`Imported::torn`]; everything before it is taken in |
+///
+/// What a server logs has times and IDs in full. Commands that depend on when they are carried out may be in a file that was
+/// written by hand: they mean the time of the import. Nothing blocks.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::Store;
+/// use streamlog::transfer::Import;
+///
+/// let store = Store::in_memory();
+/// let log = b"SELECT 0\r\nXADD orders 1-1 total 49.99\r\nSET greeting hello\r\nXADD orders 2";
+/// let mut import = Import::new(&store)?;
+/// import.read(&log[..], |_| {})?;
+/// let imported = import.finish();
+/// assert_eq!((imported.entries, imported.skipped_count()), (1, 1));
+/// assert_eq!(imported.torn.map(|torn| torn.offset), Some(59));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Import {
+    pub(super) applier: Applier,
+}
+
+/// Why an import stops. What comes before is done, and stays so.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// The store fails.
+    #[error(transparent)]
+    Store(#[from] Error),
+    /// The input cannot be read.
+    #[error("cannot read the input at byte {offset}")]
+    Read {
+        /// How many bytes were read before.
+        offset: u64,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The input begins with a snapshot, of which nothing was read.
+    #[error(
+        "it begins with a snapshot (RDB), which only a Redis server can read. Have the server write commands: \
+         CONFIG SET appendonly yes, CONFIG SET aof-use-rdb-preamble no, BGREWRITEAOF; \
+         when INFO persistence says aof_rewrite_in_progress:0, import its append-only file again"
+    )]
+    Snapshot,
+    /// The input is compressed with gzip, and nothing of it was read.
+    #[error("it is compressed: `gzip -dc FILE | streamlog import -`")]
+    Compressed,
+    /// The input is the list of the files of an append-only file, and nothing was done.
+    #[error("it is a list of files (a manifest): import the directory it is in, or the file under its name")]
+    Manifest,
+    /// Bytes that are no command. Nobody can say where the next one begins.
+    #[error("there is no command at byte {offset}")]
+    Malformed {
+        /// Where they begin.
+        offset: u64,
+        /// What is wrong with them.
+        source: DecodeError,
+    },
+    /// A command that deletes everything, and the store was not empty to begin with: it would delete what is not of the log.
+    #[error("the log deletes everything at byte {offset}, and the store was not empty: import it into a new one")]
+    Flushed {
+        /// Where the command begins.
+        offset: u64,
+    },
+    /// A command that gives the database the content of another one.
+    #[error("databases are exchanged at byte {offset} (SWAPDB), and only one is read: have the server rewrite its log")]
+    Swapped {
+        /// Where the command begins.
+        offset: u64,
+    },
+}
+
+impl Import {
+    /// An import into a store, which may have other streams.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::names`].
+    pub fn new(store: &Store) -> Result<Self> {
+        Ok(Self { applier: Applier::new(store, store.names()?.is_empty()) })
+    }
+
+    /// Which database of the server is taken in; 0 unless set.
+    #[must_use]
+    pub fn database(mut self, number: u64) -> Self {
+        self.applier.wanted = number;
+        self
+    }
+
+    /// Reads one log to its end. Several are read one after the other: of a server that keeps its log in parts, the base and then
+    /// the increments, as [`files_of`](super::files_of) gives them.
+    ///
+    /// Takes the memory of the largest command, or of the largest transaction. `progress` is told from time to time.
+    ///
+    /// # Errors
+    ///
+    /// [`ImportError`]. What comes before is done.
+    pub fn read(&mut self, input: impl BufRead, progress: impl FnMut(Progress)) -> Result<(), ImportError> {
+        self.applier.begin_log();
+        Reader::new(input).run(&mut self.applier, progress, |_, _| Ok(()))
+    }
+
+    /// What it has come to so far.
+    #[must_use]
+    pub fn imported(&self) -> &Imported {
+        &self.applier.imported
+    }
+
+    /// What it has come to.
+    #[must_use]
+    pub fn finish(self) -> Imported {
+        self.applier.imported
+    }
+}
+
+/// One log that is being read.
+pub(super) struct Reader<R> {
+    input: R,
+    decoder: Decoder,
+    /// How many bytes the decoder was given.
+    read: u64,
+}
+
+impl<R: BufRead> Reader<R> {
+    pub fn new(input: R) -> Self {
+        Self::at(input, 0)
+    }
+
+    /// Goes on with what is behind the first `offset` bytes, which are gone from `input`.
+    pub fn at(input: R, offset: u64) -> Self {
+        Self { input, decoder: Decoder::new(), read: offset }
+    }
+
+    /// Where the next command begins, or goes on.
+    fn offset(&self) -> u64 {
+        self.read - self.decoder.unread() as u64
+    }
+
+    /// Reads to the end. `between` is called where no transaction is open, with the offset.
+    pub fn run(
+        mut self,
+        applier: &mut Applier,
+        mut progress: impl FnMut(Progress),
+        mut between: impl FnMut(&mut Applier, u64) -> Result<(), ImportError>,
+    ) -> Result<(), ImportError> {
+        let before = applier.imported.bytes;
+        if self.read == 0 {
+            self.look_at_beginning()?;
+        }
+        let mut start = self.offset();
+        loop {
+            loop {
+                let decoded = self.decoder.next_command();
+                let decoded = decoded.map_err(|source| ImportError::Malformed { offset: start, source })?;
+                let Some(args) = decoded else { break };
+                let end = self.offset();
+                applier.take(start, args)?;
+                start = end;
+                if applier.transaction().is_none() {
+                    applier.imported.bytes = before + start;
+                    between(applier, start)?;
+                }
+            }
+            let Imported { commands, entries, .. } = applier.imported;
+            progress(Progress { offset: start, commands, entries });
+            if self.fill()? == 0 {
+                break;
+            }
+        }
+        let begun = if self.decoder.is_partial() { Some(start) } else { None };
+        let transaction = applier.transaction();
+        applier.imported.torn =
+            transaction.or(begun).map(|offset| Torn { offset, len: self.read, is_transaction: transaction.is_some() });
+        Ok(())
+    }
+
+    /// Reads on; returns how many bytes there were.
+    fn fill(&mut self) -> Result<usize, ImportError> {
+        loop {
+            match self.input.fill_buf() {
+                Ok(bytes) => {
+                    let len = bytes.len();
+                    self.decoder.feed(bytes);
+                    self.input.consume(len);
+                    self.read += len as u64;
+                    return Ok(len);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(ImportError::Read { offset: self.read, source }),
+            }
+        }
+    }
+
+    /// Refuses what is something else altogether, and would be taken for damage.
+    fn look_at_beginning(&mut self) -> Result<(), ImportError> {
+        const LONGEST: usize = 5;
+        while self.decoder.unread() < LONGEST && self.fill()? > 0 {}
+        match self.decoder.peek() {
+            [b'R', b'E', b'D', b'I', b'S', ..] => Err(ImportError::Snapshot),
+            [0x1f, 0x8b, ..] => Err(ImportError::Compressed),
+            [b'f', b'i', b'l', b'e', b' ', ..] => Err(ImportError::Manifest),
+            _ => Ok(()),
+        }
+    }
+}

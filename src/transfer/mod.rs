@@ -1,0 +1,39 @@
+//! Streams into a store and out of it: as the commands with which a Redis server rebuilds them.
+//!
+//! | to | there is |
+//! |---|---|
+//! | write a stream as commands, for a server or another store | [`Stream::export`], and [`Inspection::export`] without opening the store |
+//! | take in such commands, or what a server has logged (its append-only file) | [`Import`] |
+//!
+//! What is written is read by `redis-cli --pipe`, by a server that loads it as its append-only file, and by [`Import`]; what a
+//! server writes is read by [`Import`]. Neither needs more memory than what is pending and a few blocks take, however long the
+//! stream is.
+//!
+//! # What is kept
+//!
+//! Entries with their IDs, the last ID, both counters, groups with their positions and counters, consumers, pending entries
+//! with owner, time and delivery count, in the order of their delivery; what is remembered of idempotent productions, and for
+//! how long. Other than in a file that a server has rewritten, entries that are pending although they were deleted stay so.
+//!
+//! Redis has no commands for the rest: consumers were seen when the commands are carried out, and were active then if they have
+//! pending entries; of the productions that were ever remembered, and of the duplicates that were recognised, those count that
+//! are remembered.
+//!
+//! [`Stream::export`]: crate::Stream::export
+//! [`Inspection::export`]: crate::inspect::Inspection::export
+
+mod apply;
+mod backup;
+mod copy;
+mod encode;
+mod export;
+mod foreign;
+mod import;
+mod manifest;
+mod report;
+
+pub use backup::{BackedUp, Backup, Sharing};
+pub use export::{Export, Part, RedisVersion};
+pub use import::{Import, ImportError};
+pub use manifest::files_of;
+pub use report::{Imported, Progress, Refused, Skipped, Torn};

@@ -1,0 +1,121 @@
+//! What an import came to.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::inspect::Escaped;
+
+/// How many different commands are told apart among those that are skipped; what is beyond counts as one.
+const NAMES_MAX: usize = 256;
+/// How many commands that were refused are described.
+const REFUSED_MAX: usize = 10;
+
+/// How far an import is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Bytes of the input that are done with.
+    pub offset: u64,
+    /// Commands that were carried out.
+    pub commands: u64,
+    /// Entries that were added.
+    pub entries: u64,
+}
+
+/// What an import came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Imported {
+    /// Bytes of the input that were taken in.
+    pub bytes: u64,
+    /// Commands that were carried out.
+    pub commands: u64,
+    /// Entries that were added.
+    pub entries: u64,
+    /// Lines that begin with `#`, which annotate the log.
+    pub annotations: u64,
+    /// Times of expiry that were not set, as streams here have none.
+    pub expiries: u64,
+    /// Commands that were passed over: by name, in capitals, and database.
+    pub skipped: BTreeMap<Skipped, u64>,
+    /// How many commands were answered with an error.
+    pub refused_count: u64,
+    /// The first of these.
+    pub refused: Vec<Refused>,
+    /// The last command, if it is cut short.
+    pub torn: Option<Torn>,
+}
+
+/// What was passed over.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct Skipped {
+    /// The database.
+    pub database: u64,
+    /// The name of the command, in capitals; with others that are too many, `(others)`.
+    pub command: String,
+}
+
+/// A command that was answered with an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refused {
+    /// Where it begins, in bytes from the start of the input.
+    pub offset: u64,
+    /// What it was: the first words of it.
+    pub command: String,
+    /// The error that a server would have answered.
+    pub reply: String,
+}
+
+/// The end of an input that stops in the middle of a command or transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Torn {
+    /// Where the command or transaction begins, in bytes from the start of the input. Everything before it was taken in.
+    pub offset: u64,
+    /// The length of the input.
+    pub len: u64,
+    /// It is a transaction of which the end is missing.
+    pub is_transaction: bool,
+}
+
+impl fmt::Display for Torn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = if self.is_transaction { "transaction" } else { "command" };
+        write!(f, "the last {what} is cut short: it begins at byte {} of {}", self.offset, self.len)
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "byte {}: {}: {}", self.offset, self.command, self.reply)
+    }
+}
+
+impl Imported {
+    /// How many commands were passed over.
+    #[must_use]
+    pub fn skipped_count(&self) -> u64 {
+        self.skipped.values().sum()
+    }
+
+    pub(super) fn skip(&mut self, command: &[u8], database: u64) {
+        let command = Escaped(&command.to_ascii_uppercase()).to_string();
+        let mut key = Skipped { database, command };
+        if !self.skipped.contains_key(&key) && self.skipped.len() >= NAMES_MAX {
+            "(others)".clone_into(&mut key.command);
+        }
+        *self.skipped.entry(key).or_default() += 1;
+    }
+
+    pub(super) fn refuse(&mut self, offset: u64, args: &[Vec<u8>], reply: &[u8]) {
+        self.refused_count += 1;
+        if self.refused.len() < REFUSED_MAX {
+            let words = args.iter().take(4).map(|word| Escaped(word.get(..40).unwrap_or(word)).to_string());
+            let command = words.collect::<Vec<_>>().join(" ");
+            let reply = Escaped(reply).to_string();
+            self.refused.push(Refused { offset, command, reply });
+        }
+    }
+}

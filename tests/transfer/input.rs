@@ -1,0 +1,220 @@
+//! Promise: of a log that is cut short, damaged, or of more than streams, what can be taken in is, and the rest is told.
+
+use std::io::{BufReader, Read};
+
+use streamlog::command::{Reply, execute};
+use streamlog::transfer::{Import, ImportError, Imported, Skipped, Torn, files_of};
+use streamlog::{Store, StreamId};
+
+use crate::harness::{import, in_memory};
+
+/// Imports plain lines into an empty store.
+fn lines(log: &str) -> (Store, Imported) {
+    let store = in_memory();
+    let imported = import(&store, log.replace('\n', "\r\n").as_bytes());
+    (store, imported)
+}
+
+fn fails(log: &[u8]) -> ImportError {
+    Import::new(&in_memory()).unwrap().read(log, |_| {}).unwrap_err()
+}
+
+fn len(store: &Store, key: &str) -> Option<u64> {
+    store.exists(key).unwrap().then(|| store.stream(key).unwrap().len().unwrap())
+}
+
+/// As `COMMAND:database:count`.
+fn skipped(imported: &Imported) -> Vec<String> {
+    let of = |(skipped, count): (&Skipped, &u64)| format!("{}:{}:{count}", skipped.command, skipped.database);
+    imported.skipped.iter().map(of).collect()
+}
+
+/// A reader that gives one byte at a time, as a slow pipe may.
+struct Drops<'a>(&'a [u8]);
+
+impl Read for Drops<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        let Some((first, rest)) = self.0.split_first() else { return Ok(0) };
+        self.0 = rest;
+        buf[0] = *first;
+        Ok(1)
+    }
+}
+
+#[test]
+fn a_log_that_is_cut_anywhere_is_taken_in_up_to_there() {
+    let commands = [
+        &b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n"[..],
+        b"*5\r\n$4\r\nXADD\r\n$1\r\ns\r\n$3\r\n1-1\r\n$1\r\nf\r\n$4\r\n\r\nxy\r\n",
+        b"#TS:1700000000\r\n",
+        b"XADD s 2-1 f v\r\n",
+        b"*1\r\n$5\r\nMULTI\r\n*5\r\n$4\r\nXADD\r\n$1\r\ns\r\n$3\r\n3-1\r\n$1\r\nf\r\n$0\r\n\r\nXADD s 4-1 f v\r\n*1\r\n$4\r\nEXEC\r\n",
+        b"*5\r\n$4\r\nXADD\r\n$1\r\ns\r\n$3\r\n5-1\r\n$1\r\nf\r\n$1\r\nv\r\n",
+    ];
+    let entries = [0, 1, 0, 1, 2, 1];
+    let log = commands.concat();
+    for cut in 0..=log.len() {
+        let store = in_memory();
+        let mut import = Import::new(&store).unwrap();
+        import.read(BufReader::new(Drops(&log[..cut])), |_| {}).unwrap();
+        let imported = import.finish();
+        let (mut whole, mut expected) = (0, 0);
+        for (command, entries) in commands.iter().zip(entries) {
+            if whole + command.len() > cut {
+                break;
+            }
+            whole += command.len();
+            expected += entries;
+        }
+        assert_eq!(store.stream("s").unwrap().len().unwrap(), expected, "cut at {cut}");
+        assert_eq!((imported.entries, imported.bytes), (expected, whole as u64), "cut at {cut}");
+        let torn = imported.torn.map(|Torn { offset, len, .. }| (offset, len));
+        assert_eq!(torn, (whole < cut).then_some((whole as u64, cut as u64)), "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_transaction_without_its_end_is_told_of() {
+    let (store, imported) = lines("XADD s 1-1 f v\nMULTI\nXADD s 2-1 f v\n");
+    let torn = imported.torn.unwrap();
+    assert_eq!((len(&store, "s"), torn.offset, torn.is_transaction), (Some(1), 16, true));
+    assert_eq!(torn.to_string(), "the last transaction is cut short: it begins at byte 16 of 39");
+    let (store, imported) = lines("MULTI\nXADD s 2-1 f v\nDISCARD\nXADD s 1-1 f v\n");
+    assert_eq!((len(&store, "s"), imported.torn), (Some(1), None));
+}
+
+#[test]
+fn what_is_no_log_is_refused_with_advice() {
+    let snapshot = fails(b"REDIS0011\xfa\tredis-ver");
+    assert!(matches!(snapshot, ImportError::Snapshot));
+    assert!(snapshot.to_string().contains("CONFIG SET aof-use-rdb-preamble no"), "{snapshot}");
+    assert!(matches!(fails(b"\x1f\x8b\x08\0"), ImportError::Compressed));
+    assert!(matches!(fails(b"file appendonly.aof.1.base.rdb seq 1 type b\n"), ImportError::Manifest));
+    assert!(Import::new(&in_memory()).unwrap().read(&b""[..], |_| {}).is_ok());
+}
+
+#[test]
+fn what_is_before_damage_is_taken_in() {
+    let store = in_memory();
+    let mut import = Import::new(&store).unwrap();
+    let error = import.read(&b"XADD s 1-1 f v\r\n*1\r\n!3\r\nXADD s 2-1 f v\r\n"[..], |_| {}).unwrap_err();
+    assert_eq!(error.to_string(), "there is no command at byte 16");
+    assert!(matches!(error, ImportError::Malformed { offset: 16, .. }));
+    assert_eq!((len(&store, "s"), import.imported().bytes), (Some(1), 16));
+}
+
+#[test]
+fn one_database_is_taken_in() {
+    let log = "SET a 1\nXADD s 1-1 f v\nSELECT 3\nXADD s 2-1 f v\nDEL s\nXADD s 3-1 f v\nHSET h f v\nSELECT 0\nXADD s 4-1 f v\n";
+    let (store, imported) = lines(log);
+    assert_eq!((len(&store, "s"), imported.entries), (Some(2), 2));
+    assert_eq!(skipped(&imported), ["SET:0:1", "DEL:3:1", "HSET:3:1", "XADD:3:2"]);
+    let store = in_memory();
+    let mut import = Import::new(&store).unwrap().database(3);
+    import.read(log.as_bytes(), |_| {}).unwrap();
+    assert_eq!(store.stream("s").unwrap().info().unwrap().last_generated_id, StreamId::new(3, 1));
+    assert_eq!(import.finish().entries, 2);
+}
+
+#[test]
+fn each_log_begins_with_database_0() {
+    let store = in_memory();
+    let mut import = Import::new(&store).unwrap();
+    for log in ["SELECT 5\r\nMULTI\r\n", "XADD s 1-1 f v\r\n"] {
+        import.read(log.as_bytes(), |_| {}).unwrap();
+    }
+    let imported = import.finish();
+    assert_eq!((imported.entries, imported.torn, imported.bytes), (1, None, 26));
+}
+
+#[test]
+fn what_replaces_a_stream_deletes_it() {
+    for command in [
+        "SET s x",
+        "MSET a 1 s 2",
+        "RENAME not-a-stream s",
+        "COPY not-a-stream s REPLACE",
+        "SUNIONSTORE s a b",
+        "BITOP AND s a b",
+        "SORT l STORE s",
+        "MOVE s 4",
+        "DEL s",
+    ] {
+        let (store, imported) = lines(&format!("XADD s 1-1 f v\nXADD t 1-1 f v\n{command}\n"));
+        assert_eq!((len(&store, "s"), len(&store, "t"), imported.refused_count), (None, Some(1), 0), "{command}");
+    }
+    for command in ["SET other x", "COPY s x DB 4", "DEL other", "PERSIST s", "EVAL return 0", "RENAME other another"] {
+        let (store, imported) = lines(&format!("XADD s 1-1 f v\n{command}\n"));
+        assert_eq!((len(&store, "s"), imported.skipped_count()), (Some(1), 1), "{command}");
+    }
+    let (store, _) = lines("XADD s 1-1 f v\nXADD t 1-1 f v\nRENAME s t\nCOPY t u\n");
+    assert_eq!((len(&store, "s"), len(&store, "t"), len(&store, "u")), (None, Some(1), Some(1)));
+}
+
+#[test]
+fn expiry_is_told_of_and_not_set() {
+    let (store, imported) = lines("XADD s 1-1 f v\nPEXPIREAT s 1000\nPEXPIREAT other 1000\n");
+    assert_eq!((len(&store, "s"), imported.expiries, imported.skipped_count()), (Some(1), 1, 1));
+}
+
+#[test]
+fn everything_is_deleted_only_if_all_is_of_the_log() {
+    for flush in ["FLUSHALL", "FLUSHDB", "SELECT 2\nFLUSHALL\nSELECT 0"] {
+        let (store, imported) = lines(&format!("XADD s 1-1 f v\n{flush}\nXADD t 1-1 f v\n"));
+        assert_eq!((len(&store, "s"), len(&store, "t"), imported.refused_count), (None, Some(1), 0), "{flush}");
+    }
+    let (store, _) = lines("XADD s 1-1 f v\nSELECT 2\nFLUSHDB\n");
+    assert_eq!(len(&store, "s"), Some(1));
+    let store = in_memory();
+    execute(&store, &["XADD", "mine", "1-1", "f", "v"]);
+    let error = Import::new(&store).unwrap().read(&b"XADD s 1-1 f v\nFLUSHALL\n"[..], |_| {}).unwrap_err();
+    assert!(matches!(error, ImportError::Flushed { offset: 15 }), "{error}");
+    assert_eq!((len(&store, "mine"), len(&store, "s")), (Some(1), Some(1)));
+    assert!(matches!(fails(b"SWAPDB 0 1\n"), ImportError::Swapped { offset: 0 }));
+}
+
+/// AOF-8: forms that a server takes from its log only.
+#[test]
+fn effects_are_logged_in_forms_of_their_own() {
+    let (store, imported) = lines(
+        "XADD s IDMP p 1 18000000000000-1 f v\nXADD s IDMP p 1 * f v\nXADD s IDMP p 2 * f v\nXADD s 18000000000000-2 f v\n\
+         XADD s MAXLEN = 2 LIMIT 10 18000000000000-3 f v\nXTRIM s MAXLEN = 1 LIMIT 1\nXREAD BLOCK 0 STREAMS s $\n\
+         XGROUP CREATE s g $\nXREADGROUP GROUP g c BLOCK 0 STREAMS s >\nXADD s 1-1 late v\nXADD\n",
+    );
+    assert_eq!((len(&store, "s"), imported.entries), (Some(1), 3));
+    let producers = store.stream("s").unwrap().info().unwrap().producers;
+    assert_eq!((producers.added, producers.duplicates, producers.productions), (1, 1, 1));
+    assert_eq!(skipped(&imported), ["XREAD:0:1"]);
+    let refused: Vec<_> = imported.refused.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        refused,
+        [
+            "byte 280: XADD s 1-1 late: ERR The ID specified in XADD is equal or smaller than the target stream top item",
+            "byte 299: XADD: ERR wrong number of arguments for 'xadd' command"
+        ]
+    );
+    let session = execute(&store, &["XADD", "s", "IDMP", "p", "1", "18000000000000-9", "f", "v"]);
+    assert!(matches!(session, Reply::Error(_)), "as from a client it is refused");
+}
+
+#[test]
+fn the_files_of_a_log_in_parts() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let list = |text: &str| std::fs::write(path("a.manifest"), text).unwrap();
+    assert!(files_of(dir.path()).is_err(), "an empty directory");
+    list(
+        "# a comment\nfile \"a 1.aof\" seq 1 type b\nfile a.0 seq 1 type h\nfile a.2 seq 1 type i\nfile a.3 seq 2 type i\n",
+    );
+    let expected = vec![path("a 1.aof"), path("a.2"), path("a.3")];
+    assert_eq!(files_of(dir.path()).unwrap(), expected);
+    assert_eq!(files_of(path("a.manifest")).unwrap(), expected);
+    assert_eq!(files_of(path("any")).unwrap(), [path("any")]);
+    for bad in ["file ../x seq 1 type b", "file \"x seq 1 type b", "seq 1", "file /etc/x type b"] {
+        list(bad);
+        assert!(files_of(dir.path()).is_err(), "{bad}");
+    }
+    list("");
+    std::fs::write(path("b.manifest"), "").unwrap();
+    assert!(files_of(dir.path()).is_err(), "two manifests");
+}
