@@ -92,6 +92,14 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// An import into the store was stopped before its end. It can be resumed or abandoned:
+    /// [`ResumableImport`](crate::transfer::ResumableImport), `streamlog import`. Nothing has been changed on disk.
+    #[error("{}: an import was stopped: `streamlog import` goes on with it, `streamlog import --abandon` ends it", path.display())]
+    ImportUnfinished {
+        /// The directory of the store.
+        path: PathBuf,
+    },
+
     /// An earlier write or sync failed, or a panic interrupted a change, so nothing more is written until the store
     /// is opened again. What was acknowledged before is safe. Reads go on in streams that are open or were closed; one that
     /// is yet to be recovered, or was being renamed, cannot be opened. Of the change that failed they may show a part.

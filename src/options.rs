@@ -107,6 +107,7 @@ pub struct Options {
     pub(crate) bytes_budget: Option<u64>,
     pub(crate) retention_interval: Duration,
     pub(crate) create: bool,
+    pub(crate) imports: bool,
     pub(crate) clock: Option<Arc<dyn Clock>>,
     pub(crate) identities: Option<Arc<Identities>>,
 }
@@ -136,6 +137,7 @@ impl Options {
             bytes_budget: None,
             retention_interval: Duration::from_secs(1),
             create: true,
+            imports: false,
             clock: None,
             identities: None,
         }
@@ -312,6 +314,12 @@ impl Options {
     /// when [`Store::enforce_retention`](crate::Store::enforce_retention) is called.
     pub fn retention_interval(mut self, interval: Duration) -> Self {
         self.retention_interval = interval;
+        self
+    }
+
+    /// For an import, which alone may open a store that an import was stopped in.
+    pub(crate) fn importing(mut self) -> Self {
+        self.imports = true;
         self
     }
 

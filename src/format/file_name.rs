@@ -24,6 +24,8 @@ pub const TMP: &str = "tmp";
 
 /// Copies of damaged files that were replaced, in a directory for each stream.
 pub const QUARANTINE: &str = "quarantine";
+/// What is needed to go on with an import; while it is there, only the import opens the store.
+pub const IMPORT: &str = "import";
 /// Says that the store is a backup.
 pub const BACKUP: &str = "BACKUP";
 

@@ -321,7 +321,7 @@ impl Inspection {
                 INTENT if moment::intent(&self.root)?.is_none() && self.root.kind(INTENT)?.is_some() => {
                     note(&self.root, name, Problem::Damage(Corruption::Malformed("an intent that is none")));
                 }
-                INTENT | file_name::INTENT_NEW => note(&self.root, name, Problem::Leftover),
+                INTENT | file_name::INTENT_NEW | file_name::IMPORT => note(&self.root, name, Problem::Leftover),
                 "lost+found" => {}
                 _ => note(&self.root, name, Problem::Unknown),
             }

@@ -169,11 +169,12 @@ impl Place {
         *self.path.write() = path;
     }
 
-    /// Removes the directory and what is in it, one level deep.
+    /// Removes the directory and all that is in it. Links are not followed.
     pub fn remove_all(&self) -> Result<()> {
         for (name, kind) in self.list()? {
-            if kind != FileKind::Directory {
-                self.remove(&name)?;
+            match kind {
+                FileKind::Directory => self.within(&name).remove_all()?,
+                _ => self.remove(&name)?,
             }
         }
         self.wrap("remove", Path::new(""), self.disk.remove_dir(&self.path.read()))

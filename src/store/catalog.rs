@@ -16,7 +16,7 @@ use crate::damage::Finding;
 use crate::env::{Env, new_identity};
 use crate::follow::Watch;
 use crate::follow::attach::attach;
-use crate::format::file_name::{self, Directory, INTENT, INTENT_NEW, LOCK, STREAMS, TMP};
+use crate::format::file_name::{self, Directory, IMPORT, INTENT, INTENT_NEW, LOCK, STREAMS, TMP};
 use crate::format::meta::NAME_AT;
 use crate::format::new_entries::NewEntries;
 use crate::format::store::{Intent, LOCK_LEN, Rename, decode_lock, encode_lock};
@@ -239,6 +239,9 @@ fn check_root(options: &Options, root: &Place, path: &Path) -> Result<bool> {
     let names: Vec<String> = root.list()?.into_iter().map(|(name, _)| name).collect();
     let not_a_store = |reason: &str| Err(Error::NotAStore { path: path.to_owned(), reason: reason.to_owned() });
     let has = |name: &str| names.iter().any(|found| found == name);
+    if has(IMPORT) && has(LOCK) && !options.imports {
+        return Err(Error::ImportUnfinished { path: path.to_owned() });
+    }
     match (has(LOCK), has(STREAMS)) {
         (true, streams) => Ok(!streams),
         (false, true) => not_a_store("there are streams, but the file LOCK is missing"),

@@ -88,6 +88,12 @@ pub enum ImportError {
         /// Where the command begins.
         offset: u64,
     },
+    /// An import that was stopped cannot go on like this. Nothing was changed.
+    #[error("the import that was stopped cannot go on: {reason}")]
+    Resumption {
+        /// Why.
+        reason: &'static str,
+    },
     /// A command that gives the database the content of another one.
     #[error("databases are exchanged at byte {offset} (SWAPDB), and only one is read: have the server rewrite its log")]
     Swapped {

@@ -3,7 +3,8 @@
 //! | to | there is |
 //! |---|---|
 //! | write a stream as commands, for a server or another store | [`Stream::export`], and [`Inspection::export`] without opening the store |
-//! | take in such commands, or what a server has logged (its append-only file) | [`Import`] |
+//! | take in such commands, or what a server has logged (its append-only file) | [`Import`]; [`ResumableImport`] goes on where it was stopped |
+//! | copy a store that is in use, and make a store of a copy | [`Store::backup`], [`Backup`] |
 //!
 //! What is written is read by `redis-cli --pipe`, by a server that loads it as its append-only file, and by [`Import`]; what a
 //! server writes is read by [`Import`]. Neither needs more memory than what is pending and a few blocks take, however long the
@@ -19,6 +20,7 @@
 //! pending entries; of the productions that were ever remembered, and of the duplicates that were recognised, those count that
 //! are remembered.
 //!
+//! [`Store::backup`]: crate::Store::backup
 //! [`Stream::export`]: crate::Stream::export
 //! [`Inspection::export`]: crate::inspect::Inspection::export
 
@@ -30,10 +32,13 @@ mod export;
 mod foreign;
 mod import;
 mod manifest;
+mod position;
 mod report;
+mod resume;
 
 pub use backup::{BackedUp, Backup, Sharing};
 pub use export::{Export, Part, RedisVersion};
 pub use import::{Import, ImportError};
 pub use manifest::files_of;
 pub use report::{Imported, Progress, Refused, Skipped, Torn};
+pub use resume::{ResumableImport, abandon};

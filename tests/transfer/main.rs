@@ -8,6 +8,7 @@
 //! | [`fixtures`] | does what Redis 8.6.2 wrote come to what it answers? |
 //! | [`round_trip`] | does a store that is written and read again come to the same? |
 //! | [`input`] | what of logs that are cut short, damaged, or of more than streams? |
+//! | [`resume`] | does an import that is stopped anywhere come to the same? |
 //! | [`server`] | does a running server rebuild what is exported, and is what it logs imported? |
 
 #[allow(dead_code, reason = "its random commands are for servers and stores side by side")]
@@ -23,6 +24,7 @@ mod input;
 mod recorded;
 #[path = "../differential/server.rs"]
 mod redis;
+mod resume;
 mod round_trip;
 mod server;
 #[path = "../conformance/value.rs"]

@@ -1,18 +1,16 @@
 //! Taking in commands that `export` or a Redis server has written.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use streamlog::transfer::{Import, Imported, Skipped, files_of};
+use streamlog::transfer::{self, ImportError, Imported, Progress, ResumableImport, Skipped, files_of};
 use streamlog::{Durability, Options};
 
 use crate::global::Global;
 use crate::{Failure, Outcome, complain};
-
-/// So much of a file is read at a time.
-const PIECE: usize = 256 << 10;
 
 const HELP: &str = "\
 A FILE is an append-only file of a Redis server (rewritten or not), its directory `appendonlydir` or the manifest in it,
@@ -21,6 +19,10 @@ passed over and counted; so are all databases but one. Everything is synced befo
 
 A server logs commands only, without a snapshot before them, if it is told so: CONFIG SET appendonly yes, CONFIG SET
 aof-use-rdb-preamble no, BGREWRITEAOF.
+
+An import that is stopped, also by a kill or a power loss, is resumed by the same command: it goes on at its last
+checkpoint, and comes to the same. Until then the store cannot be opened otherwise. Of a log that is cut short or
+damaged, what comes before that is taken in.
 
 Examples:
   streamlog --store data import /var/lib/redis/appendonlydir
@@ -38,43 +40,82 @@ pub struct Args {
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     db: u64,
 
+    /// How often, in seconds, a stopped import can be resumed from
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
+    checkpoint: Duration,
+
+    /// End an import that was stopped; the store has what was taken in up to its last checkpoint
+    #[arg(long, conflicts_with = "files")]
+    abandon: bool,
+
     /// The files to read, one after the other; `-` is standard input
-    #[arg(value_name = "FILE", required = true)]
+    #[arg(value_name = "FILE", required_unless_present = "abandon")]
     files: Vec<PathBuf>,
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| "expected a number of seconds".to_owned())
 }
 
 /// Imports files one after the other. On a terminal a bar shows how far it is.
 pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
+    let path = global.directory()?;
+    if args.abandon {
+        return abandon(&path);
+    }
     let files = files(&args.files)?;
-    let store = Options::new().durability(Durability::Os).open(global.directory()?)?;
-    let mut import = Import::new(&store)?.database(args.db);
+    let options = Options::new().durability(Durability::Os);
+    let mut import = ResumableImport::open(&path, options, args.db, args.checkpoint)?;
     let bar = bar(&files);
-    let (mut outcome, mut done) = (Outcome::Done, 0);
-    for file in &files {
+    if let Some((number, offset)) = import.resumed_at() {
+        let file = usize::try_from(number).ok().and_then(|number| files.get(number));
+        let file = file.map_or_else(|| "another file".into(), |file| file.display().to_string());
+        bar.suspend(|| eprintln!("streamlog: going on at byte {offset} of {file}"));
+    }
+    let mut outcome = Outcome::Done;
+    for (number, file) in (0..).zip(&files) {
         bar.set_message(file.display().to_string());
-        let read = open(file).map_err(Failure::from).and_then(|input| {
-            import.read(input, |progress| bar.set_position(done + progress.offset)).map_err(Failure::from)
-        });
-        done = import.imported().bytes;
+        let done = files.iter().take(usize::try_from(number).unwrap_or(0)).filter_map(|path| len(path)).sum::<u64>();
+        let progress = |progress: Progress| bar.set_position(done + progress.offset);
+        let read = match file.to_str() {
+            Some("-") => import.read(number, io::stdin().lock(), progress),
+            _ => import.read_file(number, file, progress),
+        };
         if let Some(torn) = import.imported().torn {
             outcome = Outcome::ErrorReply;
             bar.suspend(|| eprintln!("streamlog: {}: {torn}; everything before it was taken in", file.display()));
         }
-        if let Err(failure) = read {
-            outcome = Outcome::ErrorReply;
-            bar.suspend(|| {
-                eprint!("streamlog: {}: ", file.display());
-                complain(failure.as_ref());
-            });
-            break;
+        match read {
+            Ok(()) => {}
+            Err(error @ (ImportError::Store(_) | ImportError::Read { .. } | ImportError::Resumption { .. })) => {
+                bar.finish_and_clear();
+                eprintln!("streamlog: the import can be resumed by the same command, or ended by `import --abandon`");
+                return Err(error.into());
+            }
+            // What is wrong is the input, and the next attempt would come to the same.
+            Err(error) => {
+                outcome = Outcome::ErrorReply;
+                bar.suspend(|| {
+                    eprint!("{}: ", file.display());
+                    complain(&error);
+                });
+                break;
+            }
         }
     }
     bar.finish_and_clear();
-    store.sync()?;
-    let imported = import.finish();
-    store.close()?;
+    let imported = import.finish()?;
     report(&imported)?;
     Ok(if imported.refused_count > 0 { outcome.max(Outcome::ErrorReply) } else { outcome })
+}
+
+fn abandon(path: &Path) -> Result<Outcome, Failure> {
+    match transfer::abandon(path)? {
+        true => writeln!(io::stdout(), "ended: the store has what was taken in up to the last checkpoint")?,
+        false => writeln!(io::stdout(), "no import was stopped here")?,
+    }
+    Ok(Outcome::Done)
 }
 
 /// The files that are meant by these.
@@ -89,17 +130,9 @@ fn files(given: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
-    Ok(match path.to_str() {
-        Some("-") => Box::new(BufReader::with_capacity(PIECE, io::stdin().lock())),
-        _ => Box::new(BufReader::with_capacity(PIECE, File::open(path)?)),
-    })
-}
-
 /// With an end, if that is known of all files.
 fn bar(files: &[PathBuf]) -> ProgressBar {
-    let len = |path: &PathBuf| path.metadata().ok().filter(|found| found.is_file()).map(|found| found.len());
-    let total: Option<u64> = files.iter().map(len).sum();
+    let total: Option<u64> = files.iter().map(|path| len(path)).sum();
     let (bar, template) = match total {
         Some(total) => {
             (ProgressBar::new(total), "{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left: {msg}")
@@ -107,6 +140,10 @@ fn bar(files: &[PathBuf]) -> ProgressBar {
         None => (ProgressBar::new_spinner(), "{spinner} {bytes}, {bytes_per_sec}: {msg}"),
     };
     bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn len(path: &Path) -> Option<u64> {
+    path.metadata().ok().filter(fs::Metadata::is_file).map(|found| found.len())
 }
 
 fn report(imported: &Imported) -> io::Result<()> {

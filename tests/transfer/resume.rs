@@ -1,0 +1,156 @@
+//! Promise: an import that is stopped anywhere, by a kill as well, and resumed, comes to what one comes to that was not.
+
+use std::io::{BufReader, Read};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use streamlog::inspect::Inspection;
+use streamlog::transfer::{ImportError, ResumableImport, abandon};
+use streamlog::{Error, Store};
+
+use crate::harness::{assert_same, dump_of_commands, export, fixture, import_all, in_memory, options, seed};
+use crate::history::{History, Known, Random};
+
+/// A reader that fails after so many bytes.
+struct Failing<'a>(&'a [u8]);
+
+impl Read for Failing<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        match self.0 {
+            [] => Err(std::io::Error::other("the cable was pulled")),
+            bytes => {
+                let count = bytes.len().min(buf.len()).min(50);
+                buf[..count].copy_from_slice(&bytes[..count]);
+                self.0 = &bytes[count..];
+                Ok(count)
+            }
+        }
+    }
+}
+
+fn begin(path: &Path) -> ResumableImport {
+    ResumableImport::open(path, options(), 0, Duration::ZERO).unwrap()
+}
+
+fn dump(path: &Path) -> String {
+    dump_of_commands(&Inspection::open(path).unwrap())
+}
+
+#[test]
+fn an_import_of_which_the_input_fails_goes_on() {
+    let mut random = Random::new(seed());
+    let (mut stops, mut resumed) = (0, 0);
+    for case in 0..3 {
+        let original = in_memory();
+        History::new(&original, &mut random, Known::All).run(120);
+        // Two inputs, of which the first ends between two commands, and deletions between them.
+        let [first, rest] =
+            [export(&original), b"DEL u\r\nXADD late 1-1 f v\r\nSELECT 1\r\nXADD s 1-1 f v\r\n".to_vec()];
+        let expected = in_memory();
+        import_all(&expected, &first);
+        streamlog::command::execute(&expected, &["DEL", "u"]);
+        streamlog::command::execute(&expected, &["XADD", "late", "1-1", "f", "v"]);
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("data");
+        let imported = loop {
+            let mut import = begin(&path);
+            resumed += u64::from(import.resumed_at().is_some_and(|at| at != (0, 0)));
+            let fails_at = random.below(first.len() as u64 * 5 / 4) as usize;
+            let read = match first.get(..fails_at) {
+                Some(part) => import.read(0, BufReader::new(Failing(part)), |_| {}),
+                None => import.read(0, &*first, |_| {}).and_then(|()| import.read(1, &*rest, |_| {})),
+            };
+            match read {
+                Ok(()) => break import.finish().unwrap(),
+                Err(ImportError::Read { .. }) => stops += 1,
+                Err(error) => panic!("{error}"),
+            }
+            drop(import);
+            assert!(matches!(Store::open(&path), Err(Error::ImportUnfinished { .. })));
+        };
+        assert_eq!(imported.refused, []);
+        assert_eq!(imported.bytes, (first.len() + rest.len()) as u64);
+        assert_eq!(imported.skipped_count(), 1 + u64::from(!original.exists("u").unwrap()));
+        assert_same(&dump(&path), &dump_of_commands(&Inspection::of(&expected).unwrap()), format_args!("case {case}"));
+        assert!(Inspection::open(&path).unwrap().verify().unwrap().iter().all(|report| report.findings.is_empty()));
+        Store::open(&path).unwrap().close().unwrap();
+    }
+    println!("stopped {stops} times, resumed behind the beginning {resumed} times");
+    assert!(stops > 3 && resumed > 3);
+}
+
+#[test]
+fn a_killed_import_is_resumed() {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(log.path(), fixture("incremental.aof.gz")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let [whole, killed] = ["whole", "killed"].map(|name| dir.path().join(name));
+    let import = |path: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_streamlog"));
+        command.arg("--store").arg(path).args(["import", "--checkpoint", "0.01"]).arg(log.path());
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        command
+    };
+    let told = import(&whole).output().unwrap();
+    assert!(told.status.success());
+    let mut random = Random::new(seed());
+    let mut kills = 0;
+    for _ in 0..15 {
+        let mut child = import(&killed).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(random.below(250)));
+        let is_done = child.try_wait().unwrap().is_some();
+        let _ = child.kill();
+        child.wait().unwrap();
+        if is_done {
+            break;
+        }
+        kills += 1;
+        if let Err(error) = Store::open(&killed) {
+            assert!(matches!(error, Error::ImportUnfinished { .. }), "{error}");
+        } else {
+            // It was killed before it began, or after it was done.
+            assert!(!killed.join("import").exists());
+        }
+    }
+    // The one that the kill came too late for is done; another import would be refused all it has.
+    if killed.join("import").exists() || Inspection::open(&killed).unwrap().names().unwrap().is_empty() {
+        let resumed = import(&killed).output().unwrap();
+        assert!(resumed.status.success());
+        assert_eq!(String::from_utf8_lossy(&resumed.stdout), String::from_utf8_lossy(&told.stdout));
+    }
+    println!("killed {kills} times");
+    assert_same(&dump(&killed), &dump(&whole), "after kills");
+    assert!(Inspection::open(&killed).unwrap().verify().unwrap().iter().all(|report| report.findings.is_empty()));
+}
+
+#[test]
+fn what_cannot_be_resumed_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    assert!(!abandon(dir.path()).unwrap());
+    let mut log = Vec::new();
+    for ms in 1..=60 {
+        log.extend_from_slice(format!("XADD s {ms}-1 f {}\r\n", "x".repeat(450)).as_bytes());
+    }
+    let stop = |log: &[u8]| {
+        let mut import = ResumableImport::open(&path, options(), 0, Duration::ZERO).unwrap();
+        import.read(0, BufReader::new(Failing(log)), |_| {}).unwrap_err()
+    };
+    assert!(matches!(stop(&log[..10_000]), ImportError::Read { .. }));
+    let other = stop(&log[100..]);
+    assert!(matches!(other, ImportError::Resumption { .. }), "{other}");
+    let short = begin(&path).read(0, &log[..100], |_| {}).unwrap_err();
+    assert!(matches!(short, ImportError::Resumption { .. }), "{short}");
+    let database = ResumableImport::open(&path, options(), 4, Duration::ZERO).unwrap_err();
+    assert!(matches!(database, ImportError::Resumption { .. }), "{database}");
+    let open = begin(&path);
+    let locked = ResumableImport::open(&path, options(), 0, Duration::ZERO).unwrap_err();
+    assert!(matches!(locked, ImportError::Store(Error::Locked { .. })), "{locked}");
+    drop(open);
+    assert!(abandon(&path).unwrap());
+    let store = Store::open(&path).unwrap();
+    let len = store.stream("s").unwrap().len().unwrap();
+    assert!((19..=22).contains(&len), "{len} entries of 10,000 bytes");
+}
