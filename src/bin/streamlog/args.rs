@@ -25,10 +25,11 @@ Examples:
   export STREAMLOG_STORE=data
   streamlog XREAD BLOCK 0 STREAMS orders '$'
   streamlog XREADGROUP GROUP workers alice COUNT 10 STREAMS orders '>'
-  printf 'XADD t * c 20.5\\r\\nXLEN t\\r\\n' | streamlog pipe
-  streamlog verify
+  streamlog add flights --file flights.csv.gz
+  streamlog --read-only XINFO STREAM orders
+  streamlog top
 
-Exit status: 0 done, 1 an error reply or a failing store, 2 wrong usage; of verify, repair, dump and stat also damage.";
+Exit status: 0 done, 1 an error reply or a failing store, 2 wrong usage; of what looks at files also damage.";
 
 /// Redis Streams in a directory: run stream commands without a server.
 #[derive(Parser)]

@@ -13,8 +13,8 @@ use crate::look::{self, Look, Wanted, bytes};
 use crate::{Failure, Outcome};
 
 const HELP: &str = "\
-Without a limit, what is kept is told, without opening the store. With one, it is set for each of the streams, in place of
-what was set before, and what is beyond it goes at once. Limits are stored with the stream and kept to whenever the store
+Without a limit, what is kept is told, without opening the store. With one, it is set for each of the streams, in place of \
+what was set before, and what is beyond it goes at once. Limits are stored with the stream and kept to whenever the store \
 is open, by every program that uses it. The oldest entries go first; age is told by the milliseconds of their IDs.
 
 Ages are numbers with ms, s, m, h, d or w, and sizes with KiB, MiB, GiB or TiB, or in bytes.

@@ -15,9 +15,9 @@ use crate::look::bytes;
 use crate::{Failure, Outcome};
 
 const HELP: &str = "\
-The store may be in use: nothing is written or locked. An entry is a line: its ID, then name=value for each field, with
-quotes where they are needed; with several streams, the stream comes first. Entries of several streams are in the order of
-their IDs, as far as they are there already, and then in the order in which they come. A stream that is deleted and created
+The store may be in use: nothing is written or locked. An entry is a line: its ID, then name=value for each field, with \
+quotes where they are needed; with several streams, the stream comes first. Entries of several streams are in the order of \
+their IDs, as far as they are there already, and then in the order in which they come. A stream that is deleted and created \
 again is followed from its beginning, and so is one that does not exist yet.
 
 Examples:
@@ -25,7 +25,7 @@ Examples:
   streamlog --store data tail -f --from end orders payments
   streamlog --store data tail -f --json --where type=order.paid orders | jq .fields
 
-Exit status: 0 done, 2 entries are damaged, 1 something could not be read. With -f it goes on until it is interrupted, or
+Exit status: 0 done, 2 entries are damaged, 1 something could not be read. With -f it goes on until it is interrupted, or \
 its output is closed.";
 
 /// How many entries are shown if nothing is said.
