@@ -292,13 +292,13 @@ impl Options {
     /// ```
     /// use streamlog::Options;
     ///
-    /// // A buffer of 2 MiB on a small disk.
-    /// let store = Options::new().bytes_budget(2 << 20).bytes_max(4 << 20).in_memory();
+    /// // A buffer of 1 MiB on a small disk.
+    /// let store = Options::new().bytes_budget(1 << 20).bytes_max(2 << 20).in_memory();
     /// let buffer = store.stream("telemetry")?;
-    /// for number in 0..50_000 {
+    /// for number in 0..100_000 {
     ///     buffer.add([("reading", number.to_string())])?;
     /// }
-    /// assert!(buffer.len()? < 50_000);
+    /// assert!(buffer.len()? < 100_000);
     /// # Ok::<(), streamlog::Error>(())
     /// ```
     pub fn bytes_budget(mut self, bytes: u64) -> Self {
