@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::RangeBounds;
 
 use crate::read_only::{Follow, ReadOnlyGroup, ReadOnlyStore};
-use crate::{Entry, GroupDetail, GroupInfo, Range, Read, ReadFrom, Result, Stream, StreamId, StreamInfo};
+use crate::{Entry, GroupDetail, GroupInfo, Range, Read, ReadFrom, Result, Retention, Stream, StreamId, StreamInfo};
 
 /// How often a look is repeated that may have come upon a trim.
 const TRIES: usize = 5;
@@ -160,6 +160,15 @@ impl ReadOnlyStream {
     /// As [`Stream::info`].
     pub fn info(&self) -> Result<StreamInfo> {
         self.now()?.info()
+    }
+
+    /// How much of the stream is kept by whoever writes it; everything if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::retention`].
+    pub fn retention(&self) -> Result<Retention> {
+        self.now()?.retention()
     }
 
     /// The consumer groups, in ascending order of their names.

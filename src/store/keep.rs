@@ -23,7 +23,7 @@ impl Catalog {
         let interval = self.env().retention_interval;
         let mut keeper = self.keeper.lock();
         // With the lock: whoever closes the store takes the thread away after that.
-        self.env().check_open()?;
+        self.env().check_writable()?;
         if keeper.is_some() || interval.is_zero() {
             return Ok(());
         }

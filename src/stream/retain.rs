@@ -18,6 +18,7 @@ use crate::store::budget::Promise;
 use crate::stream::change::Planned;
 use crate::stream::inner::{Appending, Inner, Outcome};
 use crate::stream::options::Trim;
+use crate::stream::superblock::Superblock;
 use crate::stream::trim::exact_by_len;
 use crate::{Error, Result, Retention, Stream, StreamId};
 
@@ -110,7 +111,11 @@ impl Stream {
     ///
     /// Those of opening the stream, if it is not open: [`Error::Io`], [`Error::Corrupt`], [`Error::Unsupported`].
     pub fn retention(&self) -> Result<Retention> {
-        Ok(self.inner()?.map_or(Retention::new(), |inner| inner.retention()))
+        match self.inner()? {
+            // Whoever writes it may have set others since it was opened.
+            Some(inner) if self.shared().watch().is_some() => Ok(Superblock::open(&inner.place)?.current().retention),
+            inner => Ok(inner.map_or(Retention::new(), |inner| inner.retention())),
+        }
     }
 }
 

@@ -160,6 +160,26 @@ fn a_store_from_before_there_were_rules_goes_on() {
     assert_eq!(rules_of(&store, "other"), Retention::new());
 }
 
+#[test]
+fn who_only_reads_sees_them_and_trims_nothing() {
+    let (clock, directory) = (Clock::new(), tempfile::tempdir().unwrap());
+    let store = clock.options().open(directory.path()).unwrap();
+    let stream = store.stream("s").unwrap();
+    stream.set_retention(rules()).unwrap();
+    fill(&stream, 5);
+    let reader = Store::open_read_only(directory.path()).unwrap().stream("s").unwrap();
+    assert_eq!((reader.retention().unwrap(), reader.len().unwrap()), (rules(), 5));
+    clock.advance(HOUR_MS + 1);
+    stream.set_retention(Retention::new().max_age(HOUR)).unwrap();
+    assert_eq!((reader.retention().unwrap(), reader.len().unwrap()), (Retention::new().max_age(HOUR), 0));
+    fill(&stream, 5);
+    store.close().unwrap();
+    // Nobody trims it now.
+    clock.advance(HOUR_MS + 1);
+    let reader = Store::open_read_only(directory.path()).unwrap().stream("s").unwrap();
+    assert_eq!((reader.retention().unwrap(), reader.len().unwrap()), (Retention::new().max_age(HOUR), 5));
+}
+
 fn lines(disk: &Arc<SimDisk>) -> Vec<String> {
     let mut lines = Vec::new();
     let each = |item: Item| {
