@@ -128,6 +128,13 @@
 //! # Ok::<(), streamlog::Error>(())
 //! ```
 //!
+//! # Futures
+//!
+//! With the feature `async`, calls that wait are futures as well, for any runtime: `add_async`, `run_async`, `ack_async` and so
+//! on. They hold up no thread, neither for the disk nor for entries that are yet to come, and one that is dropped loses nothing.
+//! `Stream::follow` and `Consumer::deliveries` give entries as they come, as the trait `Stream` of the crate `futures`. The module
+//! `futures` says where the work is done, and what becomes of what.
+//!
 //! # What survives what
 //!
 //! | [`Durability`] | the process dies | the machine loses power | an operation costs |
@@ -185,7 +192,7 @@
 //! | mappings, address space (`RLIMIT_AS`) | a quarter of the address space is mapped | files are read and written with calls |
 //! | the size of files (`RLIMIT_FSIZE`) | segments are smaller | [`Error::Io`], and no signal |
 //! | all files of a store together | [`Options::bytes_max`], if it is set | [`Error::NoSpace`] |
-//! | threads | `streamlog-sync` for each store at [`Durability::Interval`]; `streamlog-keep` for each with a [`Retention`] in use, or [`Options::bytes_budget`]; `streamlog-pages` for the process, once a stream has written a few megabytes | opening such a store, or setting a retention, is [`Error::Io`]; without the others, writers do their work |
+//! | threads | `streamlog-sync` for each store at [`Durability::Interval`]; `streamlog-keep` for each with a [`Retention`] in use, or [`Options::bytes_budget`]; `streamlog-pages` for the process, once a stream has written a few megabytes; with `futures`, `streamlog-tasks` and up to four `streamlog-commit` for each store | opening such a store, or setting a retention, is [`Error::Io`], and so is a future; without the others, others do their work |
 //! | processes that write | the one that opened the store | [`Error::Locked`], [`Error::Forked`] in its children; [`Store::open_read_only`] |
 //!
 //! # Differences from Redis
@@ -201,8 +208,9 @@
 //! From the bottom up: `io` is the operating system or a simulated one; `format` the bytes on disk, specified there;
 //! `log` the entries, `group` what is not an entry; `stream` joins the two, `store` names the streams; [`command`] speaks
 //! Redis, [`inspect`] looks at stores without opening them, `follow` and `read_only` read what another process writes,
-//! [`transfer`] carries streams in and out, and `redis`, behind the feature of that name, is a connection
-//! for redis-rs. `cargo doc --document-private-items` shows all of it.
+//! [`transfer`] carries streams in and out; `futures`, behind the feature `async`, has the calls that are futures, which run on
+//! `tasks`; and `redis`, behind the feature of that name, is a connection for redis-rs.
+//! `cargo doc --document-private-items` shows all of it.
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -213,6 +221,8 @@ mod env;
 mod error;
 mod follow;
 mod format;
+#[cfg(feature = "async")]
+pub mod futures;
 mod group;
 pub mod guide;
 mod hash;
@@ -230,6 +240,8 @@ mod retention;
 mod store;
 mod stream;
 mod sync;
+#[cfg(feature = "async")]
+mod tasks;
 mod trace;
 pub mod transfer;
 mod waiters;

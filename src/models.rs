@@ -198,23 +198,31 @@ fn read_one(waiters: &Waiters, groups: &[(&Group, bool)], deadline: Option<Insta
         if left.load(Ordering::SeqCst) == 0 {
             return Read::AllTaken;
         }
-        for (position, (group, claims)) in groups.iter().enumerate() {
-            if reader.try_turn(position)
-                && let Some(was_last) = group.take(*claims)
-            {
-                if was_last {
-                    reader.exhausted(position);
-                }
-                if left.fetch_sub(1, Ordering::SeqCst) == 1 {
-                    waiters.wake_all();
-                }
-                return Read::Entry;
-            }
+        if let Some(read) = look(waiters, &reader, groups, left) {
+            return read;
         }
         if !reader.wait(deadline) {
             return Read::TimeOut;
         }
     }
+}
+
+/// Takes an entry where it may.
+fn look(waiters: &Waiters, reader: &Registration<'_>, groups: &[(&Group, bool)], left: &AtomicU64) -> Option<Read> {
+    for (position, (group, claims)) in groups.iter().enumerate() {
+        if reader.try_turn(position)
+            && let Some(was_last) = group.take(*claims)
+        {
+            if was_last {
+                reader.exhausted(position);
+            }
+            if left.fetch_sub(1, Ordering::SeqCst) == 1 {
+                waiters.wake_all();
+            }
+            return Some(Read::Entry);
+        }
+    }
+    None
 }
 
 /// Readers that never give up take everything, whatever becomes of those who do: of two streams, released or new, from
@@ -245,6 +253,110 @@ fn no_reader_of_a_group_sleeps_while_there_is_something() {
             });
         });
         assert!(waiters.is_empty());
+    });
+}
+
+/// As [`read_one`], as a task that waits for ever.
+#[cfg(feature = "async")]
+async fn read_one_as_task(waiters: &Waiters, groups: &[(&Group, bool)], left: &AtomicU64) -> Read {
+    let interest = |&(group, claims): &(&Group, bool)| (group.name, if claims { CLAIM } else { G });
+    let reader = waiters.register(groups.iter().map(interest).collect::<Vec<_>>());
+    loop {
+        if left.load(Ordering::SeqCst) == 0 {
+            return Read::AllTaken;
+        }
+        if let Some(read) = look(waiters, &reader, groups, left) {
+            return read;
+        }
+        reader.wait_async(std::future::pending()).await;
+    }
+}
+
+/// Tasks and threads that never give up take everything, whatever becomes of tasks that are dropped while they wait or when
+/// they were woken.
+#[cfg(feature = "async")]
+#[test]
+fn no_task_sleeps_while_there_is_something() {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    check(|| {
+        let (waiters, s, t) = (Waiters::default(), Group::new(S), Group::new(T));
+        let left = AtomicU64::new(5);
+        let stay_as_task = |groups: &[(&Group, bool)]| {
+            while shuttle::future::block_on(read_one_as_task(&waiters, groups, &left)) != Read::AllTaken {}
+        };
+        let be_dropped = |groups: &[(&Group, bool)]| {
+            let mut read = pin!(read_one_as_task(&waiters, groups, &left));
+            for _ in 0..thread_rng().gen_range(1..4) {
+                if read.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+                    break;
+                }
+                thread::yield_now();
+            }
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| stay_as_task(&[(&s, false), (&t, true)]));
+            scope.spawn(|| while read_one(&waiters, &[(&t, true), (&s, true)], None, &left) != Read::AllTaken {});
+            scope.spawn(|| be_dropped(&[(&s, true), (&t, false)]));
+            scope.spawn(|| be_dropped(&[(&s, false)]));
+            scope.spawn(|| {
+                s.publish(&waiters);
+                t.release(&waiters);
+                s.publish(&waiters);
+            });
+            scope.spawn(|| {
+                t.publish(&waiters);
+                s.publish(&waiters);
+            });
+        });
+        assert!(waiters.is_empty());
+    });
+}
+
+/// Tasks are woken, dropped, and come to their end in any order; those that somebody waits for are run until they do, and the
+/// queue stops when there are none.
+#[cfg(feature = "async")]
+#[test]
+fn a_queue_runs_each_task_to_its_end_or_lets_go_of_it() {
+    use crate::tasks::queue::Queue;
+    use crate::tasks::task;
+
+    check(|| {
+        let (queue, waiters) = (Arc::new(Queue::default()), Arc::new(Waiters::default()));
+        let published = Arc::new(AtomicBool::new(false));
+        let begin = || {
+            let (waiters, published) = (Arc::clone(&waiters), Arc::clone(&published));
+            task::spawn(&queue, async move {
+                let reader = waiters.register([(S, Interest::Entries { after: StreamId::MIN })]);
+                while !published.load(Ordering::SeqCst) {
+                    reader.wait_async(std::future::pending()).await;
+                }
+            })
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while let Some(task) = queue.next() {
+                    task.run();
+                }
+            });
+            let waiting = scope.spawn(|| assert!(shuttle::future::block_on(begin()).is_ok()));
+            let dropping = scope.spawn(|| {
+                for _ in 0..2 {
+                    let task = begin();
+                    (0..thread_rng().gen_range(0..4)).for_each(|_| thread::yield_now());
+                    drop(task);
+                }
+            });
+            let publishing = scope.spawn(|| {
+                published.store(true, Ordering::SeqCst);
+                waiters.published(S, id(1));
+            });
+            [waiting, dropping, publishing].into_iter().for_each(|thread| thread.join().unwrap());
+            queue.stop();
+        });
+        assert!(waiters.is_empty());
+        assert!(shuttle::future::block_on(begin()).is_err(), "none is begun any more");
     });
 }
 

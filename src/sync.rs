@@ -20,7 +20,7 @@ pub use shuttle::thread::yield_now;
 #[cfg(shuttle)]
 mod scheduled {
     use std::ops::{Deref, DerefMut};
-    use std::sync::PoisonError;
+    use std::sync::{PoisonError, TryLockError};
     use std::time::Instant;
 
     use shuttle::rand::{Rng, thread_rng};
@@ -40,6 +40,15 @@ mod scheduled {
 
         pub fn lock(&self) -> MutexGuard<'_, T> {
             MutexGuard(Some(lock(&self.0)), &self.0)
+        }
+
+        #[cfg_attr(not(feature = "async"), expect(dead_code, reason = "for tasks alone"))]
+        pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            match self.0.try_lock() {
+                Ok(held) => Some(MutexGuard(Some(held), &self.0)),
+                Err(TryLockError::Poisoned(held)) => Some(MutexGuard(Some(held.into_inner()), &self.0)),
+                Err(TryLockError::WouldBlock) => None,
+            }
         }
     }
 

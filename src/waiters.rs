@@ -25,6 +25,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+#[cfg(feature = "async")]
+use std::task::Poll;
 use std::time::Instant;
 
 use crate::StreamId;
@@ -107,6 +109,9 @@ struct Waiter {
     /// Changes only with the queues locked.
     woken: AtomicBool,
     bell: Condvar,
+    /// The task that it is, if it is one and sleeps.
+    #[cfg(feature = "async")]
+    task: Mutex<Option<std::task::Waker>>,
 }
 
 impl Waiters {
@@ -366,6 +371,10 @@ impl Waiter {
     fn wake(&self) {
         self.woken.store(true, Ordering::Relaxed);
         self.bell.notify_one();
+        #[cfg(feature = "async")]
+        if let Some(task) = self.task.lock().take() {
+            task.wake();
+        }
     }
 }
 
@@ -427,6 +436,32 @@ impl Registration<'_> {
         }
         self.each_queue(&mut queues, Queue::begin_look);
         self.waiter.woken.swap(false, Ordering::Relaxed)
+    }
+
+    /// As [`wait`](Self::wait), for a task of the store's; the time is up when `alarm` goes off.
+    #[cfg(feature = "async")]
+    pub async fn wait_async(&self, alarm: impl Future<Output = ()>) -> bool {
+        let mut alarm = std::pin::pin!(alarm);
+        std::future::poll_fn(|cx| {
+            let is_late = alarm.as_mut().poll(cx).is_ready();
+            self.poll_wait(cx, is_late)
+        })
+        .await
+    }
+
+    #[cfg(feature = "async")]
+    fn poll_wait(&self, cx: &std::task::Context<'_>, is_late: bool) -> Poll<bool> {
+        let mut queues = self.waiters.queues.lock();
+        // Does nothing more when it is polled again.
+        self.each_queue(&mut queues, Queue::end_turn);
+        let sleeps = !is_late && !self.waiter.woken.load(Ordering::Relaxed);
+        // Who wakes it has the queues locked.
+        *self.waiter.task.lock() = sleeps.then(|| cx.waker().clone());
+        if sleeps {
+            return Poll::Pending;
+        }
+        self.each_queue(&mut queues, Queue::begin_look);
+        Poll::Ready(self.waiter.woken.swap(false, Ordering::Relaxed))
     }
 
     fn each_queue(&self, queues: &mut Queues, what: impl Fn(&mut Queue, Ticket)) {

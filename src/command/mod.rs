@@ -65,6 +65,8 @@ pub use reply::Reply;
 use reply::{Called, Failure};
 pub use resp::{DecodeError, Decoder, Protocol, split_line};
 
+#[cfg(feature = "redis")]
+use crate::stream::put_off::{putting_off, settle_all};
 use crate::{NAME_LEN_MAX, ReadOnlyStore, Store, Stream};
 use transaction::{Next, Transaction};
 
@@ -214,6 +216,29 @@ impl Session {
     pub fn execute<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Reply {
         let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
         self.dispatch(&args)
+    }
+
+    /// As [`execute`](Self::execute), without holding up the thread for a disk or a read that blocks. But for these, the
+    /// command is run in the first poll.
+    #[cfg(feature = "redis")]
+    pub(crate) async fn execute_async(&mut self, args: &[Vec<u8>]) -> Reply {
+        let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
+        let (called, resolved) = resolve(&args);
+        let blocks = !self.is_queueing() && args.iter().any(|arg| parse::is(arg, "BLOCK"));
+        let outcome = match (called.name, resolved) {
+            ("xread", Ok((_, rest))) if blocks => read::xread_async(self, rest).await,
+            ("xreadgroup", Ok((_, rest))) if blocks => read::xreadgroup_async(self, rest).await,
+            // Each of its commands sees what those before it have done, which has to be durable for that.
+            ("exec", _) => return self.dispatch(&args),
+            _ => {
+                let (reply, unsettled) = putting_off(|| self.dispatch(&args));
+                match settle_all(unsettled, self.store.shared().tasks().lanes()).await {
+                    Ok(()) => return reply,
+                    Err(error) => Err(error.into()),
+                }
+            }
+        };
+        outcome.unwrap_or_else(|failure| failure.into_reply(called))
     }
 
     fn dispatch(&mut self, args: &[&[u8]]) -> Reply {

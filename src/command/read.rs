@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::reply::{Failure, Reply};
 use super::{Arity, Command, Protocol, Session, add, parse};
-use crate::{Block, Entry, Error, GroupEntry, GroupReadFrom, ReadFrom, StreamId};
+use crate::{Block, Entry, Error, GroupEntry, GroupRead, GroupReadFrom, Read, ReadFrom, StreamId};
 
 pub(super) const COMMANDS: &[Command] =
     &[Command::new("xread", Arity::AtLeast(4), xread), Command::new("xreadgroup", Arity::AtLeast(7), xreadgroup)];
@@ -13,30 +13,52 @@ pub(super) const COMMANDS: &[Command] =
 ///
 /// Order of checks (READ-1, READ-2): options, balance of keys and IDs, then stream by stream.
 fn xread(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
-    let options = ReadOptions::parse(args, Reader::Plain, session.store.now_ms())?;
-    let mut read = session.store.read().count(options.count).block(session.may_block(options.block));
-    if let Some(count) = options.max_count {
-        read = read.max_count(count);
+    let (read, asked) = Plain::parse(session, args)?;
+    Ok(asked.reply(session, read.run()?))
+}
+
+/// As [`xread`], without holding up a thread while it blocks.
+#[cfg(feature = "redis")]
+pub(super) async fn xread_async(session: &Session, args: &[&[u8]]) -> Result<Reply, Failure> {
+    let (read, asked) = Plain::parse(session, args)?;
+    Ok(asked.reply(session, read.run_async().await?))
+}
+
+/// What an `XREAD` asks for.
+struct Plain<'a> {
+    keys: &'a [&'a [u8]],
+    max_size: Option<u64>,
+}
+
+impl<'a> Plain<'a> {
+    fn parse(session: &Session, args: &'a [&'a [u8]]) -> Result<(Read, Self), Failure> {
+        let options = ReadOptions::parse(args, Reader::Plain, session.store.now_ms())?;
+        let mut read = session.store.read().count(options.count).block(session.may_block(options.block));
+        if let Some(count) = options.max_count {
+            read = read.max_count(count);
+        }
+        if let Some(bytes) = options.max_size {
+            // Names and values are the larger part of a reply, so this bounds what is read; `within` cuts exactly.
+            read = read.max_size(bytes);
+        }
+        for (key, id) in options.keys.iter().zip(options.ids) {
+            let stream = session.stream(key)?.ok_or_else(|| add::too_long(key))?;
+            read = read.stream(&stream, read_from(id)?);
+        }
+        Ok((read, Self { keys: options.keys, max_size: options.max_size }))
     }
-    if let Some(bytes) = options.max_size {
-        // Names and values are the larger part of a reply, so this bounds what is read; `within` cuts exactly.
-        read = read.max_size(bytes);
+
+    fn reply(&self, session: &Session, found: Vec<(usize, Vec<Entry>)>) -> Reply {
+        if found.is_empty() {
+            return Reply::NilArray;
+        }
+        let streams = found.into_iter().filter_map(|(position, entries)| {
+            let key = self.keys.get(position)?;
+            Some((Reply::bulk(*key), entries))
+        });
+        let mut room = Room::new(session, self.max_size);
+        Reply::Pairs(streams.map_while(|(key, entries)| room.admit(key, &entries)).collect())
     }
-    for (key, id) in options.keys.iter().zip(options.ids) {
-        let stream = session.stream(key)?.ok_or_else(|| add::too_long(key))?;
-        read = read.stream(&stream, read_from(id)?);
-    }
-    let streams = read.run()?;
-    if streams.is_empty() {
-        return Ok(Reply::NilArray);
-    }
-    let streams = streams.into_iter().filter_map(|(position, entries)| {
-        let key = options.keys.get(position)?;
-        Some((Reply::bulk(*key), entries))
-    });
-    let mut room = Room::new(session, options.max_size);
-    let streams = streams.map_while(|(key, entries)| room.admit(key, &entries)).collect();
-    Ok(Reply::Pairs(streams))
 }
 
 fn read_from(id: &[u8]) -> Result<ReadFrom, Failure> {
@@ -53,49 +75,78 @@ fn read_from(id: &[u8]) -> Result<ReadFrom, Failure> {
 ///
 /// Order of checks (XRG-1): options, balance of keys and IDs, GROUP; then stream by stream: key and group, ID.
 fn xreadgroup(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
-    let options = ReadOptions::parse(args, Reader::Group, session.store.now_ms())?;
-    let (group, consumer) = options.group.ok_or(Failure::GroupMissing)?;
-    let mut read = session.store.read_group(group, consumer).count(options.count).measure(encoded_len);
-    read = read.block(session.may_block(options.block));
-    if let Some(count) = options.max_count {
-        read = read.max_count(count);
-    }
-    if let Some(bytes) = options.max_size {
-        read = read.max_size(bytes);
-    }
-    if options.no_ack {
-        read = read.no_ack();
-    }
-    let gone = |key: &[u8]| Failure::NoSuchGroupToRead { key: key.to_vec(), group: group.to_vec() };
-    // CLM-6: no longer after a stream of which the history is asked for.
-    let mut claim = options.claim;
-    let mut claims = Vec::with_capacity(options.keys.len());
-    for (key, id) in options.keys.iter().zip(options.ids) {
-        let found = session.existing_group(key, group)?.ok_or_else(|| gone(key))?;
-        let from = group_read_from(id, claim)?;
-        if matches!(from, GroupReadFrom::History(_)) {
-            claim = None;
+    let (read, asked) = Grouped::parse(session, args)?;
+    asked.reply(read.run())
+}
+
+/// As [`xreadgroup`], without holding up a thread while it blocks.
+#[cfg(feature = "redis")]
+pub(super) async fn xreadgroup_async(session: &Session, args: &[&[u8]]) -> Result<Reply, Failure> {
+    let (read, asked) = Grouped::parse(session, args)?;
+    asked.reply(read.run_async().await)
+}
+
+/// What an `XREADGROUP` asks for.
+struct Grouped<'a> {
+    group: &'a [u8],
+    keys: &'a [&'a [u8]],
+    /// Whether entries of the stream may be claimed, key by key.
+    claims: Vec<bool>,
+}
+
+impl<'a> Grouped<'a> {
+    fn parse(session: &Session, args: &'a [&'a [u8]]) -> Result<(GroupRead, Self), Failure> {
+        let options = ReadOptions::parse(args, Reader::Group, session.store.now_ms())?;
+        let (group, consumer) = options.group.ok_or(Failure::GroupMissing)?;
+        let mut read = session.store.read_group(group, consumer).count(options.count).measure(encoded_len);
+        read = read.block(session.may_block(options.block));
+        if let Some(count) = options.max_count {
+            read = read.max_count(count);
         }
-        claims.push(claim.is_some());
-        read = read.stream(found.stream(), from);
-    }
-    let streams = read.run().map_err(|error| match error {
-        Error::GroupNotFound { stream, .. } => {
-            // Names are bytes; the error has them as text.
-            let is_it = |key: &&&[u8]| String::from_utf8_lossy(key) == stream;
-            gone(options.keys.iter().find(is_it).copied().unwrap_or_default())
+        if let Some(bytes) = options.max_size {
+            read = read.max_size(bytes);
         }
-        error => error.into(),
-    })?;
-    if streams.is_empty() {
-        return Ok(Reply::NilArray);
+        if options.no_ack {
+            read = read.no_ack();
+        }
+        let mut asked = Self { group, keys: options.keys, claims: Vec::with_capacity(options.keys.len()) };
+        // CLM-6: no longer after a stream of which the history is asked for.
+        let mut claim = options.claim;
+        for (key, id) in options.keys.iter().zip(options.ids) {
+            let found = session.existing_group(key, group)?.ok_or_else(|| asked.gone(key))?;
+            let from = group_read_from(id, claim)?;
+            if matches!(from, GroupReadFrom::History(_)) {
+                claim = None;
+            }
+            asked.claims.push(claim.is_some());
+            read = read.stream(found.stream(), from);
+        }
+        Ok((read, asked))
     }
-    let streams = streams.iter().filter_map(|(position, entries)| {
-        let (key, claims) = (options.keys.get(*position)?, *claims.get(*position)?);
-        let entries = entries.iter().map(|entry| group_entry(entry, claims)).collect();
-        Some((Reply::bulk(*key), Reply::Array(entries)))
-    });
-    Ok(Reply::Pairs(streams.collect()))
+
+    fn gone(&self, key: &[u8]) -> Failure {
+        Failure::NoSuchGroupToRead { key: key.to_vec(), group: self.group.to_vec() }
+    }
+
+    fn reply(&self, found: crate::Result<Vec<(usize, Vec<GroupEntry>)>>) -> Result<Reply, Failure> {
+        let found = found.map_err(|error| match error {
+            Error::GroupNotFound { stream, .. } => {
+                // Names are bytes; the error has them as text.
+                let is_it = |key: &&&[u8]| String::from_utf8_lossy(key) == stream;
+                self.gone(self.keys.iter().find(is_it).copied().unwrap_or_default())
+            }
+            error => error.into(),
+        })?;
+        if found.is_empty() {
+            return Ok(Reply::NilArray);
+        }
+        let streams = found.iter().filter_map(|(position, entries)| {
+            let (key, claims) = (self.keys.get(*position)?, *self.claims.get(*position)?);
+            let entries = entries.iter().map(|entry| group_entry(entry, claims)).collect();
+            Some((Reply::bulk(*key), Reply::Array(entries)))
+        });
+        Ok(Reply::Pairs(streams.collect()))
+    }
 }
 
 fn group_read_from(id: &[u8], claim: Option<Duration>) -> Result<GroupReadFrom, Failure> {

@@ -22,13 +22,22 @@ impl Default for Pace {
 impl Pace {
     /// Waits until it is worth another look; `false` if that would be after the deadline, which has come then.
     pub fn wait(&mut self, deadline: Option<Instant>) -> bool {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if left == Some(Duration::ZERO) {
-            return false;
+        let next = self.next(deadline);
+        if let Some(next) = next {
+            sleep(next.saturating_duration_since(Instant::now()));
         }
-        sleep(left.map_or(self.next, |left| self.next.min(left)));
+        next.is_some()
+    }
+
+    /// When it is worth another look; `None` if the deadline has come.
+    pub fn next(&mut self, deadline: Option<Instant>) -> Option<Instant> {
+        let now = Instant::now();
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            return None;
+        }
+        let next = now + self.next;
         self.next = (self.next * 2).min(LAST);
-        true
+        Some(deadline.map_or(next, |deadline| next.min(deadline)))
     }
 
     /// Something was found: there may be more soon.

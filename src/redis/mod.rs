@@ -39,19 +39,17 @@
 //!
 //! # Futures
 //!
-//! They need no runtime. A command runs in the first poll of its future, on the polling thread; that includes waiting
-//! for the disk, as its [durability](crate::Durability) demands. Only `XREAD` and `XREADGROUP` with `BLOCK` run on a
-//! thread of their own, which is started in the first poll and wakes the future; so `$` is looked up shortly after it.
+//! They need no runtime. A command runs in the first poll of its future, on the polling thread, but does not wait for the
+//! disk there, as its [durability](crate::Durability) demands: that, and what `XREAD` and `XREADGROUP` with `BLOCK` wait for,
+//! comes to it by way of the store's own [threads](crate::futures). `EXEC` alone waits where it is polled.
 //!
 //! A future that is dropped before it was polled does nothing. Dropped later, it may have run some commands of its
-//! pipeline and not the others. A blocking read that is waiting goes on waiting, as it does with the multiplexed
-//! connections of redis-rs, until something comes or its time is up, and holds the store open meanwhile. Its reply is
-//! lost then: an `XREAD` changes nothing, but what an `XREADGROUP` was given stays pending for its consumer, to be read
-//! again from its history or claimed. Closing the store ends the waiting.
+//! pipeline and not the others; those it has run become durable. A blocking read that is dropped waits no longer; what was
+//! just being delivered to it stays pending for its consumer, to be read again from its history or claimed. Closing the store
+//! ends the waiting.
 //!
 //! [redis-rs]: https://docs.rs/redis
 
-mod thread;
 mod value;
 
 use ::redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, Value};
@@ -140,12 +138,7 @@ impl Connection {
 
     /// Like [`run`](Self::run), but what may block does so elsewhere. In a transaction nothing blocks.
     async fn run_async(&mut self, command: Command) -> RedisResult<Value> {
-        if !may_block(&command) || self.session.is_queueing() {
-            return self.run(&command);
-        }
-        // A read changes nothing in its session.
-        let mut session = self.session.clone();
-        let reply = thread::run(move || session.execute(&command))?.await?;
+        let reply = self.session.execute_async(&command).await;
         self.value(reply)
     }
 
@@ -253,11 +246,4 @@ fn wanted(values: Vec<Value>, offset: usize, count: usize) -> RedisResult<Vec<Va
     });
     let refused: Vec<_> = refused.collect();
     if refused.is_empty() { Ok(values.take(count).collect()) } else { Err(value::aborted(&refused)) }
-}
-
-/// Whether a command may make its thread wait for others. To be on the safe side, BLOCK counts wherever it is.
-fn may_block(command: &Command) -> bool {
-    let is = |arg: &[u8], word: &str| arg.eq_ignore_ascii_case(word.as_bytes());
-    let [name, args @ ..] = command.as_slice() else { return false };
-    (is(name, "XREAD") || is(name, "XREADGROUP")) && args.iter().any(|arg| is(arg, "BLOCK"))
 }

@@ -59,6 +59,8 @@ pub struct Catalog {
     pub(super) keeper: Mutex<Option<Background>>,
     /// What that thread looks at.
     pub(super) this: Weak<Self>,
+    #[cfg(feature = "async")]
+    tasks: crate::tasks::Tasks,
     /// The lock lasts as long as this does.
     lock: Mutex<Option<Arc<dyn File>>>,
     /// What the streams are taken from, if another process writes them.
@@ -121,6 +123,8 @@ pub fn open_to_read(path: &Path) -> Result<Shared> {
         catalog: Mutex::new(()),
         open: Arc::default(),
         syncer: Mutex::new(None),
+        #[cfg(feature = "async")]
+        tasks: crate::tasks::Tasks::default(),
         keeper: Mutex::new(None),
         this: Weak::clone(this),
         lock: Mutex::new(None),
@@ -205,6 +209,8 @@ pub fn mount(options: &Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Shar
             syncer: Mutex::new(None),
             keeper: Mutex::new(None),
             this: Weak::clone(this),
+            #[cfg(feature = "async")]
+            tasks: crate::tasks::Tasks::default(),
             lock: Mutex::new(Some(locked)),
             watch: None,
         }
@@ -297,6 +303,11 @@ impl Catalog {
 
     pub fn env(&self) -> &Arc<Env> {
         &self.env
+    }
+
+    #[cfg(feature = "async")]
+    pub fn tasks(&self) -> &crate::tasks::Tasks {
+        &self.tasks
     }
 
     /// Where the store is, for messages.
@@ -750,6 +761,21 @@ impl Catalog {
         sync_all(&self.open)
     }
 
+    /// As [`sync`](Self::sync), without holding up a thread.
+    #[cfg(feature = "async")]
+    pub async fn sync_async(&self) -> Result<()> {
+        self.env.check_writable()?;
+        let (sender, synced) = futures_channel::oneshot::channel();
+        let open = Arc::clone(&self.open);
+        let lane = Arc::as_ptr(&self.env).addr();
+        let job = Box::new(move || _ = sender.send(sync_all(&open)));
+        match self.tasks.lanes().push(lane, job) {
+            Ok(()) => synced.await.unwrap_or_else(|_| self.sync()),
+            // Better late than never.
+            Err(_) => self.sync(),
+        }
+    }
+
     pub fn close(&self) -> Result<()> {
         self.env.check_process()?;
         if !self.env.close() {
@@ -778,6 +804,8 @@ impl Catalog {
     fn finish_closing(&self) -> Result<()> {
         let threads = (self.syncer.lock().take(), self.keeper.lock().take());
         drop(threads);
+        #[cfg(feature = "async")]
+        self.tasks.stop();
         let _catalog = self.catalog.lock();
         let all: Vec<_> = self.open.lock().by_name.drain().map(|(_, (inner, _))| inner).collect();
         let mut result = self.env.latch.check();

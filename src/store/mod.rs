@@ -428,6 +428,11 @@ impl Store {
         self.shared.disk()
     }
 
+    #[cfg(feature = "async")]
+    pub(crate) fn handle(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
     /// The time by the store's clock, in milliseconds since the Unix epoch.
     ///
     /// # Examples

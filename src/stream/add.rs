@@ -133,7 +133,7 @@ impl Inner {
             Ok(Planned::note(found.map(|_| change), found.unwrap_or(id)))
         })?;
         if self.env.is_durable_first() {
-            self.sync()?;
+            self.acknowledge_at(self.progress())?;
         }
         Ok(counted.map(Added::Duplicate))
     }

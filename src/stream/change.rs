@@ -191,7 +191,7 @@ impl Inner {
 
     /// Returns when a change is as durable as it is to be.
     pub fn settle_aside(&self, progress: Progress) -> Result<()> {
-        if self.env.is_durable_first() { self.commit(progress) } else { Ok(()) }
+        if self.env.is_durable_first() { self.acknowledge_at(progress) } else { Ok(()) }
     }
 
     /// Writes a change to the journal, which is ready, and takes in what of it concerns groups and producers. Returns how

@@ -126,6 +126,12 @@ impl Committer {
         }
     }
 
+    /// Whether everything up to there is durable.
+    #[cfg(feature = "async")]
+    pub fn covers(&self, target: Progress) -> bool {
+        self.state.lock().durable.covers(&target)
+    }
+
     /// Waits until so many more have come, unless they stay away.
     fn gather(&self, missing: usize, took: Duration) {
         if missing == 0 {

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::env::Env;
+#[cfg(feature = "async")]
+use crate::futures::Operation;
 use crate::store::Shared;
 use crate::stream::change::Made;
 use crate::stream::commit::Progress;
@@ -12,7 +15,11 @@ use crate::stream::group_options::{GroupEntry, GroupReadFrom};
 use crate::stream::groups::lossy;
 use crate::stream::inner::{Inner, Outcome};
 use crate::stream::options::Block;
-use crate::waiters::Interest;
+#[cfg(feature = "async")]
+use crate::stream::put_off::{Unsettled as PutOff, putting_off, settle_all};
+#[cfg(feature = "async")]
+use crate::tasks::lanes::Lanes;
+use crate::waiters::{Interest, Registration};
 use crate::{Entry, Error, Result, Stream, StreamId};
 
 /// A read of one or more streams as a consumer of a group (`XREADGROUP`).
@@ -138,6 +145,11 @@ impl GroupRead {
     pub fn count(mut self, count: u64) -> Self {
         self.count = count;
         self
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn count_unless_told(self, count: u64) -> Self {
+        if self.count == 0 { self.count(count) } else { self }
     }
 
     /// At most this many entries of all streams together; 0 for no limit.
@@ -307,8 +319,13 @@ impl GroupRead {
     /// # Ok::<(), streamlog::Error>(())
     /// ```
     pub fn deliveries(self) -> Result<Vec<GroupEntry>> {
-        let from = self.claim.map_or(GroupReadFrom::New, GroupReadFrom::NewOrIdle);
+        let from = self.from();
         self.read_own(from)
+    }
+
+    /// What is read of the consumer's own stream.
+    fn from(&self) -> GroupReadFrom {
+        self.claim.map_or(GroupReadFrom::New, GroupReadFrom::NewOrIdle)
     }
 
     /// The entries above `after` that are pending for the consumer, in the order of their IDs. Each counts as delivered
@@ -353,11 +370,12 @@ impl GroupRead {
 
     /// What [`run`](Self::run) does, for one stream: nearly every read is of one, and there is nothing to keep count of.
     fn read_alone(mut self, stream: Stream, from: GroupReadFrom) -> Result<Vec<GroupEntry>> {
+        self.block = self.block.here();
         if !self.goes_first() {
             self.streams.push((stream, from));
             return Ok(first(self.run()?));
         }
-        let deadline = self.deadline();
+        let deadline = self.block.deadline();
         let inner = stream.inner()?.ok_or_else(|| self.not_found(&stream))?;
         let mut unsettled = Unsettled { inner, progress: None };
         let budget = Budget { count: limit(self.count), ..self.budget() };
@@ -407,36 +425,33 @@ impl GroupRead {
     /// }
     /// # Ok::<(), streamlog::Error>(())
     /// ```
-    pub fn run(self) -> Result<Found> {
+    pub fn run(mut self) -> Result<Found> {
         self.shared.env().check_process()?;
-        let deadline = self.deadline();
-        if self.goes_first() {
-            let looked = self.look(|_| true)?;
-            let is_answer = self.block == Block::No || looked.is_answer();
-            // That the consumer was created, too, is durable before anything is answered.
-            let found = looked.hand_over()?;
-            if is_answer {
-                return Ok(found);
-            }
-        } else {
-            // Looks at nothing: all streams are to have the group before anything is done.
-            self.look(|_| false)?;
-            // It may have to stand back: from now on it is there, all the same.
-            for (stream, _) in &self.streams {
-                stream.group(&self.group).consumer(&self.consumer).create()?;
-            }
+        self.block = self.block.here();
+        let deadline = self.block.deadline();
+        let looked = self.look_first()?;
+        let is_answer = self.block == Block::No || looked.is_answer();
+        // That the consumer was created, too, is durable before anything is answered.
+        let found = looked.hand_over()?;
+        if is_answer {
+            return Ok(found);
         }
         // Whoever is next in the queue does not wait until this is durable.
         self.wait(deadline)?.hand_over()
     }
 
-    /// Until when it waits; `None` also if that is for ever.
-    fn deadline(&self) -> Option<Instant> {
-        match self.block {
-            // A time that cannot be represented is as good as for ever.
-            Block::For(timeout) => Instant::now().checked_add(timeout),
-            Block::No | Block::Forever => None,
+    /// The look before it waits, or instead of that.
+    fn look_first(&self) -> Result<Looked> {
+        if self.goes_first() {
+            return self.look(|_| true);
         }
+        // Looks at nothing: all streams are to have the group before anything is done.
+        self.look(|_| false)?;
+        // It may have to stand back: from now on it is there, all the same.
+        for (stream, _) in &self.streams {
+            stream.group(&self.group).consumer(&self.consumer).create()?;
+        }
+        Ok(Looked::default())
     }
 
     /// Whether it need not stand back for anybody who waits already.
@@ -459,36 +474,127 @@ impl GroupRead {
         }
     }
 
+    /// As [`run`](Self::run), without holding up a thread.
+    ///
+    /// Waits in the same queue as threads do. It is the store that looks when its turn comes, not whoever polls the future,
+    /// so one that nobody polls keeps nobody else waiting. Dropped while it waits, it leaves the queue with nothing delivered;
+    /// dropped when something was just being delivered to it, that is pending for its consumer, to be read again with
+    /// [`history`](Self::history) or claimed.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    #[cfg(feature = "async")]
+    pub fn run_async(self) -> Operation<Found> {
+        Operation::new(Arc::clone(&self.shared), self.run_as_task())
+    }
+
+    /// As [`new_entries`](Self::new_entries), without holding up a thread; see [`run_async`](Self::run_async).
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Block, Consumer, Position, Store};
+    ///
+    /// async fn work(alice: Consumer) -> streamlog::Result<u64> {
+    ///     let mut done = 0;
+    ///     for order in alice.read().count(10).block(Block::Forever).new_entries_async().await? {
+    ///         done += alice.ack_async([order.id()]).await?;
+    ///     }
+    ///     Ok(done)
+    /// }
+    ///
+    /// let orders = Store::in_memory().stream("orders")?;
+    /// orders.add([("order", "o1")])?;
+    /// let workers = orders.group("workers");
+    /// workers.create(Position::Start)?;
+    /// assert_eq!(pollster::block_on(work(workers.consumer("alice")))?, 1);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
+    #[cfg(feature = "async")]
+    pub fn new_entries_async(self) -> Operation<Vec<Entry>> {
+        let from = self.from();
+        self.own_async(from, |found| found.into_iter().filter_map(|delivery| delivery.entry).collect())
+    }
+
+    /// As [`deliveries`](Self::deliveries), without holding up a thread; see [`run_async`](Self::run_async).
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    #[cfg(feature = "async")]
+    pub fn deliveries_async(self) -> Operation<Vec<GroupEntry>> {
+        let from = self.from();
+        self.own_async(from, |found| found)
+    }
+
+    /// As [`history`](Self::history), without holding up a thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    #[cfg(feature = "async")]
+    pub fn history_async(self, after: StreamId) -> Operation<Vec<GroupEntry>> {
+        self.own_async(GroupReadFrom::History(after), |found| found)
+    }
+
+    #[cfg(feature = "async")]
+    fn own_async<T: Send + 'static>(
+        self,
+        from: GroupReadFrom,
+        choose: impl FnOnce(Vec<GroupEntry>) -> T + Send + 'static,
+    ) -> Operation<T> {
+        let mut read = self;
+        if let Some(own) = read.own.take() {
+            read.streams.insert(0, (own, from));
+        }
+        Operation::new(Arc::clone(&read.shared), async move { Ok(choose(first(read.run_as_task().await?))) })
+    }
+
+    /// What [`run`](Self::run) does, with sleeps and syncs that hold up no thread.
+    #[cfg(feature = "async")]
+    async fn run_as_task(self) -> Result<Found> {
+        let env = self.shared.env();
+        let (queue, lanes) = (self.shared.tasks().queue(), self.shared.tasks().lanes());
+        let deadline = self.block.deadline();
+        let (looked, unsettled) = putting_off(|| self.look_first());
+        let looked = looked?;
+        let is_over = looked.is_answer() || self.block == Block::No;
+        settle_all(unsettled, lanes).await?;
+        let found = looked.hand_over_async(lanes).await?;
+        if is_over {
+            return Ok(found);
+        }
+        let mut waiting = Waiting::begin(&self, env, deadline);
+        let looked = loop {
+            let until = match waiting.look()? {
+                Step::Over(looked) => break looked,
+                Step::Sleep(until) => until,
+            };
+            let is_woken = waiting.registration.wait_async(queue.sleep_until(until)).await;
+            if let Some(looked) = waiting.rise(is_woken)? {
+                break looked;
+            }
+        };
+        drop(waiting);
+        looked.hand_over_async(lanes).await
+    }
+
     /// Looks in order of arrival, again whenever there may be something.
     fn wait(&self, deadline: Option<Instant>) -> Result<Looked> {
-        let env = self.shared.env();
-        let interests = self.streams.iter().map(|(stream, from)| {
-            let claims = matches!(from, GroupReadFrom::NewOrIdle(_));
-            (stream.name(), Interest::Group { group: &self.group, claims })
-        });
-        let registration = env.waiters.register(interests);
+        let mut waiting = Waiting::begin(self, self.shared.env(), deadline);
         loop {
-            env.check_open()?;
-            let turns: Vec<bool> = (0..self.streams.len()).map(|at| registration.try_turn(at)).collect();
-            let has_turn = |at: usize| turns.get(at).copied().unwrap_or(false);
-            let looked = self.look(has_turn)?;
-            looked.exhausted.iter().for_each(|&at| registration.exhausted(at));
-            if looked.is_answer() {
+            let until = match waiting.look()? {
+                Step::Over(looked) => return Ok(looked),
+                Step::Sleep(until) => until,
+            };
+            let is_woken = waiting.registration.wait(until);
+            if let Some(looked) = waiting.rise(is_woken)? {
                 return Ok(looked);
-            }
-            // Who has to stand back somewhere is called when its turn comes, and needs no timer of its own.
-            let timer = if turns.contains(&false) { None } else { self.next_idle()? };
-            let woken = registration.wait([deadline, timer].into_iter().flatten().min());
-            if !woken && deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                // Who always had to stand back is owed a look.
-                return if turns.contains(&false) { self.look(|_| true) } else { Ok(looked) };
-            }
-            if !woken {
-                for at in 0..self.streams.len() {
-                    if self.idle_in(at)? == Some(0) {
-                        registration.stand_back(at);
-                    }
-                }
             }
         }
     }
@@ -567,6 +673,68 @@ impl GroupRead {
     }
 }
 
+/// A read that waits: it looks in order of arrival, again whenever there may be something, and sleeps in between.
+struct Waiting<'a> {
+    read: &'a GroupRead,
+    env: &'a Env,
+    registration: Registration<'a>,
+    deadline: Option<Instant>,
+    /// What the last look came to, and whether it had to stand back somewhere.
+    last: Looked,
+    stands_back: bool,
+}
+
+/// What a look of a read that waits leads to.
+enum Step {
+    Over(Looked),
+    /// It is to sleep until it is woken, or until then.
+    Sleep(Option<Instant>),
+}
+
+impl<'a> Waiting<'a> {
+    fn begin(read: &'a GroupRead, env: &'a Env, deadline: Option<Instant>) -> Self {
+        let interests = read.streams.iter().map(|(stream, from)| {
+            let claims = matches!(from, GroupReadFrom::NewOrIdle(_));
+            (stream.name(), Interest::Group { group: &read.group, claims })
+        });
+        let registration = env.waiters.register(interests);
+        Self { read, env, registration, deadline, last: Looked::default(), stands_back: false }
+    }
+
+    fn look(&mut self) -> Result<Step> {
+        self.env.check_open()?;
+        let turns: Vec<bool> = (0..self.read.streams.len()).map(|at| self.registration.try_turn(at)).collect();
+        let looked = self.read.look(|at| turns.get(at).copied().unwrap_or(false))?;
+        looked.exhausted.iter().for_each(|&at| self.registration.exhausted(at));
+        if looked.is_answer() {
+            return Ok(Step::Over(looked));
+        }
+        self.last = looked;
+        self.stands_back = turns.contains(&false);
+        // Who has to stand back somewhere is called when its turn comes, and needs no timer of its own.
+        let timer = if self.stands_back { None } else { self.read.next_idle()? };
+        Ok(Step::Sleep([self.deadline, timer].into_iter().flatten().min()))
+    }
+
+    /// What follows when it sleeps no longer: what it comes to if time is up, or else another look.
+    fn rise(&mut self, is_woken: bool) -> Result<Option<Looked>> {
+        if is_woken {
+            return Ok(None);
+        }
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            // Who always had to stand back is owed a look.
+            let last = if self.stands_back { self.read.look(|_| true)? } else { std::mem::take(&mut self.last) };
+            return Ok(Some(last));
+        }
+        for at in 0..self.read.streams.len() {
+            if self.read.idle_in(at)? == Some(0) {
+                self.registration.stand_back(at);
+            }
+        }
+        Ok(None)
+    }
+}
+
 /// What a look at all streams came to.
 #[derive(Debug, Default)]
 struct Looked {
@@ -604,6 +772,15 @@ impl Looked {
 
     fn is_answer(&self) -> bool {
         !self.entries.is_empty()
+    }
+
+    /// As [`hand_over`](Self::hand_over), without holding up a thread.
+    #[cfg(feature = "async")]
+    async fn hand_over_async(self, lanes: &Arc<Lanes>) -> Result<Found> {
+        let unsettled = self.unsettled.into_iter().filter(|one| one.inner.env.is_durable_first());
+        let unsettled = unsettled.filter_map(|one| Some(PutOff::new(one.inner, one.progress?)));
+        settle_all(unsettled.collect(), lanes).await?;
+        Ok(self.entries)
     }
 
     /// Gives out what was delivered, when that is durable.

@@ -13,6 +13,8 @@
 //! once. Deletions are visible at once at every level; their caller returns when they are durable.
 
 use std::sync::Arc;
+#[cfg(feature = "async")]
+use std::sync::Weak;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
@@ -34,6 +36,8 @@ use crate::log::{Log, Tail, View};
 use crate::stream::commit::{Committer, Progress};
 use crate::stream::deliver::Cursors;
 use crate::stream::open::mark;
+#[cfg(feature = "async")]
+use crate::stream::put_off::put_off;
 use crate::stream::recovery::RecoveryReport;
 use crate::stream::retain::Retaining;
 use crate::stream::superblock::Superblock;
@@ -42,6 +46,9 @@ use crate::{Error, Result, StreamId};
 /// A stream that is open.
 #[derive(Debug)]
 pub struct Inner {
+    /// This very stream.
+    #[cfg(feature = "async")]
+    pub me: Weak<Inner>,
     pub env: Arc<Env>,
     pub name: Box<[u8]>,
     pub place: Arc<Place>,
@@ -114,12 +121,21 @@ impl Inner {
     #[inline]
     pub fn settle(&self, progress: Progress, last_id: StreamId) -> Result<()> {
         match self.env.is_durable_first() {
-            true => self.commit(progress),
+            true => self.acknowledge_at(progress),
             false => {
                 self.env.waiters.published(&self.name, last_id);
                 Ok(())
             }
         }
+    }
+
+    /// Returns when everything up to there is durable, or is to be so before the caller is told.
+    pub fn acknowledge_at(&self, target: Progress) -> Result<()> {
+        #[cfg(feature = "async")]
+        if put_off(self, target) {
+            return Ok(());
+        }
+        self.commit(target)
     }
 
     /// Returns when everything up to there is durable.
@@ -129,11 +145,15 @@ impl Inner {
 
     /// Makes everything that was appended so far durable.
     pub fn sync(&self) -> Result<()> {
-        let target = Progress {
+        self.commit(self.progress())
+    }
+
+    /// How far it has come.
+    pub fn progress(&self) -> Progress {
+        Progress {
             changes: self.changes.load(Ordering::SeqCst),
             next_ordinal: self.next_ordinal.load(Ordering::Acquire),
-        };
-        self.commit(target)
+        }
     }
 
     /// Syncs the log, then the journal (rule 6 of the design), and publishes what was synced.

@@ -15,6 +15,8 @@ pub(crate) mod open;
 pub(crate) mod options;
 mod pending;
 mod produce;
+#[cfg(feature = "async")]
+pub(crate) mod put_off;
 pub(crate) mod quarantine;
 mod range;
 mod read;
@@ -223,7 +225,7 @@ impl Stream {
         self.inner()?.ok_or_else(|| self.not_found())
     }
 
-    fn not_found(&self) -> Error {
+    pub(crate) fn not_found(&self) -> Error {
         Error::StreamNotFound { name: String::from_utf8_lossy(&self.handle.name).into_owned() }
     }
 
@@ -265,6 +267,11 @@ impl Stream {
     /// ```
     pub fn recovery(&self) -> Result<RecoveryReport> {
         Ok(self.existing()?.recovery.clone())
+    }
+
+    /// The last ID; the lowest if there is no such stream.
+    pub(crate) fn last_id(&self) -> Result<StreamId> {
+        Ok(self.inner()?.map_or(StreamId::MIN, |inner| inner.log.tail().last_id))
     }
 
     /// The name of the stream.
@@ -360,19 +367,27 @@ impl Stream {
         fields: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Option<StreamId>> {
         with_scratch(|scratch| {
-            put(scratch, options.id, fields)?;
-            if options.production.is_some() {
-                scratch.production = options.new_production(scratch)?;
-            }
-            if options.is_logged_repetition() {
-                return Ok(self.on_current(|inner| inner.repeat(scratch))?.flatten());
-            }
-            let added = self.add_entries(scratch, options.trim.as_ref(), !options.no_create)?;
-            Ok(match added {
-                Some(Added::New) => scratch.list.first().map(|entry| entry.id),
-                Some(Added::Duplicate(id)) => Some(id),
-                None => None,
-            })
+            put_one(scratch, &options, fields)?;
+            self.add_one(scratch, options.trim.as_ref(), !options.no_create, options.is_logged_repetition())
+        })
+    }
+
+    /// Adds the entry that was put there, or repeats one of a log of commands.
+    #[inline]
+    pub(crate) fn add_one(
+        &self,
+        entries: &mut NewEntries,
+        trim: Option<&Trim>,
+        create: bool,
+        repeats: bool,
+    ) -> Result<Option<StreamId>> {
+        if repeats {
+            return Ok(self.on_current(|inner| inner.repeat(entries))?.flatten());
+        }
+        Ok(match self.add_entries(entries, trim, create)? {
+            Some(Added::New) => entries.list.first().map(|entry| entry.id),
+            Some(Added::Duplicate(id)) => Some(id),
+            None => None,
         })
     }
 
@@ -403,18 +418,17 @@ impl Stream {
         V: AsRef<[u8]>,
     {
         with_scratch(|scratch| {
-            let mut len = 0u64;
-            for (id, fields) in entries {
-                len = len.saturating_add(put(scratch, id, fields)?);
-            }
-            if len > ENTRY_LEN_MAX {
-                return Err(Error::EntryTooLarge { len, max: ENTRY_LEN_MAX });
-            }
-            if !scratch.list.is_empty() {
-                self.add_entries(scratch, None, true)?;
-            }
-            Ok(scratch.list.iter().map(|entry| entry.id).collect())
+            put_all(scratch, entries)?;
+            self.add_all(scratch)
         })
+    }
+
+    /// Adds the entries that were put there.
+    pub(crate) fn add_all(&self, entries: &mut NewEntries) -> Result<Vec<StreamId>> {
+        if !entries.list.is_empty() {
+            self.add_entries(entries, None, true)?;
+        }
+        Ok(entries.list.iter().map(|entry| entry.id).collect())
     }
 
     /// `None` if the stream does not exist and is not to be created.
@@ -800,6 +814,34 @@ fn put<N: AsRef<[u8]>, V: AsRef<[u8]>>(
         len if len > ENTRY_LEN_MAX => Err(Error::EntryTooLarge { len, max: ENTRY_LEN_MAX }),
         len => Ok(len),
     }
+}
+
+/// Puts the one entry there that is to be added with these options.
+#[inline]
+pub(crate) fn put_one<N: AsRef<[u8]>, V: AsRef<[u8]>>(
+    entries: &mut NewEntries,
+    options: &AddOptions<'_>,
+    fields: impl IntoIterator<Item = (N, V)>,
+) -> Result<()> {
+    put(entries, options.id, fields)?;
+    if options.production.is_some() {
+        entries.production = options.new_production(entries)?;
+    }
+    Ok(())
+}
+
+/// Puts the entries of a batch there.
+pub(crate) fn put_all<F, N, V>(entries: &mut NewEntries, batch: impl IntoIterator<Item = (NewId, F)>) -> Result<()>
+where
+    F: IntoIterator<Item = (N, V)>,
+    N: AsRef<[u8]>,
+    V: AsRef<[u8]>,
+{
+    let mut len = 0u64;
+    for (id, fields) in batch {
+        len = len.saturating_add(put(entries, id, fields)?);
+    }
+    if len > ENTRY_LEN_MAX { Err(Error::EntryTooLarge { len, max: ENTRY_LEN_MAX }) } else { Ok(()) }
 }
 
 /// Buffers above this are not kept for the next entry, in bytes.

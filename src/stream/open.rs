@@ -79,9 +79,9 @@ pub fn create(env: &Arc<Env>, place: Place, name: &[u8], entries: &NewEntries, b
     let durable = NOTHING;
     let aside = Aside::default();
     let opening = Opening { superblock, appender, slots, aside, generation: 0, changes: 0, durable, recovery };
-    let inner = opening.into_inner(env, place, name, incarnation);
+    let inner = share(opening.into_inner(env, place, name, incarnation));
     inner.touched.store(true, Ordering::Relaxed);
-    Ok(Arc::new(inner))
+    Ok(inner)
 }
 
 /// Where a stream begins.
@@ -109,6 +109,8 @@ impl Opening {
         let Meta { ceiling, retention, .. } = self.superblock.current();
         let retaining = Retaining::of(retention);
         Inner {
+            #[cfg(feature = "async")]
+            me: std::sync::Weak::new(),
             env: Arc::clone(env),
             name: Box::from(name),
             place,
@@ -135,6 +137,15 @@ impl Opening {
             recovery: self.recovery,
         }
     }
+}
+
+/// Lets a stream know itself.
+fn share(inner: Inner) -> Arc<Inner> {
+    Arc::new_cyclic(|_me| Inner {
+        #[cfg(feature = "async")]
+        me: std::sync::Weak::clone(_me),
+        ..inner
+    })
 }
 
 /// What is in the directory of a stream.
@@ -221,7 +232,7 @@ fn open_sound(env: &Arc<Env>, place: Place, name: &[u8], damage: Vec<Finding>) -
     // Nothing is to be synced before what is there can be read, also not by a store that refuses to.
     let durable = if clean { Progress { next_ordinal: appender.next_ordinal, changes } } else { NOTHING };
     let opening = Opening { superblock, appender, slots, aside, generation, changes, durable, recovery };
-    let inner = opening.into_inner(env, place, name, meta.incarnation);
+    let inner = share(opening.into_inner(env, place, name, meta.incarnation));
     inner.log.tombstones.write().forget_below(floor);
     if let Some(replay) = replay.filter(|_| !torn_journal) {
         let synced = if clean { replay.end } else { replay.synced };
@@ -231,7 +242,6 @@ fn open_sound(env: &Arc<Env>, place: Place, name: &[u8], damage: Vec<Finding>) -
     if last_ids.1 < active.found.last_id {
         check_last(&inner.log, &inner.place, generation)?;
     }
-    let inner = Arc::new(inner);
     // What an earlier life left in the page cache is synced when this one ends, if not before.
     inner.touched.store(!clean, Ordering::Relaxed);
     if !clean {

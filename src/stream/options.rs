@@ -1,6 +1,6 @@
 //! What calls take and return, apart from entries.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{Entry, NewId, ProducersInfo, StreamId};
 
@@ -388,4 +388,25 @@ pub enum Block {
     For(Duration),
     /// Until there is something, or the store is closed.
     Forever,
+}
+
+impl Block {
+    /// How long a read may hold up this thread.
+    pub(crate) fn here(self) -> Self {
+        #[cfg(feature = "async")]
+        if super::put_off::is_putting_off() {
+            return Self::No;
+        }
+        self
+    }
+
+    /// Until when a read that begins now waits; `None` if that is for ever, as good as which is a time that cannot be
+    /// represented.
+    pub(crate) fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::No => Some(Instant::now()),
+            Self::For(timeout) => Instant::now().checked_add(timeout),
+            Self::Forever => None,
+        }
+    }
 }

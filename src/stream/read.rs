@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::follow::pace::Pace;
 use crate::store::Shared;
 use crate::stream::options::{Block, ReadFrom};
-use crate::waiters::Interest;
+use crate::waiters::{Interest, Registration};
 use crate::{Entry, Result, Stream, StreamId};
 
 /// A read of one or several streams; see [`Stream::read`](crate::Stream::read) and [`Store::read`](crate::Store::read).
@@ -177,16 +177,22 @@ impl Read {
         self.catch_up()?;
         let from = self.streams.iter().map(|(stream, from)| resolve(stream, *from)).collect::<Result<Vec<_>>>()?;
         let found = self.look(&from)?;
-        if !found.is_empty() {
+        if !found.is_empty() || self.block.here() == Block::No {
             return Ok(found);
         }
-        let deadline = match self.block {
-            Block::No => return Ok(found),
-            // A time that cannot be represented is as good as for ever.
-            Block::For(timeout) => Instant::now().checked_add(timeout),
-            Block::Forever => None,
-        };
-        self.wait(&from, deadline)
+        let deadline = self.block.deadline();
+        if self.shared.watch().is_some() {
+            return self.poll(&from, deadline);
+        }
+        let registration = self.register(&from);
+        loop {
+            // Between the first look and the registration something may have come.
+            self.shared.env().check_open()?;
+            let found = self.look(&from)?;
+            if !found.is_empty() || !registration.wait(deadline) {
+                return Ok(found);
+            }
+        }
     }
 
     /// Takes in what another process has done, where the streams are those of one.
@@ -197,25 +203,83 @@ impl Read {
         }
     }
 
-    fn wait(&self, from: &[From], deadline: Option<Instant>) -> Result<Vec<(usize, Vec<Entry>)>> {
-        let env = self.shared.env();
-        if self.shared.watch().is_some() {
-            return self.poll(from, deadline);
+    /// As [`run`](Self::run), without holding up a thread.
+    ///
+    /// Where [`ReadFrom::End`] is, is looked up when this is called, for which a stream that is not open is opened. A future
+    /// that is dropped leaves nothing behind; the same entries can be read again.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Block, ReadFrom, Store};
+    ///
+    /// async fn newest(orders: &streamlog::Stream) -> streamlog::Result<usize> {
+    ///     let read = orders.read(ReadFrom::End).block(Block::Forever).run_async();
+    ///     orders.add_async([("order", "o1")]).await?;
+    ///     Ok(read.await?.len())
+    /// }
+    ///
+    /// let orders = Store::in_memory().stream("orders")?;
+    /// assert_eq!(pollster::block_on(newest(&orders))?, 1);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
+    #[cfg(feature = "async")]
+    pub fn run_async(self) -> crate::futures::Operation<Vec<(usize, Vec<Entry>)>> {
+        let from = self.streams.iter().map(|(stream, from)| resolve(stream, *from)).collect::<Result<Vec<_>>>();
+        crate::futures::Operation::new(Arc::clone(&self.shared), async move { self.run_from(from?).await })
+    }
+
+    #[cfg(feature = "async")]
+    async fn run_from(self, from: Vec<From>) -> Result<Vec<(usize, Vec<Entry>)>> {
+        let deadline = self.block.deadline();
+        self.catch_up()?;
+        let found = self.look(&from)?;
+        if !found.is_empty() || self.block == Block::No {
+            return Ok(found);
         }
+        let queue = self.shared.tasks().queue();
+        if self.shared.watch().is_some() {
+            return self.poll_async(&from, deadline).await;
+        }
+        let registration = self.register(&from);
+        loop {
+            self.shared.env().check_open()?;
+            let found = self.look(&from)?;
+            if !found.is_empty() || !registration.wait_async(queue.sleep_until(deadline)).await {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// As [`poll`](Self::poll), without holding up a thread.
+    #[cfg(feature = "async")]
+    async fn poll_async(&self, from: &[From], deadline: Option<Instant>) -> Result<Vec<(usize, Vec<Entry>)>> {
+        let mut pace = Pace::default();
+        loop {
+            let until = pace.next(deadline);
+            if let Some(until) = until {
+                self.shared.tasks().queue().sleep_until(Some(until)).await;
+            }
+            self.shared.env().check_open()?;
+            self.catch_up()?;
+            let found = self.look(from)?;
+            if !found.is_empty() || until.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    fn register(&self, from: &[From]) -> Registration<'_> {
         let names = self.streams.iter().map(|(stream, _)| stream.name());
         let interests = from.iter().map(|from| match from {
             From::After(id) => Interest::Entries { after: *id },
             From::Last => Interest::Entries { after: StreamId::MIN },
         });
-        let registration = env.waiters.register(names.zip(interests));
-        loop {
-            // Between the first look and the registration something may have come.
-            env.check_open()?;
-            let found = self.look(from)?;
-            if !found.is_empty() || !registration.wait(deadline) {
-                return Ok(found);
-            }
-        }
+        self.shared.env().waiters.register(names.zip(interests))
     }
 
     /// Looks again and again: another process does not say when there is something.
@@ -271,7 +335,7 @@ enum From {
 fn resolve(stream: &Stream, from: ReadFrom) -> Result<From> {
     Ok(match from {
         ReadFrom::After(id) => From::After(id),
-        ReadFrom::End => From::After(stream.inner()?.map_or(StreamId::MIN, |inner| inner.log.tail().last_id)),
+        ReadFrom::End => From::After(stream.last_id()?),
         ReadFrom::Last => From::Last,
     })
 }

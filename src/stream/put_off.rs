@@ -1,0 +1,99 @@
+//! Changes whose syncs are put off, so that a thread which runs the calls of many tasks waits for none of them.
+//!
+//! A call that changes something returns when that is durable. Within [`putting_off`] it returns before, and what it would
+//! have waited for is given to the caller, who waits for it without holding a thread, and tells nobody before. Only the last
+//! step of a call is put off: what depends on a sync within it, such as the removal of files, still waits.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use futures_channel::oneshot;
+
+use crate::Result;
+use crate::stream::commit::Progress;
+use crate::stream::inner::Inner;
+use crate::tasks::lanes::Lanes;
+
+thread_local! {
+    /// What the calls of this thread are yet to wait for, if they are put off.
+    static PUT_OFF: RefCell<Option<Vec<Unsettled>>> = const { RefCell::new(None) };
+}
+
+/// A change that was made, and has to be durable before anybody is told.
+#[derive(Debug)]
+pub struct Unsettled {
+    inner: Arc<Inner>,
+    target: Progress,
+}
+
+/// Makes a call that waits for no sync; returns what has to be durable before its result is given to anybody.
+pub fn putting_off<T>(call: impl FnOnce() -> T) -> (T, Vec<Unsettled>) {
+    let _reset = Reset(PUT_OFF.replace(Some(Vec::new())));
+    let result = call();
+    (result, PUT_OFF.take().unwrap_or_default())
+}
+
+/// Restores what was there before, also after a panic.
+struct Reset(Option<Vec<Unsettled>>);
+
+impl Drop for Reset {
+    fn drop(&mut self) {
+        PUT_OFF.set(self.0.take());
+    }
+}
+
+/// Whether calls on this thread are not to wait.
+pub fn is_putting_off() -> bool {
+    PUT_OFF.with_borrow(Option::is_some)
+}
+
+/// Notes what the caller would have to wait for; `false` if it is to wait now.
+pub fn put_off(inner: &Inner, target: Progress) -> bool {
+    PUT_OFF.with_borrow_mut(|list| {
+        // It is alive as long as anybody has a reference to it.
+        let Some((list, inner)) = list.as_mut().zip(inner.me.upgrade()) else { return false };
+        list.push(Unsettled { inner, target });
+        true
+    })
+}
+
+impl Unsettled {
+    pub fn new(inner: Arc<Inner>, target: Progress) -> Self {
+        Self { inner, target }
+    }
+
+    /// Comes back when it is durable, which a thread of the store's sees to: the first of those who wait for a stream has it
+    /// synced for all.
+    pub async fn settled(self, lanes: &Arc<Lanes>) -> Result<()> {
+        let Self { inner, target } = self;
+        if inner.committer.covers(target) {
+            return Ok(());
+        }
+        let (sender, settled) = oneshot::channel();
+        let lane = Arc::as_ptr(&inner).addr();
+        let committing = Arc::clone(&inner);
+        let job = Box::new(move || {
+            let result = committing.commit(target);
+            // The stream may be closed from now on.
+            drop(committing);
+            let _ = sender.send(result);
+        });
+        match lanes.push(lane, job) {
+            Ok(()) => match settled.await {
+                Ok(result) => result,
+                // It panicked: nothing is known of it.
+                Err(oneshot::Canceled) => inner.commit(target),
+            },
+            // Better late than never.
+            Err(_) => inner.commit(target),
+        }
+    }
+}
+
+/// Comes back when all of it is durable.
+pub async fn settle_all(unsettled: Vec<Unsettled>, lanes: &Arc<Lanes>) -> Result<()> {
+    for one in unsettled {
+        one.settled(lanes).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,296 @@
+//! Consumers as tasks, among threads.
+
+use std::collections::BTreeSet;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use streamlog::{Block, Consumer, Durability, Error, Group, Options, Position, Store, Stream, StreamId};
+
+use crate::harness::{Syncs, next, on_each, poll_once, turns, unless, until};
+
+fn group(durability: Durability) -> (Stream, Group) {
+    let stream = Options::new().durability(durability).in_memory().stream("s").unwrap();
+    let group = stream.group("g");
+    group.create_with(Position::Start, None, true).unwrap();
+    (stream, group)
+}
+
+fn waiting(consumer: &Consumer) -> streamlog::futures::Operation<Vec<streamlog::Entry>> {
+    consumer.read().count(1).block(Block::Forever).new_entries_async()
+}
+
+/// Polls it, and returns when it waits in the queue.
+fn begin(group: &Group, name: &str, read: &mut streamlog::futures::Operation<Vec<streamlog::Entry>>) {
+    assert!(poll_once(Pin::new(read)).is_pending());
+    // The consumer is there when the read has looked for the first time; what follows is a matter of microseconds.
+    until(|| has_consumer(group, name));
+    std::thread::sleep(Duration::from_millis(3));
+}
+
+fn has_consumer(group: &Group, name: &str) -> bool {
+    group.consumers().unwrap().iter().any(|consumer| consumer.name == name.as_bytes())
+}
+
+#[test]
+fn tasks_and_threads_are_served_in_the_order_in_which_they_came() {
+    for durability in [Durability::Always, Durability::Os] {
+        let (stream, group) = group(durability);
+        let served = Arc::new(Mutex::new(Vec::new()));
+        let mut threads = Vec::new();
+        let mut tasks = Vec::new();
+        for number in 0..6 {
+            let name = format!("c{number}");
+            let consumer = group.consumer(&name);
+            if number % 2 == 0 {
+                let mut read = waiting(&consumer);
+                begin(&group, &name, &mut read);
+                tasks.push((number, read));
+            } else {
+                let served = Arc::clone(&served);
+                threads.push(std::thread::spawn(move || {
+                    let found = consumer.read().count(1).block(Block::Forever).new_entries().unwrap();
+                    served.lock().unwrap().push((found[0].id(), number));
+                }));
+                until(|| has_consumer(&group, &name));
+                std::thread::sleep(Duration::from_millis(3));
+            }
+        }
+        let ids: Vec<_> = (0..6).map(|_| stream.add([("f", "v")]).unwrap()).collect();
+        for (number, read) in tasks {
+            served.lock().unwrap().push((pollster::block_on(read).unwrap()[0].id(), number));
+        }
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        let mut served = served.lock().unwrap().clone();
+        served.sort();
+        let expected: Vec<_> = ids.into_iter().zip(0..6).collect();
+        assert_eq!(served, expected);
+    }
+}
+
+#[test]
+fn a_future_that_nobody_polls_keeps_nobody_waiting() {
+    on_each(|| async {
+        let (stream, group) = group(Durability::Always);
+        let (alice, bob) = (group.consumer("alice"), group.consumer("bob"));
+        let mut idle = waiting(&alice);
+        begin(&group, "alice", &mut idle);
+        let busy = waiting(&bob);
+        let ids = [stream.add([("f", "1")]).unwrap(), stream.add([("f", "2")]).unwrap()];
+        assert_eq!(busy.await.unwrap()[0].id(), ids[1]);
+        // It has what came first all the same.
+        assert_eq!(idle.await.unwrap()[0].id(), ids[0]);
+    });
+}
+
+#[test]
+fn a_read_that_is_dropped_while_it_waits_takes_nothing() {
+    on_each(|| async {
+        let (stream, group) = group(Durability::Always);
+        for round in 0..30 {
+            let mut dropped = waiting(&group.consumer("alice"));
+            begin(&group, "alice", &mut dropped);
+            drop(dropped);
+            let id = stream.add([("round", round.to_string())]).unwrap();
+            assert_eq!(group.pending().unwrap().count, 0);
+            let found = group.consumer("bob").read().new_entries_async().await.unwrap();
+            assert_eq!(found[0].id(), id);
+            group.acknowledge([id]).unwrap();
+        }
+    });
+}
+
+#[test]
+fn what_was_being_delivered_to_a_read_that_is_dropped_is_pending() {
+    let syncs = Syncs::default();
+    let (_dir, store) = syncs.store(Options::new());
+    let stream = store.stream("s").unwrap();
+    let group = stream.group("g");
+    group.create_with(Position::Start, None, true).unwrap();
+    let alice = group.consumer("alice");
+    alice.create().unwrap();
+    let id = stream.add([("f", "v")]).unwrap();
+    syncs.shut();
+    let mut read = waiting(&alice);
+    assert!(poll_once(Pin::new(&mut read)).is_pending());
+    until(|| syncs.held() == 1);
+    drop(read);
+    syncs.open();
+    assert_eq!(alice.read().history(StreamId::MIN).unwrap()[0].id, id);
+    assert_eq!(group.pending().unwrap().count, 1);
+}
+
+#[test]
+fn nothing_is_handed_over_before_it_is_durable() {
+    let syncs = Syncs::default();
+    let (_dir, store) = syncs.store(Options::new());
+    let stream = store.stream("s").unwrap();
+    let group = stream.group("g");
+    group.create_with(Position::Start, None, true).unwrap();
+    let alice = group.consumer("alice");
+    let id = stream.add([("f", "v")]).unwrap();
+    syncs.shut();
+    let mut read = waiting(&alice);
+    for _ in 0..20 {
+        assert!(poll_once(Pin::new(&mut read)).is_pending());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    syncs.open();
+    assert_eq!(pollster::block_on(read).unwrap()[0].id(), id);
+    syncs.shut();
+    let mut ack = alice.ack_async([id]);
+    for _ in 0..20 {
+        assert!(poll_once(Pin::new(&mut ack)).is_pending());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    syncs.open();
+    assert_eq!(pollster::block_on(ack).unwrap(), 1);
+}
+
+/// Reads are dropped at any moment, by tasks, while threads and tasks add: each entry is handed over, pending, or new.
+#[test]
+fn reads_that_are_dropped_at_any_moment_lose_nothing() {
+    on_each(|| async {
+        for durability in [Durability::Always, Durability::Os] {
+            let dir = tempfile::tempdir().unwrap();
+            let store = Options::new().durability(durability).open(dir.path()).unwrap();
+            let stream = store.stream("s").unwrap();
+            let group = stream.group("g");
+            group.create_with(Position::Start, None, true).unwrap();
+            let writer = stream.clone();
+            let thread = std::thread::spawn(move || {
+                (0..400).map(|n: u64| writer.add([("n", n.to_string())]).unwrap()).collect::<BTreeSet<_>>()
+            });
+            let mut handed_over = BTreeSet::new();
+            let mut read_next = 0;
+            while !thread.is_finished() {
+                read_next += 1;
+                let consumer = group.consumer(["alice", "bob"][read_next as usize % 2]);
+                let read = consumer.read().count(3).block(Block::Forever).new_entries_async();
+                if let Some(found) = unless(read, turns(read_next % 13 * 15)).await {
+                    handed_over.extend(found.unwrap().into_iter().map(|entry| entry.id()));
+                }
+            }
+            let added = thread.join().unwrap();
+            // What a look that was under way delivers is there when the queue has come to an end.
+            store.run_async(|_| Ok(())).await.unwrap();
+            let pending: BTreeSet<_> =
+                group.pending_entries().run().unwrap().into_iter().map(|entry| entry.id).collect();
+            let new: BTreeSet<_> =
+                group.consumer("carol").read().new_entries().unwrap().into_iter().map(|entry| entry.id()).collect();
+            assert!(handed_over.is_subset(&pending), "it was pending for whoever got it");
+            assert!(pending.is_disjoint(&new));
+            assert_eq!(pending.union(&new).copied().collect::<BTreeSet<_>>(), added);
+        }
+    });
+}
+
+/// More consumers than entries at any time, as tasks and as threads, each of whom takes some and leaves: all is taken once.
+#[test]
+fn no_wake_up_is_lost_among_tasks_and_threads() {
+    on_each(|| async {
+        let (stream, group) = group(Durability::Os);
+        let count = 1200;
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let threads: Vec<_> = (0..2)
+            .map(|number| {
+                let (consumer, taken) = (group.consumer(format!("thread {number}")), Arc::clone(&taken));
+                std::thread::spawn(move || {
+                    for _ in 0..200 {
+                        let found = consumer.read().count(1).block(Block::Forever).new_entries().unwrap();
+                        taken.lock().unwrap().push(found[0].id());
+                    }
+                })
+            })
+            .collect();
+        let writer = stream.clone();
+        let adding = std::thread::spawn(move || (0..count).for_each(|_| _ = writer.add([("f", "v")]).unwrap()));
+        let mut reads: Vec<_> = (0..8).map(|number| waiting(&group.consumer(format!("task {number}")))).collect();
+        let mut left = count - 400;
+        std::future::poll_fn(|cx| {
+            for (number, read) in reads.iter_mut().enumerate() {
+                while left > 0
+                    && let Poll::Ready(found) = Future::poll(Pin::new(read), cx)
+                {
+                    taken.lock().unwrap().push(found.unwrap()[0].id());
+                    left -= 1;
+                    *read = waiting(&group.consumer(format!("task {number}")));
+                }
+            }
+            if left == 0 { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        drop(reads);
+        adding.join().unwrap();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        let mut taken = taken.lock().unwrap().clone();
+        taken.sort_unstable();
+        taken.dedup();
+        assert_eq!(taken.len(), count);
+    });
+}
+
+#[test]
+fn a_claim_comes_when_an_entry_has_been_idle_for_long_enough() {
+    on_each(|| async {
+        let (stream, group) = group(Durability::Os);
+        let id = stream.add([("f", "v")]).unwrap();
+        assert_eq!(group.consumer("alice").read().new_entries().unwrap().len(), 1);
+        let read = group.consumer("bob").read().claim(Duration::from_millis(40)).block(Block::Forever);
+        let taken = read.deliveries_async().await.unwrap();
+        assert_eq!((taken[0].id, taken[0].delivery_count), (id, 1));
+        assert!(taken[0].idle >= Duration::from_millis(40));
+    });
+}
+
+#[test]
+fn a_group_that_goes_ends_its_reads() {
+    on_each(|| async {
+        let (_, group) = group(Durability::Os);
+        let mut read = waiting(&group.consumer("alice"));
+        begin(&group, "alice", &mut read);
+        group.destroy().unwrap();
+        assert!(matches!(read.await, Err(Error::GroupNotFound { .. })));
+    });
+}
+
+#[test]
+fn a_read_of_several_streams_waits_in_all_of_them() {
+    on_each(|| async {
+        let store = Store::in_memory();
+        let streams = ["s", "t"].map(|name| store.stream(name).unwrap());
+        streams.iter().for_each(|stream| stream.group("g").create_with(Position::Start, None, true).unwrap());
+        for at in [1, 0, 1] {
+            let read = store.read_group("g", "alice").block(Block::Forever);
+            let new = streamlog::GroupReadFrom::New;
+            let mut read = pin!(read.stream(&streams[0], new).stream(&streams[1], new).run_async());
+            assert!(poll_once(read.as_mut()).is_pending());
+            let id = streams[at].add_async([("f", "v")]).await.unwrap();
+            let found = read.await.unwrap();
+            assert_eq!((found[0].0, found[0].1[0].id), (at, id));
+        }
+    });
+}
+
+#[test]
+fn deliveries_come_one_by_one_and_what_is_left_is_pending() {
+    on_each(|| async {
+        let (stream, group) = group(Durability::Always);
+        let alice = group.consumer("alice");
+        let ids: Vec<_> = (0..20).map(|_| stream.add([("f", "v")]).unwrap()).collect();
+        {
+            let mut deliveries = pin!(alice.deliveries());
+            for id in &ids[..3] {
+                assert_eq!(next(&mut deliveries).await.unwrap().unwrap().id, *id);
+                alice.ack_async([*id]).await.unwrap();
+            }
+        }
+        // Sixteen were delivered at a time.
+        let unseen = alice.read().history_async(StreamId::MIN).await.unwrap();
+        assert_eq!(unseen.iter().map(|entry| entry.id).collect::<Vec<_>>(), ids[3..16]);
+        let mut one_by_one = pin!(group.consumer("bob").read().count(1).into_stream());
+        assert_eq!(next(&mut one_by_one).await.unwrap().unwrap().id, ids[16]);
+        assert_eq!(group.pending().unwrap().count, 14);
+    });
+}
