@@ -8,6 +8,7 @@ use crate::format::Identity;
 use crate::io::board::Board;
 use crate::io::latch::Latch;
 use crate::io::process::Process;
+use crate::metrics::Operations;
 use crate::options::{Clock, Identities};
 use crate::retention::segment_bytes_for;
 use crate::store::budget::Budget;
@@ -27,6 +28,7 @@ pub struct Env {
     pub store: Identity,
     pub latch: Latch,
     pub waiters: Waiters,
+    pub operations: Operations,
     pub reserve: Reserve,
     pub budget: Option<Budget>,
     pub retention_interval: Duration,
@@ -51,6 +53,7 @@ impl Env {
             store,
             latch: Latch::default(),
             waiters: Waiters::default(),
+            operations: Operations::new(options.slow),
             reserve,
             budget,
             retention_interval: options.retention_interval,

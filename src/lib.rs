@@ -135,6 +135,11 @@
 //! `Stream::follow` and `Consumer::deliveries` give entries as they come, as the trait `Stream` of the crate `futures`. The module
 //! `futures` says where the work is done, and what becomes of what.
 //!
+//! # Watching a store
+//!
+//! [`Store::metrics`] is a snapshot of a store in numbers, and [`metrics`] says how to give it to a collector, what it costs, and
+//! which spans and events there are with the feature `tracing`. [`Options::slow`] says what counts as slow.
+//!
 //! # What survives what
 //!
 //! | [`Durability`] | the process dies | the machine loses power | an operation costs |
@@ -209,7 +214,7 @@
 //! `log` the entries, `group` what is not an entry; `stream` joins the two, `store` names the streams; [`command`] speaks
 //! Redis, [`inspect`] looks at stores without opening them, `follow` and `read_only` read what another process writes,
 //! [`transfer`] carries streams in and out; `futures`, behind the feature `async`, has the calls that are futures, which run on
-//! `tasks`; and `redis`, behind the feature of that name, is a connection for redis-rs.
+//! `tasks`; [`metrics`] counts; and `redis`, behind the feature of that name, is a connection for redis-rs.
 //! `cargo doc --document-private-items` shows all of it.
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -230,6 +235,7 @@ mod id;
 pub mod inspect;
 mod io;
 mod log;
+pub mod metrics;
 #[cfg(all(test, shuttle))]
 mod models;
 mod options;

@@ -106,6 +106,7 @@ pub struct Options {
     pub(crate) bytes_max: Option<u64>,
     pub(crate) bytes_budget: Option<u64>,
     pub(crate) retention_interval: Duration,
+    pub(crate) slow: Duration,
     pub(crate) create: bool,
     pub(crate) imports: bool,
     pub(crate) clock: Option<Arc<dyn Clock>>,
@@ -136,6 +137,7 @@ impl Options {
             bytes_max: None,
             bytes_budget: None,
             retention_interval: Duration::from_secs(1),
+            slow: Duration::from_secs(1),
             create: true,
             imports: false,
             clock: None,
@@ -323,6 +325,14 @@ impl Options {
         self
     }
 
+    /// How long an operation takes to count as slow, of those that are watched: syncs, going on in a new segment, opening a stream
+    /// and so on; a second unless told otherwise. [`metrics`](crate::metrics) count them, and with the feature `tracing` each is
+    /// a warning.
+    pub fn slow(mut self, threshold: Duration) -> Self {
+        self.slow = threshold;
+        self
+    }
+
     /// Whether a store that is not there is created; `true` unless told otherwise.
     ///
     /// # Examples
@@ -423,6 +433,7 @@ impl fmt::Debug for Options {
             .field("bytes_max", &self.bytes_max)
             .field("bytes_budget", &self.bytes_budget)
             .field("on_damage", &self.on_damage)
+            .field("slow", &self.slow)
             .field("create", &self.create)
             .finish_non_exhaustive()
     }

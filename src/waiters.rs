@@ -140,6 +140,11 @@ impl Waiters {
         self.count.load(Ordering::SeqCst) == 0
     }
 
+    /// How many wait, at about this moment.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
     /// To be called after entries up to `last_id` of the stream `name` were published.
     #[inline]
     pub fn published(&self, name: &[u8], last_id: StreamId) {

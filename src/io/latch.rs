@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::OnceLock;
 
-use crate::{Error, Result};
+use crate::{Error, Result, trace};
 
 /// Set once by the first failure, and never cleared: what came of that write is known only after opening again. Set from the
 /// beginning where nothing is to be written at all.
@@ -36,7 +36,9 @@ impl Latch {
 
     /// Sets it; a later cause is dropped.
     pub fn poison(&self, cause: impl fmt::Display) {
-        let _ = self.cause.set(Cause::Failure(cause.to_string()));
+        if self.cause.set(Cause::Failure(cause.to_string())).is_ok() {
+            trace::poisoned(&cause);
+        }
     }
 
     /// Sets it unless the error leaves nothing half done on disk.

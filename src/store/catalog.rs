@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -26,6 +27,7 @@ use crate::io::budget::Budgeted;
 use crate::io::place::Place;
 use crate::io::{Disk, File, FileKind, MemDisk, OsDisk, create_root, descriptors_max};
 use crate::log::segment::bad_header;
+use crate::metrics::Operation;
 use crate::options::Durability;
 use crate::store::background::Background;
 use crate::store::budget::Budget;
@@ -36,7 +38,7 @@ use crate::stream::open;
 use crate::stream::options::Trim;
 use crate::stream::quarantine::Quarantine;
 use crate::stream::superblock::Superblock;
-use crate::{Corruption, Error, NewId, OnDamage, Options, Repaired, Result, StreamId};
+use crate::{Corruption, Error, NewId, OnDamage, Options, Repaired, Result, StreamId, trace};
 
 /// The longest intent, in bytes.
 const INTENT_LEN_MAX: u64 = 1 << 30;
@@ -141,6 +143,14 @@ pub fn in_memory(options: &Options) -> Shared {
 
 /// Opens the store on a disk, whose root is called `path` in messages.
 pub fn mount(options: &Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Shared> {
+    let begun = Instant::now();
+    let _span = trace::enter(Operation::OpenStore, path.to_string_lossy().as_bytes());
+    let shared = mount_in_span(options, disk, path)?;
+    shared.env.operations.note(Operation::OpenStore, begun.elapsed());
+    Ok(shared)
+}
+
+fn mount_in_span(options: &Options, disk: Arc<dyn Disk>, path: &Path) -> Result<Shared> {
     let (disk, budget) = match (options.bytes_max, options.bytes_budget) {
         (None, None) => (disk, None),
         (limit, budget) => {
@@ -425,6 +435,7 @@ impl Catalog {
     }
 
     fn open_in_turn(&self, name: &[u8], policy: OnDamage) -> Result<Arc<Inner>> {
+        let _watch = self.env.operations.watch(Operation::OpenStream, name);
         let directory = file_name::escape(name);
         let quarantine = Quarantine { root: &self.root, directory: &directory };
         // What looks like damage in a poisoned store may be a change that was broken off.
@@ -440,6 +451,7 @@ impl Catalog {
         if !self.is_there(name)? {
             return Ok(None);
         }
+        let _watch = self.env.operations.watch(Operation::RepairStream, name);
         self.let_go(name)?;
         let inner = self.open_in_turn(name, OnDamage::Quarantine)?;
         let directory = file_name::escape(name);
@@ -493,6 +505,15 @@ impl Catalog {
             return Ok(true);
         }
         self.is_there(name)
+    }
+
+    /// How many streams there are. Costs reading one directory.
+    pub fn count(&self) -> Result<u64> {
+        self.env.check_open()?;
+        let is_stream = |(directory, kind): &(String, FileKind)| {
+            *kind == FileKind::Directory && !matches!(file_name::parse_directory(directory), Directory::Foreign)
+        };
+        Ok(self.streams.list()?.iter().filter(|found| is_stream(found)).count() as u64)
     }
 
     /// The names of all streams, in ascending order.
@@ -552,6 +573,7 @@ impl Catalog {
         if self.is_there(name)? {
             return Ok(false);
         }
+        let _watch = self.env.operations.watch(Operation::CreateStream, name);
         let fill = |inner: &Inner| match fill(inner)? {
             Outcome::Done(_) => Ok(()),
             Outcome::Gone => Err(Error::Closed),
@@ -600,6 +622,8 @@ impl Catalog {
                 there.push(name.clone());
             }
         }
+        let Some(first) = there.first() else { return Ok(0) };
+        let _watch = self.env.operations.watch(Operation::DeleteStreams, first);
         for name in &there {
             self.let_go(name)?;
         }
@@ -633,6 +657,7 @@ impl Catalog {
         if from == to {
             return Ok(true);
         }
+        let _watch = self.env.operations.watch(Operation::RenameStream, from);
         self.let_go(from)?;
         self.let_go(to)?;
         let (source, directory) = (file_name::escape(from), file_name::escape(to));
@@ -664,6 +689,7 @@ impl Catalog {
         if from == to {
             return Ok(true);
         }
+        let _watch = self.env.operations.watch(Operation::CopyStream, from);
         let inner = self.build(to, |copy| source.copy_into(copy), self.env.now_ms())?;
         // The intent removes what the copy replaces: the copy has to be there by then.
         self.env.poisoning(self.tmp.sync())?;
@@ -802,6 +828,7 @@ impl Catalog {
     }
 
     fn finish_closing(&self) -> Result<()> {
+        let _watch = self.env.operations.watch(Operation::CloseStore, self.path().to_string_lossy().as_bytes());
         let threads = (self.syncer.lock().take(), self.keeper.lock().take());
         drop(threads);
         #[cfg(feature = "async")]

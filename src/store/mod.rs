@@ -2,7 +2,7 @@
 
 mod background;
 pub(crate) mod budget;
-mod catalog;
+pub(crate) mod catalog;
 mod keep;
 pub(crate) mod reserve;
 mod shared;
@@ -446,6 +446,30 @@ impl Store {
     #[must_use]
     pub fn now_ms(&self) -> u64 {
         self.shared.env().now_ms()
+    }
+
+    /// The store in numbers: its streams, its groups with what is pending and how far they lag behind, how long its syncs take.
+    ///
+    /// Costs reading one directory, and for each stream that is open a look at its groups and at its files. Streams that are not
+    /// open are only counted, and stay so. Nobody waits for it, but for the moment in which it looks at the groups of a stream;
+    /// see [`metrics`](crate::metrics), also for how to give them to a collector.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the directory cannot be read, [`Error::Closed`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let store = streamlog::Store::in_memory();
+    /// store.stream("orders")?.add([("order", "o1")])?;
+    /// let metrics = store.metrics()?;
+    /// assert_eq!(metrics.open_streams[0].entries_added, 1);
+    /// println!("{}", metrics.open_metrics());
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
+    pub fn metrics(&self) -> Result<crate::metrics::Metrics> {
+        self.shared.metrics()
     }
 
     /// Makes everything that was acknowledged so far survive power loss.

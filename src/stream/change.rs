@@ -7,6 +7,7 @@ use crate::format::entries::Production;
 use crate::format::file_name::File as FileName;
 use crate::format::journal::{Change, State};
 use crate::group::journal::{Birth, Checkpoint, Content, Journal};
+use crate::metrics::Operation;
 use crate::stream::commit::Progress;
 use crate::stream::inner::{Appending, Inner, Journaling, Outcome};
 use crate::stream::open::mark;
@@ -254,6 +255,7 @@ impl Inner {
     /// Writes the state into a new generation of the journal, which takes the place of the one before. The caller has
     /// the turn, or nobody else has the stream yet.
     pub fn replace_journal_in_turn(&self) -> Result<()> {
+        let _watch = self.env.operations.watch(Operation::Checkpoint, &self.name);
         // The log first: the checkpoint speaks of entries (rule 6 of the design).
         self.sync()?;
         let (checkpoint, generation) = self.freeze_and_encode();

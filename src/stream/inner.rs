@@ -33,6 +33,7 @@ use crate::log::append::Appender;
 use crate::log::cursor::Cursor;
 use crate::log::segment::Segment;
 use crate::log::{Log, Tail, View};
+use crate::metrics::Operation;
 use crate::stream::commit::{Committer, Progress};
 use crate::stream::deliver::Cursors;
 use crate::stream::open::mark;
@@ -169,10 +170,14 @@ impl Inner {
             let notice = self.notice(&segment, &tail, &journaling);
             (segment, tail, journal, self.changes.load(Ordering::SeqCst), notice)
         };
-        if segment.synced.load(Ordering::Acquire) < tail.offset {
+        let is_behind = segment.synced.load(Ordering::Acquire) < tail.offset;
+        let needs_sync = is_behind || journal.is_some();
+        let watch = needs_sync.then(|| self.env.operations.watch(Operation::Sync, &self.name));
+        if is_behind {
             segment.file.sync().map_err(|error| Error::unsynced(&segment.path, error))?;
         }
         journal.map_or(Ok(()), |journal| journal.sync())?;
+        drop(watch);
         // Only now: a watermark says that entries and the changes they depend on are durable.
         segment.synced.fetch_max(tail.offset, Ordering::AcqRel);
         // Nobody is woken for changes alone.

@@ -12,6 +12,7 @@ use crate::group::journal::Journal;
 use crate::io::File;
 use crate::log::append::{Appender, begin_segment, capacity_for};
 use crate::log::segment::{Segment, Table, write_index};
+use crate::metrics::Operation;
 use crate::stream::commit::Progress;
 use crate::stream::inner::Inner;
 use crate::stream::open::mark;
@@ -51,6 +52,7 @@ impl Inner {
             let base_ms = entries.list.first().map_or_else(|| self.env.now_ms(), |entry| entry.id.ms());
             append.appender.successor(self.env.new_identity(), base_ms, self.changes.load(Ordering::SeqCst))
         };
+        let _watch = self.env.operations.watch(Operation::Rotate, &self.name);
         let rotated = self
             .journal_productions_in_turn()
             .and_then(|()| self.allocate_segment(&header, entries, always))
@@ -150,6 +152,7 @@ impl Inner {
     /// Syncs the sealed segment and what it depends on; then its successor gets its name.
     fn finish_rotation(&self, sealed: &Segment, replaces: bool, name: FileName) -> Result<()> {
         if !replaces {
+            let _watch = self.env.operations.watch(Operation::Sync, &self.name);
             sealed.file.sync().map_err(|error| Error::unsynced(&sealed.path, error))?;
         }
         let journal = self.journal.lock().journal.as_mut().map(Journal::unsynced).transpose()?;

@@ -228,7 +228,7 @@ mod events {
 
     impl Subscriber for Lines {
         fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-            metadata.target().starts_with("streamlog")
+            metadata.target() == "streamlog" && *metadata.level() <= Level::INFO
         }
 
         fn new_span(&self, _: &Attributes<'_>) -> Id {
