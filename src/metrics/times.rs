@@ -194,7 +194,9 @@ mod tests {
     #[test]
     fn counts_below_ascend_to_all_but_the_highest() {
         let times = Times::default();
-        [1, 20_000, 20_000, 1_000_000, u64::MAX / 2].map(|nanos| times.add(Duration::from_nanos(nanos)));
+        [1, 20_000, 20_000, 1_000_000, u64::MAX / 2]
+            .into_iter()
+            .for_each(|nanos| times.add(Duration::from_nanos(nanos)));
         let below: Vec<_> = times.snapshot().below().collect();
         assert!(below.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1));
         assert_eq!((below[0], below[1].1), ((1 << LOWEST, 1), 3));
