@@ -43,7 +43,34 @@ fn folder() -> tempfile::TempDir {
     fs::write(folder.path().join("flights.csv.gz"), &bytes).unwrap();
     fs::write(folder.path().join("weather.jsonl"), "{\"at\":1700000000000,\"celsius\":20.5}\n").unwrap();
     fs::write(folder.path().join("before.txt"), streamlog().store(&data).arg("dump").run().stdout).unwrap();
+    fs::create_dir_all(folder.path().join("mnt/backup")).unwrap();
+    let backup = streamlog().store(&data).arg("backup").arg(folder.path().join("mnt/backup/data")).run();
+    assert_eq!(backup.status, 0, "{backup:?}");
+    append_only_files(folder.path());
     folder
+}
+
+/// What a server has logged, in all the forms the examples name: of streams that are not there yet.
+fn append_only_files(folder: &Path) {
+    let logged =
+        |stream: &str, id: u32| format!("SELECT 0\nXADD {stream} {id}-1 a b\nSELECT 3\nXADD {stream} {id}-1 a b\n");
+    fs::write(folder.join("streams.aof"), logged("invoices", 1)).unwrap();
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(logged("invoices", 1).as_bytes()).unwrap();
+    fs::write(folder.join("streams.aof.gz"), gzip.finish().unwrap()).unwrap();
+    fs::write(folder.join("base.aof"), logged("invoices", 1)).unwrap();
+    fs::write(folder.join("incr.aof"), logged("invoices", 2)).unwrap();
+    let directory = folder.join("redis/appendonlydir");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("appendonly.aof.1.base.aof"), logged("invoices", 1)).unwrap();
+    fs::write(directory.join("appendonly.aof.1.incr.aof"), logged("invoices", 2)).unwrap();
+    let manifest = "file appendonly.aof.1.base.aof seq 1 type b\nfile appendonly.aof.1.incr.aof seq 1 type i\n";
+    fs::write(directory.join("appendonly.aof.manifest"), manifest).unwrap();
+}
+
+/// An example with places that are in the folder, and without a server that nobody has started.
+fn at_home(line: &str) -> String {
+    line.replace(" /mnt/", " mnt/").replace(" /var/lib/redis/", " redis/").replace("redis-cli --pipe", "cat")
 }
 
 /// Whether an example goes on until somebody stops it.
@@ -58,6 +85,7 @@ fn is_endless(line: &str) -> bool {
 /// Runs a line as a shell would, and says what is wrong with that.
 fn run(line: &str, exports: &[String]) -> Result<(), String> {
     let folder = folder();
+    let line = &*at_home(line);
     let has_jq = Command::new("jq").arg("--version").output().is_ok();
     let line = match line.split_once("| jq") {
         Some((before, _)) if !has_jq => {
@@ -66,7 +94,10 @@ fn run(line: &str, exports: &[String]) -> Result<(), String> {
         }
         _ => line,
     };
-    let script = format!("{}\n{line}\n", exports.join("\n"));
+    // What the example before it has made.
+    let restores = line.contains("--store restored") && !line.contains(" restore ");
+    let before = if restores { "streamlog --store restored restore mnt/backup/data >/dev/null" } else { "" };
+    let script = format!("{}\n{before}\n{line}\n", exports.join("\n"));
     let program = Path::new(env!("CARGO_BIN_EXE_streamlog")).parent().unwrap();
     let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
     let mut child = Command::new("sh")
@@ -159,7 +190,8 @@ fn every_help_text_has_examples_and_they_work() {
     for word in &words {
         let examples = examples(&help(&[word]));
         assert!(!examples.is_empty(), "the help of {word} has no examples");
-        assert!(examples.iter().all(|line| line.contains(&format!(" {word}"))), "{examples:?} are not all of {word}");
+        let is_whole = |line: &String| line.contains("streamlog ");
+        assert!(examples.iter().all(is_whole), "the examples of {word} are broken into lines: {examples:?}");
         lines.extend(with_exports(examples));
     }
     run_all(&lines);

@@ -138,6 +138,8 @@ fn add(args: &Args, stream: Stream, bar: &ProgressBar) -> Result<Outcome, Failur
     // A source that is not read from adds what is there, and that may have failed.
     adder.failed()?;
     adder.flush()?;
+    // Before anything is printed where it was.
+    bar.finish_and_clear();
     match ended {
         Err(wrong) => Err(wrong.in_file(&name, adder.count)),
         Ok(()) => {

@@ -11,12 +11,12 @@ use crate::global::Global;
 use crate::{Failure, Outcome};
 
 const HELP: &str = "\
-The store may be in use, and is not written to. A backup is a store: verify, dump and stat look at it, and restore makes a
-copy of it that can be written to. If DIR has an earlier backup of the same store, it is brought up to date: until the new
-one is complete and synced, the earlier one is there. Each stream is as it was at one moment, the moments of different
+The store may be in use, and is not written to. A backup is a store: verify, dump and stat look at it, and restore makes a \
+copy of it that can be written to. If DIR has an earlier backup of the same store, it is brought up to date: until the new \
+one is complete and synced, the earlier one is there. Each stream is as it was at one moment, the moments of different \
 streams differ.
 
-Files that never change again get another name (a hard link) where DIR is on the same file system, and are not copied a
+Files that never change again get another name (a hard link) where DIR is on the same file system, and are not copied a \
 second time elsewhere. With --copy they are copied in any case: a link does not help if the disk fails.
 
 Examples:

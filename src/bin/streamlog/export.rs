@@ -13,8 +13,8 @@ use crate::look::{self, Look, Wanted};
 use crate::{Failure, Outcome};
 
 const HELP: &str = "\
-The commands go to standard output, as a client would send them. Nothing is written to the store or locked: it may be in
-use, and what is written of a stream is one moment. Released entries need Redis 8.8, remembered productions 8.6; for an
+The commands go to standard output, as a client would send them. Nothing is written to the store or locked: it may be in \
+use, and what is written of a stream is one moment. Released entries need Redis 8.8, remembered productions 8.6; for an \
 older server they are left out with --redis. There is no SELECT: they go to the database of the connection.
 
 Examples:

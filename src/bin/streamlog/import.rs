@@ -13,15 +13,15 @@ use crate::global::Global;
 use crate::{Failure, Outcome, complain};
 
 const HELP: &str = "\
-A FILE is an append-only file of a Redis server (rewritten or not), its directory `appendonlydir` or the manifest in it,
-or what `streamlog export` wrote; `-` is standard input. Commands may also be plain lines. What is not of a stream is
+A FILE is an append-only file of a Redis server (rewritten or not), its directory `appendonlydir` or the manifest in it, \
+or what `streamlog export` wrote; `-` is standard input. Commands may also be plain lines. What is not of a stream is \
 passed over and counted; so are all databases but one. Everything is synced before the program ends.
 
-A server logs commands only, without a snapshot before them, if it is told so: CONFIG SET appendonly yes, CONFIG SET
+A server logs commands only, without a snapshot before them, if it is told so: CONFIG SET appendonly yes, CONFIG SET \
 aof-use-rdb-preamble no, BGREWRITEAOF.
 
-An import that is stopped, also by a kill or a power loss, is resumed by the same command: it goes on at its last
-checkpoint, and comes to the same. Until then the store cannot be opened otherwise. Of a log that is cut short or
+An import that is stopped, also by a kill or a power loss, is resumed by the same command: it goes on at its last \
+checkpoint, and comes to the same. Until then the store cannot be opened otherwise. Of a log that is cut short or \
 damaged, what comes before that is taken in.
 
 Examples:
@@ -29,7 +29,7 @@ Examples:
   gzip -dc streams.aof.gz | streamlog --store data import -
   streamlog --store data import --db 3 base.aof incr.aof
 
-Exit status: 0 everything was taken in; 1 a command was refused, the input is cut short or cannot be read, or the store
+Exit status: 0 everything was taken in; 1 a command was refused, the input is cut short or cannot be read, or the store \
 fails.";
 
 /// Take in what `export` wrote, or the append-only file of a Redis server

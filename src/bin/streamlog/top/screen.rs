@@ -23,8 +23,7 @@ use crate::{Failure, Outcome};
 /// How long a key may go unnoticed while nothing else happens.
 const ATTENTION: Duration = Duration::from_millis(50);
 
-const KEYS: &str =
-    "q quit · sort: n name, e entries, a added, b bytes, r read, p pending, l lag · g groups · ↑↓ scroll";
+const KEYS: &str = "q quit · g groups · sort: n name e entries a added b bytes r read p pending l lag · ↑↓ scroll";
 
 type Look = Result<Sample, String>;
 
