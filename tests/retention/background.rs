@@ -62,6 +62,25 @@ fn rules_of_a_stream_that_was_there_are_kept_to_once_it_is_used() {
 }
 
 #[test]
+fn a_stream_that_nobody_uses_is_looked_at_now_and_then() {
+    let (clock, disk) = (Clock::new(), SimDisk::new());
+    let store = mount(clock.options(), &disk);
+    let idle = store.stream("idle").unwrap();
+    idle.set_retention(Retention::new().max_age(HOUR)).unwrap();
+    fill(&idle, 100);
+    drop(idle);
+    store.close().unwrap();
+    let before = log_bytes(&disk, "idle");
+    clock.advance(2 * HOUR_MS);
+    // An hour of seconds, in less than one.
+    let store = mount(clock.options().retention_interval(Duration::from_micros(50)), &disk);
+    let other = store.stream("other").unwrap();
+    other.set_retention(Retention::new().max_age(HOUR)).unwrap();
+    until("old segments of an idle stream go", || log_bytes(&disk, "idle") < before / 4);
+    assert!(before > 100_000 && is_empty(&store.stream("idle").unwrap()));
+}
+
+#[test]
 fn a_store_is_closed_when_its_last_handle_goes_whatever_the_thread_does() {
     let (clock, disk) = (Clock::new(), SimDisk::new());
     for _ in 0..50 {
