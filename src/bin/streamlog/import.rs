@@ -10,7 +10,7 @@ use streamlog::transfer::{self, ImportError, Imported, Progress, ResumableImport
 use streamlog::{Durability, Options};
 
 use crate::global::Global;
-use crate::{Failure, Outcome, complain};
+use crate::{Failure, Outcome};
 
 const HELP: &str = "\
 A FILE is an append-only file of a Redis server (rewritten or not), its directory `appendonlydir` or the manifest in it, \
@@ -96,10 +96,8 @@ pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
             // What is wrong is the input, and the next attempt would come to the same.
             Err(error) => {
                 outcome = Outcome::ErrorReply;
-                bar.suspend(|| {
-                    eprint!("{}: ", file.display());
-                    complain(&error);
-                });
+                let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+                bar.suspend(|| eprintln!("streamlog: {}: {error}{cause}", file.display()));
                 break;
             }
         }
