@@ -304,6 +304,11 @@ pub fn operations() -> Vec<Operation> {
                 store.enforce_retention().map(|()| String::new())
             })
         },
+        // What cannot be told of a stream is left out.
+        operation("metrics", |store| {
+            store.stream("a")?.len()?;
+            store.metrics().map(|_| String::new())
+        }),
         operation("create", |store| match store.create("fresh") {
             Err(Error::StreamExists { .. }) => Ok(String::new()),
             created => created.map(|_| String::new()),
