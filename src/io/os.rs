@@ -55,6 +55,17 @@
 //!
 //! Everything is reached from a descriptor of the root, wherever that is moved. What changes names looks first whether the
 //! root still has its path: the messages that name it, and whoever opens the store there, would be wrong otherwise.
+//!
+//! [`Access::Read`]: super::Access::Read
+//! [`Access::Write`]: super::Access::Write
+//! [`Disk::create`]: super::Disk::create
+//! [`Disk::kind`]: super::Disk::kind
+//! [`Disk::lock`]: super::Disk::lock
+//! [`Disk::open`]: super::Disk::open
+//! [`File::grow`]: super::File::grow
+//! [`File::sync`]: super::File::sync
+//! [`File::write_at`]: super::File::write_at
+//! [`Window`]: super::window::Window
 
 mod file;
 mod room;

@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 use super::system;
 
 /// Descriptors that are held in order to be given up when there are no others, so that what needs one for a moment, in the
-/// middle of a change, has it. What keeps one depends on others being closed: see [`Disk::lacks_descriptors`].
+/// middle of a change, has it. What keeps one depends on others being closed: see
+/// [`Disk::lacks_descriptors`](crate::io::Disk::lacks_descriptors).
 #[derive(Debug, Default)]
 pub(super) struct Spare {
     held: Mutex<Vec<fs::File>>,
