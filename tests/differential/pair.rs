@@ -150,14 +150,17 @@ impl<'a> Pair<'a> {
 /// The consumers that a claim or a read of groups names: key, group and consumer.
 fn named_consumers(command: &Words) -> Vec<[&String; 3]> {
     let is = |word: &String, name: &str| word.eq_ignore_ascii_case(name);
-    let place = |name: &str| command.iter().position(|word| is(word, name));
+    let place_from =
+        |start: usize, name: &str| Some(start + command.get(start..)?.iter().position(|word| is(word, name))?);
     match &command[..] {
         [claim, key, group, consumer, ..] if is(claim, "XCLAIM") || is(claim, "XAUTOCLAIM") => {
             vec![[key, group, consumer]]
         }
         [read, ..] if is(read, "XREADGROUP") => {
-            let (Some(group), Some(streams)) = (place("GROUP"), place("STREAMS")) else { return Vec::new() };
-            let Some([group, consumer]) = command.get(group + 1..group + 3) else { return Vec::new() };
+            let Some(names) = place_from(1, "GROUP").map(|group| group + 1) else { return Vec::new() };
+            let Some([group, consumer]) = command.get(names..names + 2) else { return Vec::new() };
+            // A group or consumer may be called so, too.
+            let Some(streams) = place_from(names + 2, "STREAMS") else { return Vec::new() };
             let keys_and_ids = &command[streams + 1..];
             keys_and_ids[..keys_and_ids.len() / 2].iter().map(|key| [key, group, consumer]).collect()
         }
