@@ -62,6 +62,24 @@ pub async fn unless<T>(future: impl Future<Output = T>, other: impl Future<Outpu
     .await
 }
 
+/// What all of them come to, in the order in which they are over.
+pub async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    let mut results = Vec::new();
+    std::future::poll_fn(|cx| {
+        futures.retain_mut(|future| match future.as_mut().poll(cx) {
+            Poll::Ready(result) => {
+                results.push(result);
+                false
+            }
+            Poll::Pending => true,
+        });
+        if futures.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    results
+}
+
 /// Comes back after others had so many turns.
 pub async fn turns(mut count: u64) {
     std::future::poll_fn(|cx| {
