@@ -448,6 +448,7 @@ impl File {
     /// Appends and commits; returns whether it succeeded, after a look at whether that is true.
     fn commit(&self, committer: &Committer, interrupt: impl Fn() -> Result<()>) -> bool {
         let target = self.append();
+        committer.come(target);
         let committed = committer.commit(target, || self.check(), || self.sync(&interrupt));
         let is_durable = self.durable.load(Ordering::SeqCst) >= target.next_ordinal;
         assert!(committed.is_err() || is_durable, "acknowledged before it was durable");

@@ -5,6 +5,8 @@
 //! Those whom a sync has served come back with their next entry a few microseconds apart, and the first of them would sync
 //! for itself alone. So a leader lets the others in: it gives up the processor until as many wait as the last sync has
 //! served, or until nobody has come for a part of the time that a sync takes. A writer that is by itself never waits.
+//!
+//! Tasks count as threads do, from when they have [come](Committer::come), though a single thread waits for all of them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,7 +42,7 @@ impl Progress {
 #[derive(Debug)]
 pub struct Committer {
     state: Mutex<State>,
-    /// How many have come to wait, ever.
+    /// How many have come to wait, ever; those who lead are among them.
     came: AtomicUsize,
 }
 
@@ -49,7 +51,9 @@ struct State {
     durable: Progress,
     leading: bool,
     waiting: Vec<Arc<Waiting>>,
-    /// How many the last sync has served, and how long it took.
+    /// How many had come, ever, when the last sync began.
+    seen: usize,
+    /// How many of them it has served, and how long it took.
     served: usize,
     took: Duration,
 }
@@ -83,12 +87,23 @@ impl Waiting {
 
 impl Committer {
     pub fn new(durable: Progress) -> Self {
-        let state = State { durable, leading: false, waiting: Vec::new(), served: 0, took: Duration::ZERO };
+        let (waiting, took) = (Vec::new(), Duration::ZERO);
+        let state = State { durable, leading: false, waiting, seen: 0, served: 0, took };
         Self { state: Mutex::new(state), came: AtomicUsize::new(0) }
     }
 
-    /// Returns when everything up to `target` is durable. `sync` makes what is there at the time durable and says how
-    /// much that was; it is called without a lock, by one thread at a time. `failed` says whether that is hopeless.
+    /// Counts one more who waits for that to be durable; `false` if it is already.
+    pub fn come(&self, target: Progress) -> bool {
+        if self.state.lock().durable.covers(&target) {
+            return false;
+        }
+        self.came.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    /// Returns when everything up to `target` is durable; for one who [has come](Self::come). `sync` makes what is there at
+    /// the time durable and says how much that was; it is called without a lock, by one thread at a time. `failed` says
+    /// whether that is hopeless.
     pub fn commit(
         &self,
         target: Progress,
@@ -104,18 +119,16 @@ impl Committer {
             if state.leading {
                 let waiting = Arc::new(Waiting::new(target));
                 state.waiting.push(Arc::clone(&waiting));
-                self.came.fetch_add(1, Ordering::Relaxed);
                 drop(state);
                 waiting.wait();
                 continue;
             }
             state.leading = true;
-            // Those who wait already, and this one.
-            let missing = state.served.saturating_sub(state.waiting.len() + 1);
-            let took = state.took;
+            let (seen, served, took) = (state.seen, state.served, state.took);
             drop(state);
-            let mut lead = Lead { committer: self, synced: Progress::default(), took };
-            self.gather(missing, took);
+            let mut lead = Lead { committer: self, synced: Progress::default(), came: seen, took };
+            self.gather(seen, served, took);
+            lead.came = self.came.load(Ordering::Relaxed);
             let begun = Instant::now();
             let synced = sync();
             // In a model there is no time, and for the fuzzer it is not to matter.
@@ -126,24 +139,19 @@ impl Committer {
         }
     }
 
-    /// Whether everything up to there is durable.
-    #[cfg(feature = "async")]
-    pub fn covers(&self, target: Progress) -> bool {
-        self.state.lock().durable.covers(&target)
-    }
-
-    /// Waits until so many more have come, unless they stay away.
-    fn gather(&self, missing: usize, took: Duration) {
-        if missing == 0 {
+    /// Waits until as many as that have come since so many were seen, unless they stay away.
+    fn gather(&self, seen: usize, served: usize, took: Duration) {
+        let waiting = || self.came.load(Ordering::Relaxed).wrapping_sub(seen);
+        let mut came = waiting();
+        if came >= served {
             return;
         }
-        let before = self.came.load(Ordering::Relaxed);
         let begun = Instant::now();
-        let (mut came, mut last) = (0, begun);
-        while came < missing {
+        let mut last = begun;
+        while came < served {
             yield_now();
             let now = Instant::now();
-            let found = self.came.load(Ordering::Relaxed).wrapping_sub(before);
+            let found = waiting();
             if found > came {
                 (came, last) = (found, now);
             } else if now - last >= took / GAP_PART || now - begun >= took * GATHERING_MAX {
@@ -174,6 +182,8 @@ impl State {
 struct Lead<'a> {
     committer: &'a Committer,
     synced: Progress,
+    /// How many had come when the sync began.
+    came: usize,
     took: Duration,
 }
 
@@ -183,7 +193,8 @@ impl Drop for Lead<'_> {
         state.leading = false;
         state.durable.advance(&self.synced);
         let mut called = state.take_served();
-        (state.served, state.took) = (called.len() + 1, self.took);
+        state.served = self.came.wrapping_sub(state.seen);
+        (state.seen, state.took) = (self.came, self.took);
         // Somebody has to lead the rest; and if this one came to nothing, all are to see whether there is any hope.
         let rest = if self.synced == Progress::default() { state.waiting.len() } else { state.waiting.len().min(1) };
         called.extend(state.waiting.drain(..rest));
@@ -219,7 +230,9 @@ mod tests {
                             std::thread::sleep(std::time::Duration::from_micros(200));
                             Ok(entries(there))
                         };
-                        committer.commit(target, || Ok(()), sync).unwrap();
+                        if committer.come(target) {
+                            committer.commit(target, || Ok(()), sync).unwrap();
+                        }
                         assert!(committer.state.lock().durable.covers(&target));
                     }
                 });
@@ -227,6 +240,33 @@ mod tests {
         });
         let syncs = syncs.load(Ordering::SeqCst);
         assert!(syncs < 8 * each, "{syncs} syncs for {} appends", 8 * each);
+    }
+
+    /// What they come back with, though nobody but the leader waits as a thread does.
+    #[test]
+    fn a_leader_lets_in_as_many_as_the_last_sync_served() {
+        let committer = Committer::new(entries(0));
+        let sync = |durable| move || Ok(entries(durable));
+        assert!((1..=3).all(|ordinal| committer.come(entries(ordinal))));
+        committer.commit(entries(1), || Ok(()), sync(3)).unwrap();
+        assert!(!committer.come(entries(3)), "it is durable");
+        // None stays away for so long as a part of this.
+        committer.state.lock().took = Duration::from_secs(240);
+        std::thread::scope(|scope| {
+            let leader = scope.spawn(|| {
+                let all_came = || {
+                    assert_eq!(committer.came.load(Ordering::Relaxed), 6);
+                    Ok(entries(6))
+                };
+                assert!(committer.come(entries(4)));
+                committer.commit(entries(4), || Ok(()), all_came)
+            });
+            while !committer.state.lock().leading {
+                yield_now();
+            }
+            assert!((5..=6).all(|ordinal| committer.come(entries(ordinal))));
+            leader.join().unwrap().unwrap();
+        });
     }
 
     #[test]

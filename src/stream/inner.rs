@@ -141,6 +141,11 @@ impl Inner {
 
     /// Returns when everything up to there is durable.
     pub fn commit(&self, target: Progress) -> Result<()> {
+        if self.committer.come(target) { self.wait_for(target) } else { Ok(()) }
+    }
+
+    /// As [`commit`](Self::commit), for one whom the committer has counted.
+    pub fn wait_for(&self, target: Progress) -> Result<()> {
         self.committer.commit(target, || self.env.latch.check(), || self.env.poisoning(self.sync_files()))
     }
 

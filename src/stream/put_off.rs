@@ -66,14 +66,15 @@ impl Unsettled {
     /// synced for all.
     pub async fn settled(self, lanes: &Arc<Lanes>) -> Result<()> {
         let Self { inner, target } = self;
-        if inner.committer.covers(target) {
+        // Counted before a thread gets to it, so that the one that leads now knows who is there.
+        if !inner.committer.come(target) {
             return Ok(());
         }
         let (sender, settled) = oneshot::channel();
         let lane = Arc::as_ptr(&inner).addr();
         let committing = Arc::clone(&inner);
         let job = Box::new(move || {
-            let result = committing.commit(target);
+            let result = committing.wait_for(target);
             // The stream may be closed from now on.
             drop(committing);
             let _ = sender.send(result);
@@ -82,10 +83,10 @@ impl Unsettled {
             Ok(()) => match settled.await {
                 Ok(result) => result,
                 // It panicked: nothing is known of it.
-                Err(oneshot::Canceled) => inner.commit(target),
+                Err(oneshot::Canceled) => inner.wait_for(target),
             },
             // Better late than never.
-            Err(_) => inner.commit(target),
+            Err(_) => inner.wait_for(target),
         }
     }
 }

@@ -123,6 +123,36 @@ fn adds_that_wait_share_a_sync_and_hold_up_no_thread() {
     assert!(syncs.count() - before <= 3, "{} syncs", syncs.count() - before);
 }
 
+/// They come back one after the other: the first of them has the rest let in.
+#[test]
+fn adds_that_a_sync_has_served_share_the_next_one() {
+    let syncs = Syncs::default();
+    let (_dir, store) = syncs.store(Options::new());
+    let stream = store.stream("s").unwrap();
+    stream.add([("f", "the stream is there")]).unwrap();
+    let adds = || (0..8).map(|number: u64| stream.add_async([("n", number.to_string())]));
+    syncs.shut();
+    let mut first = pin!(stream.add_async([("f", "v")]));
+    assert!(poll_once(first.as_mut()).is_pending());
+    until(|| syncs.held() == 1);
+    let mut waiting: Vec<_> = adds().collect();
+    waiting.iter_mut().for_each(|add| assert!(poll_once(Pin::new(add)).is_pending()));
+    pollster::block_on(store.run_async(|_| Ok(()))).unwrap();
+    // The next one serves all of them, and takes so long that nobody stays away for a part of it.
+    syncs.take(Duration::from_secs(1));
+    syncs.open();
+    pollster::block_on(async { assert!(first.await.is_ok() && all(waiting).await.iter().all(Result::is_ok)) });
+    syncs.take(Duration::ZERO);
+    let before = syncs.count();
+    let mut again: Vec<_> = adds().collect();
+    for add in &mut again {
+        assert!(poll_once(Pin::new(add)).is_pending());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(pollster::block_on(all(again)).iter().all(Result::is_ok));
+    assert_eq!(syncs.count() - before, 1);
+}
+
 #[test]
 fn threads_and_tasks_share_syncs() {
     let syncs = Syncs::default();

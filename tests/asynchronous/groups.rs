@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 use std::time::Duration;
 
 use streamlog::{Block, Consumer, Durability, Error, Group, Options, Position, Store, Stream, StreamId};

@@ -116,6 +116,7 @@ struct State {
     count: u64,
     held: u64,
     is_shut: bool,
+    takes: Duration,
     fails: bool,
 }
 
@@ -132,6 +133,10 @@ impl Syncs {
     pub fn pass(&self) -> Option<Failure> {
         let mut state = self.0.0.lock().unwrap();
         state.held += 1;
+        let takes = state.takes;
+        drop(state);
+        std::thread::sleep(takes);
+        let mut state = self.0.0.lock().unwrap();
         while state.is_shut {
             state = self.0.1.wait(state).unwrap();
         }
@@ -155,6 +160,11 @@ impl Syncs {
     pub fn open(&self) {
         self.0.0.lock().unwrap().is_shut = false;
         self.0.1.notify_all();
+    }
+
+    /// Each sync that begins from now on takes so long.
+    pub fn take(&self, takes: Duration) {
+        self.0.0.lock().unwrap().takes = takes;
     }
 
     pub fn fail(&self) {
