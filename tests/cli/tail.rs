@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use streamlog::{AddOptions, Store, StreamId};
 
@@ -89,6 +90,28 @@ fn what_comes_is_shown_as_it_comes_until_the_output_is_closed() {
     let mut told = String::new();
     tail.0.stderr.take().unwrap().read_to_string(&mut told).unwrap();
     assert_eq!(told, "streamlog: there is no stream \"later\" yet; waiting for it\n");
+}
+
+#[test]
+fn a_reader_that_leaves_ends_it_although_nothing_comes() {
+    let (directory, _store) = filled();
+    for line in ["tail -f -n 1 orders", "top --interval 1h", "top --interval 1h --json"] {
+        let mut program = streamlog().store(directory.path()).args(line).start();
+        let mut out = BufReader::new(program.0.stdout.take().unwrap());
+        out.read_line(&mut String::new()).unwrap();
+        drop(out);
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = program.0.try_wait().unwrap() {
+                break status;
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "{line} goes on without a reader");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let mut told = String::new();
+        program.0.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+        assert_eq!((status.code(), told.as_str()), (Some(0), ""), "{line}");
+    }
 }
 
 #[test]

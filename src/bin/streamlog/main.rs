@@ -19,6 +19,7 @@ mod look;
 mod man;
 mod once;
 mod opened;
+mod output;
 mod pending;
 mod pipe;
 mod print;

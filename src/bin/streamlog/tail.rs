@@ -2,7 +2,6 @@
 
 use std::cmp::Ordering;
 use std::io::{self, StdoutLock, Write};
-use std::thread::sleep;
 use std::time::Duration;
 
 use streamlog::inspect::Escaped;
@@ -12,7 +11,7 @@ use crate::args::{Bytes, bytes as any_bytes};
 use crate::global::Global;
 use crate::json::{Json, text};
 use crate::look::bytes;
-use crate::{Failure, Outcome};
+use crate::{Failure, Outcome, output};
 
 const HELP: &str = "\
 The store may be in use: nothing is written or locked. An entry is a line: its ID, then name=value for each field, with \
@@ -185,9 +184,8 @@ impl Tail<'_> {
                     }
                 }
             }
-            if is_idle {
-                sleep(wait);
-            }
+            // Also when there is much to look at, of which nothing is shown.
+            output::wait(if is_idle { wait } else { Duration::ZERO })?;
             wait = if is_idle { (wait * 2).min(WAIT_LAST) } else { WAIT_FIRST };
         }
     }

@@ -11,7 +11,7 @@ use streamlog::Store;
 
 use crate::args::{self, Bytes};
 use crate::global::Global;
-use crate::{Failure, Outcome, time};
+use crate::{Failure, Outcome, output, time};
 use sample::{Rates, Sample};
 use view::{Sorting, View};
 
@@ -22,7 +22,7 @@ that is furthest behind is yet to be given; `-` if that cannot be told.
 Keys: q leaves. n, e, a, b, r, p, l sort by name, entries, entries added, bytes, entries read, pending, lag; the same \
 again turns the order round. g shows the groups of each stream. The arrows and page keys scroll.
 
-Where standard output is no terminal, and with --json, each look is printed instead.
+Where standard output is no terminal, and with --json, each look is printed instead, until there is nobody to read it.
 
 Examples:
   streamlog --store data top
@@ -91,7 +91,7 @@ fn print(args: &Args, look: &impl Fn(&[Bytes]) -> Result<Sample, Failure>, view:
     let mut left = args.count;
     while left != Some(0) {
         if let Some(sample) = &before {
-            std::thread::sleep(args.interval.saturating_sub(sample.at.elapsed()));
+            output::wait(args.interval.saturating_sub(sample.at.elapsed()))?;
         }
         let sample = look(&args.streams)?;
         let rates = Rates::between(before.as_ref(), &sample);
