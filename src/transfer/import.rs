@@ -223,15 +223,53 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
-    /// Refuses what is something else altogether, and would be taken for damage.
     fn look_at_beginning(&mut self) -> Result<(), ImportError> {
         const LONGEST: usize = 5;
         while self.decoder.unread() < LONGEST && self.fill()? > 0 {}
-        match self.decoder.peek() {
-            [b'R', b'E', b'D', b'I', b'S', ..] => Err(ImportError::Snapshot),
-            [0x1f, 0x8b, ..] => Err(ImportError::Compressed),
-            [b'f', b'i', b'l', b'e', b' ', ..] => Err(ImportError::Manifest),
-            _ => Ok(()),
-        }
+        refuse_others(self.decoder.peek())
     }
+}
+
+/// Refuses what is something else altogether, and would be taken for damage.
+fn refuse_others(beginning: &[u8]) -> Result<(), ImportError> {
+    match beginning {
+        [b'R', b'E', b'D', b'I', b'S', ..] => Err(ImportError::Snapshot),
+        [0x1f, 0x8b, ..] => Err(ImportError::Compressed),
+        [b'f', b'i', b'l', b'e', b' ', ..] => Err(ImportError::Manifest),
+        _ => Ok(()),
+    }
+}
+
+/// Whether an input begins with a command: a look before there is a store that it could be taken into. What is wrong further on
+/// only an import finds.
+///
+/// Looks at what is in the buffer of `input`, which is filled if it is empty, and takes nothing out of it.
+///
+/// # Errors
+///
+/// [`ImportError::Snapshot`], [`ImportError::Compressed`], [`ImportError::Manifest`], [`ImportError::Malformed`]: as the import
+/// would come to; [`ImportError::Read`] if it cannot be read.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::transfer::{ImportError, look_at_beginning};
+///
+/// assert!(look_at_beginning(&b"XADD orders 1-1 total 49.99\r\n"[..]).is_ok());
+/// assert!(matches!(look_at_beginning(&b"REDIS0011\xfa"[..]), Err(ImportError::Snapshot)));
+/// assert!(matches!(look_at_beginning(&b"*1\r\nPING\r\n"[..]), Err(ImportError::Malformed { offset: 0, .. })));
+/// ```
+pub fn look_at_beginning(mut input: impl BufRead) -> Result<(), ImportError> {
+    let beginning = loop {
+        match input.fill_buf() {
+            Ok(_) => break input.fill_buf(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => break Err(error),
+        }
+    };
+    let beginning = beginning.map_err(|source| ImportError::Read { offset: 0, source })?;
+    refuse_others(beginning)?;
+    let mut decoder = Decoder::new();
+    decoder.feed(beginning);
+    decoder.next_command().map(drop).map_err(|source| ImportError::Malformed { offset: 0, source })
 }

@@ -3,7 +3,7 @@
 //! | to | there is |
 //! |---|---|
 //! | write a stream as commands, for a server or another store | [`Stream::export`], and [`Inspection::export`] without opening the store |
-//! | take in such commands, or what a server has logged (its append-only file) | [`Import`]; [`ResumableImport`] goes on where it was stopped |
+//! | take in such commands, or what a server has logged (its append-only file) | [`Import`]; [`ResumableImport`] goes on where it was stopped; [`look_at_beginning`] tells before whether it is such a file |
 //! | copy a store that is in use, and make a store of a copy | [`Store::backup`], [`Backup`] |
 //!
 //! What is written is read by `redis-cli --pipe`, by a server that loads it as its append-only file, and by [`Import`]; what a
@@ -38,7 +38,7 @@ mod resume;
 
 pub use backup::{BackedUp, Backup, Sharing};
 pub use export::{Export, Part, RedisVersion};
-pub use import::{Import, ImportError};
+pub use import::{Import, ImportError, look_at_beginning};
 pub use manifest::files_of;
 pub use report::{Imported, Progress, Refused, Skipped, Torn};
 pub use resume::{ResumableImport, abandon};

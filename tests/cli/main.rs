@@ -4,6 +4,7 @@
 mod add;
 mod documented;
 mod harness;
+mod import;
 mod look;
 mod once;
 mod pipe;

@@ -1,7 +1,8 @@
 //! Taking in commands that `export` or a Redis server has written.
 
-use std::fs;
-use std::io::{self, Write};
+use std::error::Error;
+use std::fs::{self, File};
+use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ aof-use-rdb-preamble no, BGREWRITEAOF.
 
 An import that is stopped, also by a kill or a power loss, is resumed by the same command: it goes on at its last \
 checkpoint, and comes to the same. Until then the store cannot be opened otherwise. Of a log that is cut short or \
-damaged, what comes before that is taken in.
+damaged, what comes before that is taken in. A file that does not begin with a command is refused before anything is done, \
+and so is one that cannot be read.
 
 Examples:
   streamlog --store data import /var/lib/redis/appendonlydir
@@ -65,6 +67,7 @@ pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
         return abandon(&path);
     }
     let files = files(&args.files)?;
+    files.iter().try_for_each(|file| look_at_beginning(file).map_err(|error| explain(file, &error)))?;
     let options = Options::new().durability(Durability::Os);
     let mut import = ResumableImport::open(&path, options, args.db, args.checkpoint)?;
     let bar = bar(&files);
@@ -96,8 +99,7 @@ pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
             // What is wrong is the input, and the next attempt would come to the same.
             Err(error) => {
                 outcome = Outcome::ErrorReply;
-                let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-                bar.suspend(|| eprintln!("streamlog: {}: {error}{cause}", file.display()));
+                bar.suspend(|| eprintln!("streamlog: {}", explain(file, &error)));
                 break;
             }
         }
@@ -126,6 +128,26 @@ fn files(given: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
         }
     }
     Ok(files)
+}
+
+/// Refuses what is no log, while there is nothing yet that could be left behind. What is no regular file, such as the other end
+/// of a pipe that has a name, can be read once only.
+fn look_at_beginning(file: &Path) -> Result<(), ImportError> {
+    let failed = |source| ImportError::Read { offset: 0, source };
+    match file.to_str() {
+        // What is looked at stays in the buffer of standard input.
+        Some("-") => transfer::look_at_beginning(io::stdin().lock()),
+        _ if file.metadata().map_err(failed)?.is_file() => {
+            transfer::look_at_beginning(BufReader::new(File::open(file).map_err(failed)?))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is wrong with a file.
+fn explain(file: &Path, error: &ImportError) -> String {
+    let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+    format!("{}: {error}{cause}", file.display())
 }
 
 /// With an end, if that is known of all files.
