@@ -16,9 +16,10 @@
 //! with owner, time and delivery count, in the order of their delivery; what is remembered of idempotent productions, and for
 //! how long. Other than in a file that a server has rewritten, entries that are pending although they were deleted stay so.
 //!
-//! Redis has no commands for the rest: consumers were seen when the commands are carried out, and were active then if they have
-//! pending entries; of the productions that were ever remembered, and of the duplicates that were recognised, those count that
-//! are remembered.
+//! Redis has no commands for the rest, and it is not exported: how much of a stream is kept ([`Retention`](crate::Retention)), which
+//! is to be set anew; when consumers were last seen and active: they were seen when the commands are carried out, and active then
+//! if they have pending entries; how many productions were ever remembered, and how many duplicates recognised: those count that
+//! are remembered. A [`Backup`] has all of it.
 //!
 //! [`Store::backup`]: crate::Store::backup
 //! [`Stream::export`]: crate::Stream::export
