@@ -56,6 +56,18 @@ fn rows_of_csv_are_named_by_the_header_or_by_an_option() {
 }
 
 #[test]
+fn ids_are_taken_from_times_as_people_write_them() {
+    let store = tempfile::tempdir().unwrap();
+    let input = b"{\"at\":\"2013-01-01T05:00:00.1234-05:00\",\"n\":1}\n{\"at\":\"2013-01-01 10:00:00.123Z\",\"n\":2}\n\
+                  {\"at\":1357034400124,\"n\":3}\n";
+    assert_eq!(add(store.path(), "s --json --id-field at", input).status, 0);
+    assert_eq!(entries(store.path()), "1357034400123-0\nn\n1\n1357034400123-1\nn\n2\n1357034400124-0\nn\n3\n");
+    let ended = add(store.path(), "s --csv --id-field at", b"at,n\n2013-01-02,4\n");
+    let told = "line 2: expected an ID, milliseconds, or a time such as 2013-01-01T10:00:00Z, not \"2013-01-02\"";
+    assert!(ended.status == 1 && ended.stderr.contains(told), "{ended:?}");
+}
+
+#[test]
 fn objects_keep_their_order_and_their_numbers() {
     let store = tempfile::tempdir().unwrap();
     let ended =

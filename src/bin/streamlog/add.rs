@@ -75,7 +75,9 @@ pub struct Args {
     #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = parse_delimiter)]
     delimiter: u8,
 
-    /// Take the ID from this field instead of the clock: a whole ID, or a time in milliseconds. The field is not stored
+    /// Take the ID from this field instead of the clock: a whole ID, or a time: in milliseconds since 1970,
+    /// or as RFC 3339 writes it (2013-01-01T10:00:00.123Z), of which what is finer than a millisecond is cut off. The field is not
+    /// stored
     #[arg(long, value_name = "NAME")]
     id_field: Option<String>,
 

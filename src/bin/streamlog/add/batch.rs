@@ -5,7 +5,10 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use indicatif::{HumanCount, ProgressBar};
+use streamlog::inspect::Escaped;
 use streamlog::{Error, NewId, Result, Stream, StreamId};
+
+use crate::time;
 
 /// A batch is added when it has so many bytes, however few its entries are.
 const LEN_MAX: usize = 4 << 20;
@@ -127,7 +130,10 @@ fn parse_id(value: &[u8]) -> std::result::Result<NewId, String> {
     {
         return Ok(NewId::AutoSequence(ms));
     }
-    text.parse().map(NewId::Exact).map_err(|error: streamlog::ParseIdError| error.to_string())
+    let exact = text.parse().ok().map(NewId::Exact);
+    exact.or_else(|| time::parse_rfc3339(&text).map(NewId::AutoSequence)).ok_or_else(|| {
+        format!("expected an ID, milliseconds, or a time such as 2013-01-01T10:00:00Z, not \"{}\"", Escaped(value))
+    })
 }
 
 /// Adds batches to a stream.
@@ -202,7 +208,8 @@ mod tests {
             ("5-1", Err("the ID 5-1 is not above the one before it, 5-2")),
             ("4", Err("the ID 4 is not above the one before it, 5-2")),
             ("6-*", Ok(())),
-            ("7-x", Err("an entry ID is two decimal numbers below 2^64 joined by '-', not \"7-x\"")),
+            ("7-x", Err("expected an ID, milliseconds, or a time such as 2013-01-01T10:00:00Z, not \"7-x\"")),
+            ("1970-01-01T00:00:00.006Z", Ok(())),
             ("7-18446744073709551615", Ok(())),
             ("7", Err("the ID 7 is not above the one before it, 7-18446744073709551615")),
         ] {
@@ -218,6 +225,6 @@ mod tests {
         let store = streamlog::Store::in_memory();
         let ids = store.stream("s").unwrap().add_batch(batch.entries()).unwrap();
         let shown: Vec<_> = ids.iter().map(StreamId::to_string).collect();
-        assert_eq!(shown, ["5-0", "5-1", "5-2", "6-0", "7-18446744073709551615"]);
+        assert_eq!(shown, ["5-0", "5-1", "5-2", "6-0", "6-1", "7-18446744073709551615"]);
     }
 }
