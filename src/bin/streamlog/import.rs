@@ -11,7 +11,7 @@ use streamlog::transfer::{self, ImportError, Imported, Progress, ResumableImport
 use streamlog::{Durability, Options};
 
 use crate::global::Global;
-use crate::{Failure, Outcome};
+use crate::{Failure, Outcome, time};
 
 const HELP: &str = "\
 A FILE is an append-only file of a Redis server (rewritten or not), its directory `appendonlydir` or the manifest in it, \
@@ -42,8 +42,8 @@ pub struct Args {
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     db: u64,
 
-    /// How often, in seconds, a stopped import can be resumed from
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
+    /// How often a place is made that a stopped import can be resumed from
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time::parse)]
     checkpoint: Duration,
 
     /// End an import that was stopped; the store has what was taken in up to its last checkpoint
@@ -53,11 +53,6 @@ pub struct Args {
     /// The files to read, one after the other; `-` is standard input
     #[arg(value_name = "FILE", required_unless_present = "abandon")]
     files: Vec<PathBuf>,
-}
-
-fn parse_seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.ok_or_else(|| "expected a number of seconds".to_owned())
 }
 
 /// Imports files one after the other. On a terminal a bar shows how far it is.

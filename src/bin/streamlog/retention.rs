@@ -10,14 +10,14 @@ use crate::args::Bytes;
 use crate::global::Global;
 use crate::json::{Json, or_null};
 use crate::look::{self, Look, Wanted, bytes};
-use crate::{Failure, Outcome};
+use crate::{Failure, Outcome, time};
 
 const HELP: &str = "\
 Without a limit, what is kept is told, without opening the store. With one, it is set for each of the streams, in place of \
 what was set before, and what is beyond it goes at once. Limits are stored with the stream and kept to whenever the store \
 is open, by every program that uses it. The oldest entries go first; age is told by the milliseconds of their IDs.
 
-Ages are numbers with ms, s, m, h, d or w, and sizes with KiB, MiB, GiB or TiB, or in bytes.
+Ages are numbers with ms, s, m, h, d or w, such as 36h or 1d12h; sizes are numbers with KiB, MiB, GiB or TiB, or in bytes.
 
 Examples:
   streamlog --store data retention
@@ -149,32 +149,24 @@ pub fn json(rules: Retention) -> Json {
     ])
 }
 
-const SECOND: u64 = 1000;
-const AGES: [(&str, u64); 6] = [
-    ("ms", 1),
-    ("s", SECOND),
-    ("m", 60 * SECOND),
-    ("h", 3600 * SECOND),
-    ("d", 86_400 * SECOND),
-    ("w", 7 * 86_400 * SECOND),
-];
 const SIZES: [(&str, u64); 5] = [("", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
 
+/// As any other time, but never without a unit: who means days and is taken to mean seconds loses entries.
 fn parse_age(text: &str) -> Result<Duration, String> {
-    let millis = parse_unit(text, &AGES).ok_or("expected a number with ms, s, m, h, d or w, as 36h")?;
-    Ok(Duration::from_millis(millis))
+    match text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        true => Err("expected a number with ms, s, m, h, d or w, as 36h".to_owned()),
+        false => time::parse(text),
+    }
 }
 
 fn parse_bytes(text: &str) -> Result<u64, String> {
-    parse_unit(text, &SIZES)
-        .ok_or_else(|| "expected bytes, or a number with KiB, MiB, GiB or TiB, as 512MiB".to_owned())
-}
-
-fn parse_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let at = text.find(|digit: char| !digit.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(at)?;
-    let (_, factor) = units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit.trim_start()))?;
-    number.parse::<u64>().ok()?.checked_mul(*factor)
+    let bytes = || {
+        let at = text.find(|digit: char| !digit.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at_checked(at)?;
+        let (_, factor) = SIZES.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit.trim_start()))?;
+        number.parse::<u64>().ok()?.checked_mul(*factor)
+    };
+    bytes().ok_or_else(|| "expected bytes, or a number with KiB, MiB, GiB or TiB, as 512MiB".to_owned())
 }
 
 #[cfg(test)]
@@ -184,11 +176,12 @@ mod tests {
     #[test]
     fn ages_and_sizes() {
         assert_eq!(parse_age("36h"), Ok(Duration::from_secs(36 * 3600)));
-        assert_eq!(parse_age("2 w"), Ok(Duration::from_secs(14 * 86_400)));
+        assert_eq!(parse_age("1d12h"), Ok(Duration::from_secs(36 * 3600)));
+        assert_eq!(parse_age("2w"), Ok(Duration::from_secs(14 * 86_400)));
         assert_eq!(parse_age("5ms"), Ok(Duration::from_millis(5)));
         assert_eq!(parse_bytes("4096"), Ok(4096));
         assert_eq!(parse_bytes("3mib"), Ok(3 << 20));
-        for wrong in ["", "7", "h", "-1h", "1.5h", "1y", "99999999999999w", "é"] {
+        for wrong in ["", "7", "1.5", "h", "-1h", "1y", "99999999999999999999w", "é"] {
             assert!(parse_age(wrong).is_err(), "{wrong:?}");
         }
         for wrong in ["", "KiB", "1kb", "-1", "99999999TiB", "0x10"] {
