@@ -18,8 +18,8 @@ use crate::{Failure, Outcome};
 
 pub const HELP: &str = "\
 Tab completes commands, options, and the names of streams, groups and consumers; the arguments that are yet to come are \
-shown faintly; `help` tells of all commands, `help XADD` of one. The history is kept in $XDG_STATE_HOME/streamlog or \
-~/.local/state/streamlog.
+shown faintly, but not without colours (--color, NO_COLOR), where they would look as if they had been typed; `help` tells of \
+all commands, `help XADD` of one. The history is kept in $XDG_STATE_HOME/streamlog or ~/.local/state/streamlog.
 
 Where standard input is no terminal, each line of it is a command.
 

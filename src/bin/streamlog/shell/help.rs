@@ -21,7 +21,8 @@ const MORE: &str =
 const QUOTES: &str = r#"Arguments are separated by blanks. "a b" and 'a b' are one argument; in double quotes, \n \r \t \b \a, \xHH (a byte in hexadecimal), \\ and \" are understood."#;
 
 const KEYS: &str = "Tab completes commands, options, and the names of streams, groups and consumers. What is shown faintly is \
-                    yet to come; the right arrow takes over the rest of a word. Up and down walk through the history, \
+                    yet to come (nothing is where there are no colours: `help XADD` tells of it); the right arrow takes over \
+                    the rest of a word. Up and down walk through the history, \
                     Ctrl-R searches it. Ctrl-C gives up a line. exit, quit or Ctrl-D leaves.";
 
 /// The answer to `help` and what follows it; `Err` if that is no command.
