@@ -94,7 +94,7 @@ fn find(store: &ReadOnlyStore, name: &[u8], args: &Args) -> Result<Vec<Found>, E
 
 /// Writes a table.
 pub fn write_table(out: &mut impl Write, table: &Table) -> io::Result<()> {
-    table.lines(usize::MAX).iter().try_for_each(|line| writeln!(out, "{line}"))
+    table.lines().iter().try_for_each(|line| writeln!(out, "{line}"))
 }
 
 fn groups(all: &[Found]) -> Table {

@@ -1,5 +1,6 @@
 //! Text in columns.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use anstyle::Style;
@@ -9,7 +10,13 @@ use crate::style::{TITLE, paint};
 /// Rows under titles.
 pub struct Table {
     columns: Vec<Column>,
-    rows: Vec<Vec<Cell>>,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    cells: Vec<Cell>,
+    /// What is said in the place of the columns behind the cells, however many of them are shown.
+    note: Option<Cell>,
 }
 
 struct Column {
@@ -34,6 +41,10 @@ impl Cell {
         Self { text: text.to_string(), style }
     }
 
+    fn len(&self) -> usize {
+        self.text.chars().count()
+    }
+
     /// Something that may not be known.
     pub fn or_dash<T: Display>(value: Option<T>) -> Self {
         value.map_or_else(|| Self::new("-"), Self::new)
@@ -52,40 +63,99 @@ impl Table {
 
     /// Adds a row of as many cells as there are columns.
     pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
-        self.rows.push(cells.into_iter().collect());
+        self.rows.push(Row { cells: cells.into_iter().collect(), note: None });
     }
 
-    /// The titles and the rows as lines of at most `width` characters, styled.
-    pub fn lines(&self, width: usize) -> Vec<String> {
+    /// Adds a row of one cell, and a note behind it.
+    pub fn noted_row(&mut self, cell: Cell, note: Cell) {
+        self.rows.push(Row { cells: vec![cell], note: Some(note) });
+    }
+
+    /// The titles and the rows as lines, styled.
+    pub fn lines(&self) -> Vec<String> {
+        self.lines_within(usize::MAX, &[])
+    }
+
+    /// As [`lines`](Self::lines), of at most `width` characters. Where there is no room, the first column is cut, but to no less
+    /// than half of the width; then columns are left out, by their titles, until the others fit.
+    pub fn lines_within(&self, width: usize, left_out: &[&str]) -> Vec<String> {
         let titles = self.columns.iter().map(|column| Cell::styled(TITLE, column.title)).collect();
+        let titles = Row { cells: titles, note: None };
         let rows = || std::iter::once(&titles).chain(&self.rows);
-        let len = |row: &Vec<Cell>, at: usize| row.get(at).map_or(0, |cell| cell.text.chars().count());
-        let widths: Vec<_> =
-            (0..self.columns.len()).map(|at| rows().map(|row| len(row, at)).max().unwrap_or(0)).collect();
-        rows().map(|row| self.line(row, &widths, width)).collect()
+        let len = |row: &Row, at: usize| row.cells.get(at).map_or(0, Cell::len);
+        let mut shown: Vec<_> = (0..self.columns.len())
+            .map(|at| Shown { at, width: rows().map(|row| len(row, at)).max().unwrap_or(0) })
+            .collect();
+        let first = shown.first().map_or(0, |first| first.width);
+        let rest = |shown: &[Shown]| shown.iter().skip(1).map(|column| GAP.len() + column.width).sum::<usize>();
+        for title in left_out {
+            if first.min(width / 2) + rest(&shown) <= width {
+                break;
+            }
+            shown.retain(|column| self.columns.get(column.at).is_some_and(|column| column.title != *title));
+        }
+        let room = width.saturating_sub(rest(&shown));
+        if let Some(first) = shown.first_mut() {
+            first.width = first.width.min(room);
+        }
+        rows().map(|row| self.line(row, &shown, width)).collect()
     }
 
-    fn line(&self, row: &[Cell], widths: &[usize], width: usize) -> String {
-        let mut line = String::new();
-        let mut room = width;
-        let last = row.len().saturating_sub(1);
-        for (at, ((cell, column), column_width)) in row.iter().zip(&self.columns).zip(widths).enumerate() {
-            let padding = " ".repeat(column_width.saturating_sub(cell.text.chars().count()));
-            let (before, behind) = if column.to_the_right { (&*padding, "") } else { ("", &*padding) };
-            let gap = if at > 0 { "  " } else { "" };
-            // Blanks at the end of a line are of no use to anybody.
-            let behind = if at == last { "" } else { behind };
-            for (style, text) in
-                [(Style::new(), gap), (Style::new(), before), (cell.style, &cell.text), (Style::new(), behind)]
-            {
-                let text: String = text.chars().take(room).collect();
-                room -= text.chars().count();
-                if !text.is_empty() {
-                    line += &if style == Style::new() { text } else { paint(style, text) };
-                }
+    fn line(&self, row: &Row, shown: &[Shown], width: usize) -> String {
+        let mut line = Line { text: String::new(), room: width };
+        for (column, cell) in shown.iter().filter_map(|column| Some((column, row.cells.get(column.at)?))) {
+            if column.at > 0 {
+                line.blanks(GAP.len());
             }
+            let padding = column.width.saturating_sub(cell.len());
+            let to_the_right = self.columns.get(column.at).is_some_and(|column| column.to_the_right);
+            line.blanks(if to_the_right { padding } else { 0 });
+            line.put(cell, column.width);
+            // Blanks at the end of a line are of no use to anybody.
+            let is_last = shown.last().is_some_and(|last| last.at == column.at);
+            line.blanks(if to_the_right || is_last { 0 } else { padding });
         }
-        line
+        if let Some(note) = &row.note {
+            line.blanks(GAP.len());
+            line.put(note, usize::MAX);
+        }
+        line.text
+    }
+}
+
+const GAP: &str = "  ";
+
+/// A column that there is room for.
+struct Shown {
+    at: usize,
+    width: usize,
+}
+
+/// A line, and for how many more characters there is room.
+struct Line {
+    text: String,
+    room: usize,
+}
+
+impl Line {
+    fn blanks(&mut self, count: usize) {
+        let count = count.min(self.room);
+        self.text.extend(std::iter::repeat_n(' ', count));
+        self.room -= count;
+    }
+
+    /// Puts as much of a cell as there is room for.
+    fn put(&mut self, cell: &Cell, width: usize) {
+        let width = width.min(self.room);
+        let text: Cow<'_, str> = match cell.len() > width {
+            false => Cow::Borrowed(&cell.text),
+            true => cell.text.chars().take(width.saturating_sub(1)).chain((width > 0).then_some('…')).collect(),
+        };
+        self.room -= cell.len().min(width);
+        match cell.style == Style::new() || text.is_empty() {
+            true => self.text += &text,
+            false => self.text += &paint(cell.style, text),
+        }
     }
 }
 
@@ -95,16 +165,26 @@ mod tests {
     use crate::style::BAD;
 
     #[test]
-    fn columns_line_up_and_are_cut_where_there_is_no_room() {
+    fn columns_line_up_and_are_cut_or_left_out_where_there_is_no_room() {
         let mut table = Table::new(&["NAME", ">COUNT"]);
         table.row([Cell::new("a"), Cell::new(5)]);
-        table.row([Cell::styled(BAD, "größer"), Cell::new(1234567)]);
-        let lines = |width| {
+        table.row([Cell::styled(BAD, "größtenteils"), Cell::new(1234567)]);
+        table.noted_row(Cell::new("b"), Cell::new("is damaged"));
+        let lines = |width, left_out: &[&str]| {
             let plain = |line: String| anstream::adapter::strip_str(&line).to_string();
-            table.lines(width).into_iter().map(plain).collect::<Vec<_>>()
+            table.lines_within(width, left_out).into_iter().map(plain).collect::<Vec<_>>()
         };
-        assert_eq!(lines(80), ["NAME      COUNT", "a             5", "größer  1234567"]);
-        assert_eq!(lines(10), ["NAME      ", "a         ", "größer  12"]);
-        assert!(table.lines(4)[2].ends_with(&paint(BAD, "größ")));
+        assert_eq!(
+            lines(80, &["COUNT"]),
+            ["NAME            COUNT", "a                   5", "größtenteils  1234567", "b             is damaged"]
+        );
+        assert_eq!(
+            lines(17, &["COUNT"]),
+            ["NAME        COUNT", "a               5", "größten…  1234567", "b         is dam…"]
+        );
+        assert_eq!(lines(16, &["COUNT"]), ["NAME", "a", "größtenteils", "b  is damaged"]);
+        assert_eq!(lines(4, &["COUNT"]), ["NAME", "a", "grö…", "b  …"]);
+        assert_eq!(lines(0, &["COUNT"]), [""; 4]);
+        assert!(table.lines_within(4, &["COUNT"])[2].ends_with(&paint(BAD, "grö…")));
     }
 }

@@ -19,6 +19,8 @@ const HELP: &str = "\
 The store may be in use: nothing is written or locked. Rates are since the last look. Lag is how many entries the group \
 that is furthest behind is yet to be given; `-` if that cannot be told.
 
+Where a terminal is narrow, columns are left out, but not the name, what is added in a second, and what is sorted by.
+
 Keys: q leaves. n, e, a, b, r, p, l sort by name, entries, entries added, bytes, entries read, pending, lag; the same \
 again turns the order round. g shows the groups of each stream. The arrows and page keys scroll.
 
@@ -101,7 +103,7 @@ fn print(args: &Args, look: &impl Fn(&[Bytes]) -> Result<Sample, Failure>, view:
         } else {
             let gap = if before.is_some() { "\n" } else { "" };
             writeln!(out, "{gap}{}", view::total(&sample, &rates))?;
-            view.table(&sample, &rates).lines(usize::MAX).iter().try_for_each(|line| writeln!(out, "{line}"))?;
+            view.table(&sample, &rates).lines().iter().try_for_each(|line| writeln!(out, "{line}"))?;
         }
         out.flush()?;
         outcome = sample.outcome();

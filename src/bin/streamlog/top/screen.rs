@@ -182,7 +182,7 @@ impl Screen {
             (Some(sample), None) => {
                 let rates = Rates::between(self.before.as_ref(), sample);
                 lines.push(cut(&view::total(sample, &rates)));
-                table = self.view.table(sample, &rates).lines(columns);
+                table = self.view.lines(sample, &rates, columns);
             }
             (None, None) => lines.push("looking ...".to_owned()),
         }

@@ -24,6 +24,24 @@ pub enum Sorting {
     Lag,
 }
 
+/// Columns in the order in which they are left out where there is no room. What is added in a second stays.
+const LEFT_OUT: [&str; 7] = ["LAST ID", "GROUPS", "BYTES", "ENTRIES", "PENDING", "READ/S", "LAG"];
+
+impl Sorting {
+    /// Of the column.
+    fn title(self) -> &'static str {
+        match self {
+            Self::Name => "STREAM",
+            Self::Entries => "ENTRIES",
+            Self::Added => "ADDED/S",
+            Self::Bytes => "BYTES",
+            Self::Read => "READ/S",
+            Self::Pending => "PENDING",
+            Self::Lag => "LAG",
+        }
+    }
+}
+
 /// What somebody wants to see.
 #[derive(Clone, Copy, Debug)]
 pub struct View {
@@ -44,6 +62,14 @@ impl View {
         self.sorting = sorting;
     }
 
+    /// The [`table`](Self::table) for a terminal of so many columns. What it is sorted by is left out last.
+    pub fn lines(&self, sample: &Sample, rates: &Rates, width: usize) -> Vec<String> {
+        let sorted = self.sorting.title();
+        let mut left_out = LEFT_OUT.to_vec();
+        left_out.sort_by_key(|title| *title == sorted);
+        self.table(sample, rates).lines_within(width, &left_out)
+    }
+
     /// Streams, and groups if they are wanted, in order.
     pub fn table(&self, sample: &Sample, rates: &Rates) -> Table {
         let titles = ["STREAM", ">ENTRIES", ">ADDED/S", ">BYTES", ">GROUPS", ">READ/S", ">PENDING", ">LAG", "LAST ID"];
@@ -55,8 +81,7 @@ impl View {
             let state = match &stream.state {
                 Ok(state) => state,
                 Err(error) => {
-                    table
-                        .row([name].into_iter().chain((0..7).map(|_| Cell::new(""))).chain([Cell::styled(BAD, error)]));
+                    table.noted_row(name, Cell::styled(BAD, error));
                     continue;
                 }
             };
@@ -176,4 +201,54 @@ fn stream_json(stream: &StreamSample, rates: &Rates) -> Json {
         ("last_id", text(state.last_id)),
         ("groups", Json::List(state.groups.iter().map(group).collect())),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use streamlog::{Position, Store};
+
+    use super::*;
+
+    fn sample() -> Sample {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        for name in ["orders", "a-stream-with-a-name-that-is-longer-than-most"] {
+            let stream = store.stream(name).unwrap();
+            stream.group("workers").create_with(Position::Start, None, true).unwrap();
+            stream.add([("a", "1")]).unwrap();
+        }
+        let mut sample = Sample::take(&Store::open_read_only(directory.path()).unwrap(), &[]).unwrap();
+        let mut damaged = sample.streams.first().unwrap().clone();
+        (damaged.name, damaged.state) = (b"z".to_vec(), Err("is damaged".to_owned()));
+        sample.streams.push(damaged);
+        sample
+    }
+
+    fn titles(lines: &[String]) -> Vec<String> {
+        let titles = anstream::adapter::strip_str(&lines[0]).to_string();
+        titles.split("  ").map(str::trim).filter(|title| !title.is_empty()).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn columns_fall_away_on_narrow_terminals_but_not_the_name_the_rate_and_the_sorting() {
+        let sample = sample();
+        for (width, sorting, expected) in [
+            (
+                200,
+                Sorting::Name,
+                &["STREAM", "ENTRIES", "ADDED/S", "BYTES", "GROUPS", "READ/S", "PENDING", "LAG", "LAST ID"][..],
+            ),
+            (80, Sorting::Name, &["STREAM", "ENTRIES", "ADDED/S", "READ/S", "PENDING", "LAG"]),
+            (60, Sorting::Name, &["STREAM", "ADDED/S", "READ/S", "LAG"]),
+            (60, Sorting::Bytes, &["STREAM", "ADDED/S", "BYTES", "LAG"]),
+            (40, Sorting::Name, &["STREAM", "ADDED/S", "LAG"]),
+            (40, Sorting::Pending, &["STREAM", "ADDED/S", "PENDING"]),
+        ] {
+            let lines = View::new(sorting, true).lines(&sample, &Rates::default(), width);
+            let plain: Vec<_> = lines.iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect();
+            assert!(plain.iter().all(|line| line.chars().count() <= width), "{plain:#?}");
+            assert_eq!(titles(&lines), expected, "{width}: {plain:#?}");
+            assert!(plain.iter().any(|line| line.starts_with("z ") && line.ends_with("is damaged")), "{plain:#?}");
+        }
+    }
 }
