@@ -86,6 +86,12 @@ pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
     })
 }
 
+/// How long to wait for the next look after one that took so long: looks that take longer than the interval are not to keep a
+/// processor busy all the time.
+fn pause(interval: Duration, took: Duration) -> Duration {
+    interval.saturating_sub(took).max(took)
+}
+
 /// Prints each look.
 fn print(args: &Args, look: &impl Fn(&[Bytes]) -> Result<Sample, Failure>, view: &View) -> Result<Outcome, Failure> {
     let mut before: Option<Sample> = None;
@@ -93,7 +99,7 @@ fn print(args: &Args, look: &impl Fn(&[Bytes]) -> Result<Sample, Failure>, view:
     let mut left = args.count;
     while left != Some(0) {
         if let Some(sample) = &before {
-            output::wait(args.interval.saturating_sub(sample.at.elapsed()))?;
+            output::wait(pause(args.interval, sample.at.elapsed()))?;
         }
         let sample = look(&args.streams)?;
         let rates = Rates::between(before.as_ref(), &sample);

@@ -37,7 +37,7 @@ pub fn run(
 ) -> Result<Outcome, Failure> {
     let looks = watch(interval, look);
     let _terminal = Terminal::take()?;
-    let mut screen = Screen { view, title: title.to_owned(), before: None, now: None, error: None, first_line: 0 };
+    let mut screen = Screen { view, title: title.to_owned(), now: None, error: None, first_line: 0 };
     let mut left = count;
     screen.draw()?;
     loop {
@@ -55,7 +55,7 @@ pub fn run(
             screen.draw()?;
         }
         if ended || left == Some(0) {
-            return Ok(screen.now.map_or(Outcome::Done, |sample| sample.outcome()));
+            return Ok(screen.now.map_or(Outcome::Done, |(sample, _)| sample.outcome()));
         }
     }
 }
@@ -69,7 +69,7 @@ fn watch(interval: Duration, look: impl Fn() -> Result<Sample, Failure> + Send +
             if sender.send(look().map_err(|failure| failure.to_string())).is_err() {
                 return;
             }
-            std::thread::sleep(interval.saturating_sub(began.elapsed()));
+            std::thread::sleep(super::pause(interval, began.elapsed()));
         }
     });
     receiver
@@ -98,8 +98,7 @@ impl Drop for Terminal {
 struct Screen {
     view: View,
     title: String,
-    before: Option<Sample>,
-    now: Option<Sample>,
+    now: Option<(Sample, Rates)>,
     /// Why the last look was in vain.
     error: Option<String>,
     /// The first line of the table that is shown.
@@ -110,7 +109,8 @@ impl Screen {
     fn take_in(&mut self, look: Look) {
         self.error = look.as_ref().err().cloned();
         if let Ok(sample) = look {
-            self.before = self.now.replace(sample);
+            let rates = Rates::between(self.now.as_ref().map(|(before, _)| before), &sample);
+            self.now = Some((sample, rates));
         }
     }
 
@@ -179,10 +179,9 @@ impl Screen {
         let mut table = Vec::new();
         match (&self.now, &self.error) {
             (_, Some(error)) => lines.push(cut(error)),
-            (Some(sample), None) => {
-                let rates = Rates::between(self.before.as_ref(), sample);
-                lines.push(cut(&view::total(sample, &rates)));
-                table = self.view.lines(sample, &rates, columns);
+            (Some((sample, rates)), None) => {
+                lines.push(cut(&view::total(sample, rates)));
+                table = self.view.lines(sample, rates, columns);
             }
             (None, None) => lines.push("looking ...".to_owned()),
         }
