@@ -174,8 +174,7 @@ impl Read {
     /// ```
     pub fn run(self) -> Result<Vec<(usize, Vec<Entry>)>> {
         self.shared.env().check_process()?;
-        self.catch_up()?;
-        let from = self.streams.iter().map(|(stream, from)| resolve(stream, *from)).collect::<Result<Vec<_>>>()?;
+        let from = self.resolve()?;
         let found = self.look(&from)?;
         if !found.is_empty() || self.block.here() == Block::No {
             return Ok(found);
@@ -193,6 +192,12 @@ impl Read {
                 return Ok(found);
             }
         }
+    }
+
+    /// Where to begin in each stream, as it is now.
+    fn resolve(&self) -> Result<Vec<From>> {
+        self.catch_up()?;
+        self.streams.iter().map(|(stream, from)| resolve(stream, *from)).collect()
     }
 
     /// Takes in what another process has done, where the streams are those of one.
@@ -229,7 +234,7 @@ impl Read {
     /// ```
     #[cfg(feature = "async")]
     pub fn run_async(self) -> crate::futures::Operation<Vec<(usize, Vec<Entry>)>> {
-        let from = self.streams.iter().map(|(stream, from)| resolve(stream, *from)).collect::<Result<Vec<_>>>();
+        let from = self.resolve();
         crate::futures::Operation::new(Arc::clone(&self.shared), async move { self.run_from(from?).await })
     }
 
