@@ -9,42 +9,47 @@ use streamlog::{Block, Consumer, Durability, Error, Group, Options, Position, St
 
 use crate::harness::{Syncs, all, next, on_each, poll_once, turns, unless, until};
 
-fn group(durability: Durability) -> (Stream, Group) {
-    let stream = Options::new().durability(durability).in_memory().stream("s").unwrap();
+fn group(durability: Durability) -> (Store, Stream, Group) {
+    let store = Options::new().durability(durability).in_memory();
+    let stream = store.stream("s").unwrap();
     let group = stream.group("g");
     group.create_with(Position::Start, None, true).unwrap();
-    (stream, group)
+    (store, stream, group)
 }
 
 fn waiting(consumer: &Consumer) -> streamlog::futures::Operation<Vec<streamlog::Entry>> {
     consumer.read().count(1).block(Block::Forever).new_entries_async()
 }
 
-/// Polls it, and returns when it waits in the queue.
-fn begin(group: &Group, name: &str, read: &mut streamlog::futures::Operation<Vec<streamlog::Entry>>) {
+/// Polls it, and returns when it sleeps in the queue.
+fn begin(store: &Store, read: &mut streamlog::futures::Operation<Vec<streamlog::Entry>>) {
+    let before = readers(store);
     assert!(poll_once(Pin::new(read)).is_pending());
-    // The consumer is there when the read has looked for the first time; what follows is a matter of microseconds.
-    until(|| has_consumer(group, name));
-    std::thread::sleep(Duration::from_millis(3));
+    until(|| readers(store) == before + 1);
+    run_all(store);
 }
 
-fn has_consumer(group: &Group, name: &str) -> bool {
-    group.consumers().unwrap().iter().any(|consumer| consumer.name == name.as_bytes())
+fn readers(store: &Store) -> u64 {
+    store.metrics().unwrap().readers_waiting
+}
+
+/// Returns when every task that was ready has run until it waits.
+fn run_all(store: &Store) {
+    pollster::block_on(store.run_async(|_| Ok(()))).unwrap();
 }
 
 #[test]
 fn tasks_and_threads_are_served_in_the_order_in_which_they_came() {
     for durability in [Durability::Always, Durability::Os] {
-        let (stream, group) = group(durability);
+        let (store, stream, group) = group(durability);
         let served = Arc::new(Mutex::new(Vec::new()));
         let mut threads = Vec::new();
         let mut tasks = Vec::new();
         for number in 0..6 {
-            let name = format!("c{number}");
-            let consumer = group.consumer(&name);
+            let consumer = group.consumer(format!("c{number}"));
             if number % 2 == 0 {
                 let mut read = waiting(&consumer);
-                begin(&group, &name, &mut read);
+                begin(&store, &mut read);
                 tasks.push((number, read));
             } else {
                 let served = Arc::clone(&served);
@@ -52,7 +57,8 @@ fn tasks_and_threads_are_served_in_the_order_in_which_they_came() {
                     let found = consumer.read().count(1).block(Block::Forever).new_entries().unwrap();
                     served.lock().unwrap().push((found[0].id(), number));
                 }));
-                until(|| has_consumer(&group, &name));
+                until(|| readers(&store) == number + 1);
+                // It looks once more before it sleeps, which nothing tells.
                 std::thread::sleep(Duration::from_millis(3));
             }
         }
@@ -71,10 +77,10 @@ fn tasks_and_threads_are_served_in_the_order_in_which_they_came() {
 #[test]
 fn a_future_that_nobody_polls_keeps_nobody_waiting() {
     on_each(|| async {
-        let (stream, group) = group(Durability::Always);
+        let (store, stream, group) = group(Durability::Always);
         let (alice, bob) = (group.consumer("alice"), group.consumer("bob"));
         let mut idle = waiting(&alice);
-        begin(&group, "alice", &mut idle);
+        begin(&store, &mut idle);
         let busy = waiting(&bob);
         let ids = [stream.add([("f", "1")]).unwrap(), stream.add([("f", "2")]).unwrap()];
         assert_eq!(busy.await.unwrap()[0].id(), ids[1]);
@@ -86,16 +92,50 @@ fn a_future_that_nobody_polls_keeps_nobody_waiting() {
 #[test]
 fn a_read_that_is_dropped_while_it_waits_takes_nothing() {
     on_each(|| async {
-        let (stream, group) = group(Durability::Always);
+        let (store, stream, group) = group(Durability::Always);
         for round in 0..30 {
             let mut dropped = waiting(&group.consumer("alice"));
-            begin(&group, "alice", &mut dropped);
+            begin(&store, &mut dropped);
             drop(dropped);
             let id = stream.add([("round", round.to_string())]).unwrap();
             assert_eq!(group.pending().unwrap().count, 0);
             let found = group.consumer("bob").read().new_entries_async().await.unwrap();
             assert_eq!(found[0].id(), id);
             group.acknowledge([id]).unwrap();
+        }
+    });
+}
+
+/// Woken for an entry that somebody who did not wait has taken before it looks, it waits on.
+#[test]
+fn a_read_that_is_overtaken_waits_for_the_next_entry() {
+    on_each(|| async {
+        for durability in [Durability::Always, Durability::Os] {
+            let (store, stream, group) = group(durability);
+            let mut read = waiting(&group.consumer("alice"));
+            begin(&store, &mut read);
+            for _ in 0..3 {
+                // The thread that would look is kept busy.
+                let (busy, is_busy) = std::sync::mpsc::channel();
+                let (go_on, is_to_go_on) = std::sync::mpsc::channel();
+                let mut keeping = store.run_async(move |_| {
+                    busy.send(()).unwrap();
+                    is_to_go_on.recv().unwrap();
+                    Ok(())
+                });
+                assert!(poll_once(Pin::new(&mut keeping)).is_pending());
+                is_busy.recv().unwrap();
+                let id = stream.add([("f", "v")]).unwrap();
+                assert_eq!(group.consumer("bob").read().new_entries().unwrap()[0].id(), id);
+                go_on.send(()).unwrap();
+                keeping.await.unwrap();
+                run_all(&store);
+                assert!(poll_once(Pin::new(&mut read)).is_pending());
+                assert_eq!(readers(&store), 1);
+            }
+            let id = stream.add([("f", "v")]).unwrap();
+            assert_eq!(read.await.unwrap()[0].id(), id);
+            assert_eq!(readers(&store), 0);
         }
     });
 }
@@ -190,7 +230,7 @@ fn reads_that_are_dropped_at_any_moment_lose_nothing() {
 #[test]
 fn no_wake_up_is_lost_among_tasks_and_threads() {
     on_each(|| async {
-        let (stream, group) = group(Durability::Os);
+        let (_, stream, group) = group(Durability::Os);
         let count = 1200;
         let taken = Arc::new(Mutex::new(Vec::new()));
         let take = {
@@ -240,7 +280,7 @@ fn no_wake_up_is_lost_among_tasks_and_threads() {
 #[test]
 fn a_claim_comes_when_an_entry_has_been_idle_for_long_enough() {
     on_each(|| async {
-        let (stream, group) = group(Durability::Os);
+        let (_, stream, group) = group(Durability::Os);
         let id = stream.add([("f", "v")]).unwrap();
         assert_eq!(group.consumer("alice").read().new_entries().unwrap().len(), 1);
         let read = group.consumer("bob").read().claim(Duration::from_millis(40)).block(Block::Forever);
@@ -253,9 +293,9 @@ fn a_claim_comes_when_an_entry_has_been_idle_for_long_enough() {
 #[test]
 fn a_group_that_goes_ends_its_reads() {
     on_each(|| async {
-        let (_, group) = group(Durability::Os);
+        let (store, _, group) = group(Durability::Os);
         let mut read = waiting(&group.consumer("alice"));
-        begin(&group, "alice", &mut read);
+        begin(&store, &mut read);
         group.destroy().unwrap();
         assert!(matches!(read.await, Err(Error::GroupNotFound { .. })));
     });
@@ -282,7 +322,7 @@ fn a_read_of_several_streams_waits_in_all_of_them() {
 #[test]
 fn deliveries_come_one_by_one_and_what_is_left_is_pending() {
     on_each(|| async {
-        let (stream, group) = group(Durability::Always);
+        let (_, stream, group) = group(Durability::Always);
         let alice = group.consumer("alice");
         let ids: Vec<_> = (0..20).map(|_| stream.add([("f", "v")]).unwrap()).collect();
         {
