@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::inspect::Inspection;
 use crate::store::Shared;
-use crate::{Error, Read, ReadFrom, Result, Store};
+use crate::{Error, Options, Read, ReadFrom, Result, Store};
 
 pub use follow::Follow;
 pub use group::ReadOnlyGroup;
@@ -42,7 +42,7 @@ pub use stream::ReadOnlyStream;
 /// The first call on a stream reads what opening it would read, and each further one makes some fifteen system calls, and reads
 /// what is new. Waiting reads look again after 1 to 20 milliseconds, the longer the more of these looks were in vain. A stream
 /// takes the memory of what is pending, and two to seven descriptors while it is among the last hundred that were used (fewer,
-/// where there are few descriptors). Nothing is mapped.
+/// where there are few descriptors; more with [`Options::open_read_only`]). Nothing is mapped.
 ///
 /// # Examples
 ///
@@ -84,7 +84,34 @@ impl Store {
     /// [`Error::NotAStore`] if there is none, [`Error::Unsupported`] if a newer version wrote it, [`Error::Io`] if it cannot
     /// be read.
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<ReadOnlyStore> {
-        Ok(ReadOnlyStore { store: Self::of_shared(crate::store::open_to_read(path.as_ref())?) })
+        Options::new().open_read_only(path)
+    }
+}
+
+impl Options {
+    /// Opens the store in a directory for reading only, as [`Store::open_read_only`]. Of these options, the
+    /// [number of streams](Self::open_streams_max) that are kept at hand counts: who looks at more of them again and again reads
+    /// anew each time what opening them would read. All others are for who writes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open_read_only`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Options, Store};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    /// # let _store = Store::open(path)?;
+    ///
+    /// let reader = Options::new().open_streams_max(1000).open_read_only(path)?;
+    /// assert!(reader.names()?.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open_read_only(self, path: impl AsRef<Path>) -> Result<ReadOnlyStore> {
+        let shared = crate::store::open_to_read(path.as_ref(), self.open_streams_max)?;
+        Ok(ReadOnlyStore { store: Store::of_shared(shared) })
     }
 }
 

@@ -107,10 +107,10 @@ pub fn open_on(
     mount(&options, wrap_disk(disk), path)
 }
 
-/// Opens the store in a directory for reading, whether or not another process writes to it.
-pub fn open_to_read(path: &Path) -> Result<Shared> {
+/// Opens the store in a directory for reading, whether or not another process writes to it, and keeps so many streams at hand.
+pub fn open_to_read(path: &Path, open_streams_max: usize) -> Result<Shared> {
     let watch = Watch::open(path)?;
-    let mut options = Options::new();
+    let mut options = Options::new().open_streams_max(open_streams_max);
     if let Some(descriptors) = descriptors_max() {
         let streams = usize::try_from(descriptors / DESCRIPTORS_PER_STREAM_READ).unwrap_or(usize::MAX);
         options.open_streams_max = options.open_streams_max.min(streams.max(1));

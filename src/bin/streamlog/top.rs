@@ -7,7 +7,7 @@ mod view;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use streamlog::Store;
+use streamlog::Options;
 
 use crate::args::{self, Bytes};
 use crate::global::Global;
@@ -73,7 +73,9 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
 /// Watches until there is nothing more to do.
 pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
     let directory = global.directory()?;
-    let store = Store::open_read_only(&directory)?;
+    // What is not at hand any more is read anew at each look.
+    allow_descriptors();
+    let store = Options::new().open_streams_max(usize::MAX).open_read_only(&directory)?;
     let look = move |names: &[Bytes]| Sample::take(&store, names);
     let view = View::new(args.sort, args.groups);
     if args.json || !io::stdout().is_terminal() {
@@ -85,6 +87,18 @@ pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
         move || look(&names)
     })
 }
+
+/// As many as the system lets this process have: they limit how many streams are kept at hand. With fewer it is slower only.
+#[cfg(unix)]
+fn allow_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+#[cfg(not(unix))]
+fn allow_descriptors() {}
 
 /// How long to wait for the next look after one that took so long: looks that take longer than the interval are not to keep a
 /// processor busy all the time.
