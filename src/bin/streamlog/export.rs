@@ -1,9 +1,9 @@
 //! Writing streams as commands.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use streamlog::inspect::Escaped;
+use streamlog::inspect::{Escaped, Inspection};
 use streamlog::transfer::{Part, RedisVersion};
 use streamlog::{Error, Finding};
 
@@ -53,8 +53,10 @@ pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
     let wanted = Wanted { streams: args.streams.clone(), json: false };
     let mut look = Look::at(&global.directory()?, &wanted)?;
     let bar = bar();
+    // As it is: what is written for people takes out what would control a terminal, which these bytes may well contain.
+    let mut out = io::BufWriter::new(io::stdout().lock());
     for name in look.names()? {
-        match export(&mut look, &name, args.redis, &bar) {
+        match export(&look.inspection, &name, args.redis, &bar, &mut out) {
             Ok(outcome) => look.came_to(outcome),
             Err(failure) => {
                 let error = *failure.downcast::<Error>()?;
@@ -66,16 +68,23 @@ pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
             }
         }
     }
+    out.flush()?;
     bar.finish_and_clear();
     look.end()
 }
 
-fn export(look: &mut Look<'_>, name: &[u8], redis: RedisVersion, bar: &ProgressBar) -> Result<Outcome, Failure> {
-    let export = look.inspection.export(name)?.redis_version(redis);
+fn export(
+    inspection: &Inspection,
+    name: &[u8],
+    redis: RedisVersion,
+    bar: &ProgressBar,
+    out: &mut impl Write,
+) -> Result<Outcome, Failure> {
+    let export = inspection.export(name)?.redis_version(redis);
     bar.reset();
     bar.set_length(export.entries());
     bar.set_message(Escaped(name).to_string());
-    let (mut outcome, out) = (Outcome::Done, &mut look.out);
+    let mut outcome = Outcome::Done;
     export.run(|part| {
         match part {
             Part::Commands { bytes, entries, .. } => {
