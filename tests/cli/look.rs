@@ -260,3 +260,55 @@ fn a_repair_tells_what_it_would_do_and_does_it_when_told_to() {
     assert!(left.stdout.contains("1-0") && !left.stdout.contains("2-0"), "{}", left.stdout);
     assert_eq!(streamlog().store(path).args("--raw XLEN orders").run().stdout, "1\n");
 }
+
+#[test]
+fn what_is_exported_is_written_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let (from, to, file) = (directory.path().join("from"), directory.path().join("to"), directory.path().join("s.aof"));
+    let store = streamlog::Store::open(&from).unwrap();
+    let orders = store.stream("or\x1b]ders").unwrap();
+    // What controls a terminal, and any other byte.
+    let every: Vec<u8> = (0..=255).collect();
+    for value in [&b"\x1b]0;title"[..], b"\x1b[31mred\x1b[m", b"a\0b\x07\x7f", &every] {
+        orders.add([(value, b"name".as_slice()), (b"value", value)]).unwrap();
+    }
+    store.close().unwrap();
+    let exported = streamlog().store(&from).args("export").stdout(fs::File::create(&file).unwrap()).run();
+    assert_eq!(exported, prints(""));
+    let imported = streamlog().store(&to).arg("import").arg(&file).run();
+    assert_eq!((imported.status, &*imported.stderr), (0, ""), "{imported:?}");
+    let dump = |store: &Path| streamlog().store(store).args("dump").run();
+    assert!(dump(&from).stdout.contains("\\x1b[31mred"), "{:?}", dump(&from));
+    let entries = |store: &Path| -> Vec<String> {
+        dump(store).stdout.lines().filter(|line| line.contains("value")).map(str::to_owned).collect()
+    };
+    assert_eq!(entries(&from).len(), 4);
+    assert_eq!(entries(&from), entries(&to));
+}
+
+#[test]
+fn nothing_is_written_with_read_only() {
+    let (directory, input) = (filled(), tempfile::tempdir().unwrap());
+    let file = input.path().join("s.aof");
+    fs::write(&file, "XADD s 1-0 a b\r\n").unwrap();
+    flip(&log_of(directory.path(), "other"), 215);
+    let before = listing(directory.path());
+    for line in [
+        "retention orders --max-len 1",
+        "retention --enforce",
+        "repair --apply",
+        "import --abandon",
+        &format!("import {}", file.display()),
+        "restore /nonexistent",
+        "add orders",
+        "XADD orders * a b",
+    ] {
+        let ended = streamlog().store(directory.path()).arg("--read-only").args(line).run();
+        assert_eq!((ended.status, &*ended.stdout), (1, ""), "{line}: {ended:?}");
+        assert!(ended.stderr.contains("read"), "{line}: {ended:?}");
+        assert!(listing(directory.path()) == before, "{line}");
+    }
+    for line in ["retention", "repair"] {
+        assert_ne!(streamlog().store(directory.path()).arg("--read-only").args(line).run().status, 1, "{line}");
+    }
+}

@@ -71,9 +71,10 @@ pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
 
 /// Makes a store of a backup.
 pub fn restore(global: &Global, args: &RestoreArgs) -> Result<Outcome, Failure> {
+    let to = global.directory_to_write()?;
     let (inspection, bar) = look(&args.backup)?;
     let backup = inspection.backup().sharing(sharing(args.copy));
-    report(&backup.restore_to(global.directory()?, |bytes| bar.inc(bytes))?, &bar)
+    report(&backup.restore_to(to, |bytes| bar.inc(bytes))?, &bar)
 }
 
 fn sharing(copy: bool) -> Sharing {

@@ -59,6 +59,16 @@ impl Global {
         self.place()?.ok_or_else(|| "there are no files: the store is in memory".into())
     }
 
+    /// The directory of the store, for what changes its files by itself.
+    pub fn directory_to_write(&self) -> Result<PathBuf, Failure> {
+        self.check_writable()?;
+        self.directory()
+    }
+
+    fn check_writable(&self) -> Result<(), Failure> {
+        if self.read_only { Err("with --read-only nothing can be written".into()) } else { Ok(()) }
+    }
+
     /// Opens the store for commands, as [`with_store`](Self::with_store) does, or for reading only.
     pub fn with_commands(&self, run: impl FnOnce(&Opened) -> Result<Outcome, Failure>) -> Result<Outcome, Failure> {
         match self.read_only {
@@ -69,9 +79,7 @@ impl Global {
 
     /// Opens the store, and closes it whatever comes of `run`, because only closing reports a failing sync.
     pub fn with_store(&self, run: impl FnOnce(&Store) -> Result<Outcome, Failure>) -> Result<Outcome, Failure> {
-        if self.read_only {
-            return Err("with --read-only nothing can be written".into());
-        }
+        self.check_writable()?;
         let store = match self.place()? {
             Some(path) => self.options().open(path)?,
             None => self.options().in_memory(),

@@ -57,7 +57,7 @@ pub struct Args {
 
 /// Imports files one after the other. On a terminal a bar shows how far it is.
 pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
-    let path = global.directory()?;
+    let path = global.directory_to_write()?;
     if args.abandon {
         return abandon(&path);
     }

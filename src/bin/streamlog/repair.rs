@@ -35,7 +35,8 @@ pub struct Args {
 
 /// Repairs streams, or all of the store, if it is to be applied; tells what is damaged otherwise.
 pub fn run(global: &Global, Args { apply: applied, wanted }: &Args) -> Result<Outcome, Failure> {
-    let (path, applied) = (global.directory()?, *applied);
+    let applied = *applied;
+    let path = if applied { global.directory_to_write()? } else { global.directory()? };
     let mut look = Look::at(&path, wanted)?;
     let of_store: Vec<_> = match wanted.streams.is_empty() {
         true => look.inspection.verify_store()?.into_iter().filter(Finding::is_damage).collect(),

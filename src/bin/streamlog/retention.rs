@@ -62,9 +62,9 @@ pub struct Args {
 
 /// Tells or sets how much is kept.
 pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
-    let directory = global.directory()?;
     let rules = args.rules();
     let sets = args.keep_all || !rules.is_none();
+    let directory = if sets || args.enforce { global.directory_to_write()? } else { global.directory()? };
     if sets && args.wanted.streams.is_empty() {
         return Err("name the streams of which so much is to be kept".into());
     }
