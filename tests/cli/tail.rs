@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use streamlog::{AddOptions, Store, StreamId};
+use streamlog::{AddOptions, OnDamage, Options, Store, StreamId};
 
 use crate::harness::{prints, streamlog};
 
@@ -138,4 +138,23 @@ fn what_cannot_be_shown_is_told() {
     assert_eq!(tail("--where x orders").status, 1);
     assert_eq!(tail("--from x orders").status, 2);
     assert_eq!(tail("").status, 2);
+}
+
+#[test]
+fn damage_of_the_newest_entries_is_told() {
+    let (directory, store) = filled();
+    store.close().unwrap();
+    let path = directory.path().join("streams/orders/00000000000000000001.log");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let newest = b"\x04paid\x0224";
+    let at = bytes.windows(newest.len()).position(|window| window == newest).unwrap();
+    bytes[at + 2] ^= 0x10;
+    std::fs::write(&path, bytes).unwrap();
+    // The stream goes on in a new segment, which is empty.
+    let quarantine = Options::new().on_damage(OnDamage::Quarantine).open(directory.path()).unwrap();
+    quarantine.stream("orders").unwrap().len().unwrap();
+    quarantine.close().unwrap();
+    let tail = streamlog().store(directory.path()).args("tail -n 2 orders").run();
+    assert_eq!((tail.status, &*tail.stdout), (2, "22-0 type=created n=22\n"), "{tail:?}");
+    assert!(tail.stderr.contains("00000000000000000001.log"), "{tail:?}");
 }

@@ -5,7 +5,7 @@ use std::io::{self, StdoutLock, Write};
 use std::time::Duration;
 
 use streamlog::inspect::Escaped;
-use streamlog::{Entry, Error, Follow, ReadFrom, ReadOnlyStream, Store, StreamId};
+use streamlog::{Entry, Error, Follow, IdRange, ReadFrom, ReadOnlyStream, Store, StreamId};
 
 use crate::args::{Bytes, bytes as any_bytes};
 use crate::global::Global;
@@ -88,8 +88,7 @@ pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
         if !stream.exists()? {
             tail.missing(stream);
         }
-        // What is damaged is told of when it is to be shown.
-        let end = stream.range(..).rev().find_map(Result::ok).map_or(StreamId::MIN, |last| last.id());
+        let end = last_id(stream)?;
         there.push(tail.entries(stream, end)?);
         let after = match args.from {
             Some(From::Id(id)) => id.previous().unwrap_or(StreamId::MIN).max(end),
@@ -103,6 +102,15 @@ pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
     }
     tail.out.flush()?;
     Ok(tail.outcome)
+}
+
+/// The last ID there is, also if the entry cannot be read: that is to be told of.
+fn last_id(stream: &ReadOnlyStream) -> Result<StreamId, Error> {
+    match stream.range(..).rev().next().transpose() {
+        Ok(last) => Ok(last.map_or(StreamId::MIN, |entry| entry.id())),
+        Err(Error::Corrupt { ids: Some(IdRange { after, through }), .. }) => Ok(through.unwrap_or(after)),
+        Err(error) => Err(error),
+    }
 }
 
 fn parse_filter(filter: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Failure> {
