@@ -55,7 +55,11 @@ pub fn run(
             screen.draw()?;
         }
         if ended || left == Some(0) {
-            return Ok(screen.now.map_or(Outcome::Done, |(sample, _)| sample.outcome()));
+            // The last look counts, as where looks are printed.
+            return match screen.error {
+                Some(error) => Err(error.into()),
+                None => Ok(screen.now.map_or(Outcome::Done, |(sample, _)| sample.outcome())),
+            };
         }
     }
 }
