@@ -129,6 +129,22 @@ fn a_wrong_line_is_named_what_is_before_it_is_added_and_one_can_go_on() {
 }
 
 #[test]
+fn a_batch_that_cannot_be_added_is_named_by_its_first_line() {
+    let store = tempfile::tempdir().unwrap();
+    let last = "XADD s 18446744073709551615-18446744073709551612 a b";
+    assert_eq!(streamlog().store(store.path()).args(last).run().status, 0);
+    // There are three more IDs.
+    assert_eq!(
+        add(store.path(), "s --batch 2", b"one\ntwo\nthree\nfour\nfive\n"),
+        fails(
+            "streamlog: standard input, line 3: the stream has used up its last possible ID; \
+             2 entries before it were added. To go on there: --from-line 3\n"
+        )
+    );
+    assert_eq!(fields(store.path()), ["a", "b", "line", "one", "line", "two"]);
+}
+
+#[test]
 fn what_a_pipe_gave_is_added_before_more_is_waited_for() {
     let store = tempfile::tempdir().unwrap();
     let mut running = streamlog().store(store.path()).args("add s").start();

@@ -131,15 +131,14 @@ fn add(args: &Args, stream: Stream, bar: &ProgressBar) -> Result<Outcome, Failur
     let ended = loop {
         match records.next(&batch) {
             Ok(ControlFlow::Continue(())) if !batch.borrow().is_full(args.batch) => {}
-            Ok(ControlFlow::Continue(())) => adder.borrow_mut().flush()?,
-            Ok(ControlFlow::Break(())) => break Ok(()),
+            Ok(ControlFlow::Continue(())) if adder.borrow_mut().try_flush() => {}
+            Ok(_) => break Ok(()),
             Err(wrong) => break Err(wrong),
         }
     };
     let mut adder = adder.borrow_mut();
-    // A source that is not read from adds what is there, and that may have failed.
-    adder.failed()?;
-    adder.flush()?;
+    // What could not be added stands before what could not be read.
+    let ended = adder.failed().and_then(|()| adder.flush()).and(ended);
     // Before anything is printed where it was.
     bar.finish_and_clear();
     match ended {

@@ -6,8 +6,10 @@ use std::rc::Rc;
 
 use indicatif::{HumanCount, ProgressBar};
 use streamlog::inspect::Escaped;
-use streamlog::{Error, NewId, Result, Stream, StreamId};
+use streamlog::{ENTRY_LEN_MAX, NewId, Result, Stream, StreamId};
 
+use super::Wrong;
+use crate::look::explain;
 use crate::time;
 
 /// A batch is added when it has so many bytes, however few its entries are.
@@ -23,6 +25,9 @@ pub struct Batch {
     id_field: Option<String>,
     /// Entries of lines before this one are not wanted.
     from_line: u64,
+    /// The line that was asked about last, and that of the first entry.
+    line: u64,
+    first_line: u64,
     /// The last ID of the stream when all of this has been added.
     last_id: StreamId,
 }
@@ -30,15 +35,16 @@ pub struct Batch {
 impl Batch {
     pub fn new(id_field: Option<String>, from_line: u64) -> Self {
         let (bytes, fields, entries) = (Vec::new(), Vec::new(), Vec::new());
-        Self { bytes, fields, entries, id_field, from_line, last_id: StreamId::MIN }
+        Self { bytes, fields, entries, id_field, from_line, line: 0, first_line: 0, last_id: StreamId::MIN }
     }
 
     pub fn is_full(&self, count_max: u64) -> bool {
         self.entries.len() as u64 >= count_max || self.bytes.len() >= LEN_MAX
     }
 
-    /// Whether the entry of a line is to be added, whatever it is.
-    pub fn wants(&self, line: u64) -> bool {
+    /// Whether the entry of a line is to be added, whatever it is: it is the next one to be taken then.
+    pub fn wants(&mut self, line: u64) -> bool {
+        self.line = line;
         line >= self.from_line
     }
 
@@ -48,9 +54,17 @@ impl Batch {
         fields: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
     ) -> std::result::Result<(), String> {
         let (bytes, first) = (self.bytes.len(), self.fields.len());
-        let taken = self.put(fields).and_then(|id| self.check(id, first));
+        let taken = self.put(fields).and_then(|id| {
+            check_len(self.bytes.len() - bytes)?;
+            self.check(id, first)
+        });
         match taken {
-            Ok(id) => self.entries.push((id, first..self.fields.len())),
+            Ok(id) => {
+                if self.entries.is_empty() {
+                    self.first_line = self.line;
+                }
+                self.entries.push((id, first..self.fields.len()));
+            }
             Err(_) => {
                 self.bytes.truncate(bytes);
                 self.fields.truncate(first);
@@ -121,6 +135,12 @@ impl Batch {
     }
 }
 
+/// A batch may have as much before it, and all of it has to fit into what can be added in one step.
+fn check_len(len: usize) -> std::result::Result<(), String> {
+    let max = ENTRY_LEN_MAX - LEN_MAX as u64;
+    if len as u64 <= max { Ok(()) } else { Err(format!("{len} bytes are more than an entry may have here, {max}")) }
+}
+
 /// A whole ID, or a time, of which the sequence number is yet to be chosen.
 fn parse_id(value: &[u8]) -> std::result::Result<NewId, String> {
     let text = String::from_utf8_lossy(value);
@@ -143,7 +163,7 @@ pub struct Adder {
     bar: ProgressBar,
     /// How many entries have been added.
     pub count: u64,
-    failure: Option<Error>,
+    failure: Option<Wrong>,
 }
 
 impl Adder {
@@ -154,10 +174,11 @@ impl Adder {
         Ok(Self { stream, batch, bar: bar.clone(), count: 0, failure: None })
     }
 
-    /// Adds what is in the batch.
-    pub fn flush(&mut self) -> Result<()> {
+    /// Adds what is in the batch, or nothing of it.
+    pub fn flush(&mut self) -> std::result::Result<(), Wrong> {
         let mut batch = self.batch.borrow_mut();
-        let ids = self.stream.add_batch(batch.entries())?;
+        let added = self.stream.add_batch(batch.entries());
+        let ids = added.map_err(|error| Wrong { line: batch.first_line, what: explain(&error) })?;
         if let Some(last) = ids.last() {
             batch.last_id = *last;
         }
@@ -168,20 +189,17 @@ impl Adder {
         Ok(())
     }
 
-    /// Adds what is in the batch before somebody waits; [`failed`](Self::failed) tells how that went.
-    pub fn flush_before_waiting(&mut self) {
+    /// Adds what is in the batch, unless an earlier one could not be added; [`failed`](Self::failed) tells of it.
+    pub fn try_flush(&mut self) -> bool {
         if self.failure.is_none() && !self.batch.borrow().entries.is_empty() {
             self.failure = self.flush().err();
         }
+        self.failure.is_none()
     }
 
     /// The failure of an earlier flush, once.
-    pub fn failed(&mut self) -> Result<()> {
+    pub fn failed(&mut self) -> std::result::Result<(), Wrong> {
         self.failure.take().map_or(Ok(()), Err)
-    }
-
-    pub fn has_failed(&self) -> bool {
-        self.failure.is_some()
     }
 
     /// The last ID, if there is one.

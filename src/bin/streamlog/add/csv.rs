@@ -51,7 +51,7 @@ impl Records for Rows {
             return Ok(ControlFlow::Break(()));
         }
         let line = self.row.position().map_or(0, csv::Position::line);
-        if !batch.borrow().wants(line) {
+        if !batch.borrow_mut().wants(line) {
             return Ok(ControlFlow::Continue(()));
         }
         let (values, names) = (self.row.len(), self.names.len());

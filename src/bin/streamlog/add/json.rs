@@ -27,7 +27,7 @@ impl Objects {
 impl Records for Objects {
     fn next(&mut self, batch: &RefCell<Batch>) -> Result<ControlFlow<()>, Wrong> {
         let Some((number, line)) = self.lines.next()? else { return Ok(ControlFlow::Break(())) };
-        if line.trim_ascii().is_empty() || !batch.borrow().wants(number) {
+        if line.trim_ascii().is_empty() || !batch.borrow_mut().wants(number) {
             return Ok(ControlFlow::Continue(()));
         }
         let taken = fields(line).and_then(|fields| {

@@ -22,7 +22,7 @@ impl Lines {
 impl Records for Lines {
     fn next(&mut self, batch: &RefCell<Batch>) -> Result<ControlFlow<()>, Wrong> {
         let Some((number, line)) = self.lines.next()? else { return Ok(ControlFlow::Break(())) };
-        if !batch.borrow().wants(number) {
+        if !batch.borrow_mut().wants(number) {
             return Ok(ControlFlow::Continue(()));
         }
         let taken = batch.borrow_mut().take([(self.name.as_bytes(), line)]);

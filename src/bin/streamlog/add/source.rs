@@ -72,8 +72,7 @@ struct Prompt<R> {
 impl<R: Read> Read for Prompt<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut adder = self.adder.borrow_mut();
-        adder.flush_before_waiting();
-        if adder.has_failed() {
+        if !adder.try_flush() {
             return Err(io::Error::other("what was read before could not be added"));
         }
         self.input.read(buffer)
