@@ -106,7 +106,7 @@ pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
 
 /// The last ID there is, also if the entry cannot be read: that is to be told of.
 fn last_id(stream: &ReadOnlyStream) -> Result<StreamId, Error> {
-    match stream.range(..).rev().next().transpose() {
+    match stream.range(..).next_back().transpose() {
         Ok(last) => Ok(last.map_or(StreamId::MIN, |entry| entry.id())),
         Err(Error::Corrupt { ids: Some(IdRange { after, through }), .. }) => Ok(through.unwrap_or(after)),
         Err(error) => Err(error),
