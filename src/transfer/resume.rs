@@ -25,10 +25,11 @@ use super::backup::{Sharing, copy_streams};
 use super::import::{Import, ImportError, Reader};
 use super::position::Position;
 use super::report::{Imported, Progress};
+use crate::follow::root;
 use crate::format::file_name::{IMPORT, INTENT, INTENT_NEW, LOCK, STREAMS, TMP};
 use crate::inspect::Inspection;
-use crate::io::OsDisk;
 use crate::io::place::Place;
+use crate::io::{FileKind, OsDisk};
 use crate::{Error, Options, Result, Store};
 
 const POSITION: &str = "position";
@@ -85,19 +86,25 @@ impl ResumableImport {
     ///
     /// # Errors
     ///
-    /// As [`Options::open`]; [`ImportError::Resumption`] if the one that was stopped took in another database, or its position
-    /// cannot be read.
+    /// As [`Options::open`]; [`ImportError::Resumption`] if the one that was stopped took in another database, if its position
+    /// cannot be read, or if what is called `import` in the store is not of an import. Nothing was changed then.
     pub fn open(path: impl AsRef<Path>, options: Options, database: u64, every: Duration) -> Result<Self, ImportError> {
         let path = path.as_ref();
         let options = options.importing();
-        let stopped = match path.join(IMPORT).exists() {
-            true => stopped(path)?,
-            false => None,
+        let stopped = match Stopped::find(path)? {
+            Some(stopped) if stopped.position.as_ref().is_some_and(|position| position.wanted != database) => {
+                return Err(ImportError::Resumption { reason: "it was of another database" });
+            }
+            Some(stopped) => {
+                stopped.restore()?;
+                if stopped.position.is_none() {
+                    give_up(&stopped.root)?;
+                }
+                stopped.position
+            }
+            None => None,
         };
         let is_resumed = stopped.is_some();
-        if stopped.as_ref().is_some_and(|position| position.wanted != database) {
-            return Err(ImportError::Resumption { reason: "it was of another database" });
-        }
         let store = options.open(path)?;
         let root = place_at(path)?;
         let place = root.within(IMPORT);
@@ -262,42 +269,80 @@ impl ResumableImport {
 ///
 /// # Errors
 ///
-/// [`Error::Io`] and [`Error::Locked`], and [`ImportError::Resumption`] if its position cannot be read.
+/// [`Error::Io`] and [`Error::Locked`], and [`ImportError::Resumption`] if its position cannot be read. [`Error::NotAStore`] and
+/// [`Error::Corrupt`] if there is something called `import`, but no store; [`ImportError::Resumption`] also if it is not of an
+/// import. Nothing was changed then.
 pub fn abandon(path: impl AsRef<Path>) -> Result<bool, ImportError> {
-    let path = path.as_ref();
-    if !path.join(IMPORT).exists() {
-        return Ok(false);
-    }
-    stopped(path)?;
-    give_up(&place_at(path)?)?;
+    let Some(stopped) = Stopped::find(path.as_ref())? else { return Ok(false) };
+    stopped.restore()?;
+    give_up(&stopped.root)?;
     Ok(true)
 }
 
-/// Makes the streams those of the last checkpoint, and says where that was; `None` if there was none yet, and nothing was taken in.
-fn stopped(path: &Path) -> Result<Option<Position>, ImportError> {
-    let root = place_at(path)?;
-    let locked = root.disk().lock(Path::new(LOCK)).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => Error::Locked { path: path.to_owned() },
-        _ => Error::io("lock", &root.full(LOCK), error),
-    })?;
-    let place = root.within(IMPORT);
-    let Some(bytes) = place.read(POSITION, POSITION_LEN_MAX)? else {
-        give_up(&root)?;
-        return Ok(None);
-    };
-    let position = Position::decode(&bytes);
-    let position = position.ok_or(ImportError::Resumption { reason: "the file import/position is damaged" })?;
-    let tree = place.full(position.tree.to_string());
-    let disk = OsDisk::open_unmapped(&tree).map_err(|error| Error::io("open", &tree, error))?;
-    let checkpoint = Inspection::on(disk, &tree)?;
-    for unfinished in [INTENT, INTENT_NEW] {
-        root.remove(unfinished)?;
+/// An import that was stopped; the store is locked.
+struct Stopped {
+    root: Place,
+    /// That of the last checkpoint; `None` if there was none yet, and nothing was taken in.
+    position: Option<Position>,
+    _lock: Arc<dyn crate::io::File>,
+}
+
+impl Stopped {
+    /// Looks for it and changes nothing: a directory may be called `import` for other reasons.
+    fn find(path: &Path) -> Result<Option<Self>, ImportError> {
+        if path.join(IMPORT).symlink_metadata().is_err() {
+            return Ok(None);
+        }
+        let (read_only, _) = root::open(path)?;
+        // Only a store has this; and the lock would make the file.
+        root::identity(&read_only)?;
+        let root = place_at(path)?;
+        let lock = root.disk().lock(Path::new(LOCK)).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => Error::Locked { path: path.to_owned() },
+            _ => Error::io("lock", &root.full(LOCK), error),
+        })?;
+        let place = root.within(IMPORT);
+        let is_directory = root.kind(IMPORT)? == Some(FileKind::Directory);
+        let bytes = if is_directory { place.read(POSITION, POSITION_LEN_MAX)? } else { None };
+        let position = match bytes {
+            Some(bytes) => {
+                let position = Position::decode(&bytes);
+                Some(position.ok_or(ImportError::Resumption { reason: "the file import/position is damaged" })?)
+            }
+            // The streams are there until they are made those of a checkpoint.
+            None if is_directory && root.kind(STREAMS)?.is_some() && is_begun(&place)? => None,
+            None => {
+                return Err(ImportError::Resumption {
+                    reason: "what is called import in the store is not of an import",
+                });
+            }
+        };
+        Ok(Some(Self { root, position, _lock: lock }))
     }
-    remove_tree(&root.within(STREAMS))?;
-    copy_streams(&checkpoint, &root, None, Sharing::Link, &mut |_| {})?;
-    root.sync()?;
-    drop(locked);
-    Ok(Some(position))
+
+    /// Makes the streams those of the last checkpoint.
+    fn restore(&self) -> Result<()> {
+        let Self { root, position, .. } = self;
+        let Some(position) = position else { return Ok(()) };
+        let tree = root.within(IMPORT).full(position.tree.to_string());
+        let disk = OsDisk::open_unmapped(&tree).map_err(|error| Error::io("open", &tree, error))?;
+        let checkpoint = Inspection::on(disk, &tree)?;
+        for unfinished in [INTENT, INTENT_NEW] {
+            root.remove(unfinished)?;
+        }
+        remove_tree(&root.within(STREAMS))?;
+        copy_streams(&checkpoint, root, None, Sharing::Link, &mut |_| {})?;
+        root.sync()
+    }
+}
+
+/// Whether there is nothing but what an import makes before its first checkpoint is there.
+fn is_begun(place: &Place) -> Result<bool> {
+    let found = place.disk().list(&place.at("")).map_err(|error| Error::io("list", &place.full(""), error))?;
+    Ok(found.iter().all(|(name, kind)| match kind {
+        FileKind::Directory => name.to_str().is_some_and(|name| name.parse::<u64>().is_ok()),
+        _ => name == POSITION_NEW,
+    }))
 }
 
 /// Lets the store be opened again.

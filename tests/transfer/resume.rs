@@ -165,3 +165,68 @@ fn what_cannot_be_resumed_is_told() {
     let len = store.stream("s").unwrap().len().unwrap();
     assert!((19..=22).contains(&len), "{len} entries of 10,000 bytes");
 }
+
+/// Whoever has a directory `import` of his own in a directory that is no store, keeps it.
+#[test]
+fn a_directory_that_is_no_store_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = || {
+        let mut names: Vec<_> = dir.path().read_dir().unwrap().map(|found| found.unwrap().file_name()).collect();
+        names.sort_unstable();
+        names
+    };
+    for directory in ["import", "src"] {
+        std::fs::create_dir(dir.path().join(directory)).unwrap();
+        std::fs::write(dir.path().join(directory).join("main.rs"), "fn main() {}").unwrap();
+    }
+    let open = || ResumableImport::open(dir.path(), options(), 0, Duration::ZERO);
+    for refused in [open().map(drop).unwrap_err(), abandon(dir.path()).unwrap_err()] {
+        assert!(matches!(refused, ImportError::Store(Error::NotAStore { .. })), "{refused}");
+    }
+    assert_eq!(names(), ["import", "src"]);
+    // Not even with files that are called like those of a store.
+    std::fs::create_dir(dir.path().join("streams")).unwrap();
+    std::fs::write(dir.path().join("LOCK"), "locked by hand").unwrap();
+    for refused in [open().map(drop).unwrap_err(), abandon(dir.path()).unwrap_err()] {
+        assert!(matches!(refused, ImportError::Store(Error::Corrupt { .. })), "{refused}");
+    }
+    assert_eq!(names(), ["LOCK", "import", "src", "streams"]);
+    assert!(dir.path().join("import/main.rs").exists());
+}
+
+/// In a store, too: what no import has made is not removed.
+#[test]
+fn a_directory_import_of_other_files_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    options().open(&path).unwrap().close().unwrap();
+    let open = || ResumableImport::open(&path, options(), 0, Duration::ZERO);
+    std::fs::create_dir(path.join("import")).unwrap();
+    std::fs::write(path.join("import/orders.csv"), "1,2").unwrap();
+    for refused in [open().map(drop).unwrap_err(), abandon(&path).unwrap_err()] {
+        assert!(matches!(refused, ImportError::Resumption { .. }), "{refused}");
+    }
+    assert!(path.join("import/orders.csv").exists());
+    // What is left of an import that was killed before its first checkpoint was there.
+    std::fs::remove_file(path.join("import/orders.csv")).unwrap();
+    std::fs::create_dir_all(path.join("import/1/streams")).unwrap();
+    std::fs::write(path.join("import/position.new"), "streamlog import").unwrap();
+    assert_eq!(open().unwrap().resumed_at(), None);
+    assert!(abandon(&path).unwrap());
+    Store::open(&path).unwrap().close().unwrap();
+}
+
+/// Killed while the streams are made those of the checkpoint again.
+#[test]
+fn an_import_is_resumed_without_its_streams() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    let log: String = (1..=60).map(|ms| format!("XADD s {ms}-1 f {}\r\n", "x".repeat(450))).collect();
+    begin(&path).read(0, BufReader::new(Failing(&log.as_bytes()[..10_000])), |_| {}).unwrap_err();
+    std::fs::remove_dir_all(path.join("streams")).unwrap();
+    let mut import = begin(&path);
+    assert!(import.resumed_at().is_some_and(|(_, offset)| offset > 5_000));
+    import.read(0, log.as_bytes(), |_| {}).unwrap();
+    assert_eq!(import.finish().unwrap().entries, 60);
+    assert_eq!(Store::open(&path).unwrap().stream("s").unwrap().len().unwrap(), 60);
+}
