@@ -28,6 +28,8 @@ pub const QUARANTINE: &str = "quarantine";
 pub const IMPORT: &str = "import";
 /// Says that the store is a backup.
 pub const BACKUP: &str = "BACKUP";
+/// Its name as long as the backup is not complete.
+pub const BACKUP_NEW: &str = "BACKUP.new";
 
 /// What a file that has not got its final name ends in.
 const NEW_SUFFIX: &str = ".new";

@@ -28,7 +28,9 @@ use crate::damage::{Finding, Problem};
 use crate::follow::picture::{self, Picture};
 use crate::follow::{moment, root};
 use crate::format::Identity;
-use crate::format::file_name::{self, BACKUP, BOARD, Directory, INTENT, LOCK, QUARANTINE, RESERVE, STREAMS, TMP};
+use crate::format::file_name::{
+    self, BACKUP, BACKUP_NEW, BOARD, Directory, INTENT, LOCK, QUARANTINE, RESERVE, STREAMS, TMP,
+};
 use crate::inspect::verify::Verifier;
 use crate::io::place::Place;
 use crate::io::{Disk, FileKind};
@@ -315,7 +317,7 @@ impl Inspection {
         names.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         for (name, kind) in &names {
             match name.as_str() {
-                LOCK | RESERVE | BOARD | QUARANTINE | BACKUP => {}
+                LOCK | RESERVE | BOARD | QUARANTINE | BACKUP | BACKUP_NEW => {}
                 STREAMS | TMP if *kind == FileKind::Directory => {}
                 STREAMS | TMP => note(&self.root, name, not_a_directory()),
                 INTENT if moment::intent(&self.root)?.is_none() && self.root.kind(INTENT)?.is_some() => {

@@ -7,6 +7,10 @@
 //! cannot exchange two directories it is `.NAME.old` for a moment, from where the next backup brings it back.) While it is built its
 //! file `LOCK` is locked, as is that of the earlier one, so that two never work on the same place, and nobody has a backup open
 //! that is about to go.
+//!
+//! What is found under these names is removed only if it has a file `BACKUP` that says so, or `BACKUP.new`, which is the first file
+//! of one that is built, or if it is empty. When it is removed, `LOCK` goes first, so that it is no store any more, and that file
+//! last. The earlier one goes when the new name is synced, and not before.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -17,9 +21,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::copy::{Bytes, Copying};
-use crate::follow::{moment, picture};
+use crate::follow::{moment, picture, root};
 use crate::format::Identity;
-use crate::format::file_name::{BACKUP, LOCK, STREAMS, TMP};
+use crate::format::file_name::{BACKUP, BACKUP_NEW, LOCK, STREAMS, TMP};
 use crate::format::store::encode_lock;
 use crate::inspect::Inspection;
 use crate::io::place::Place;
@@ -29,6 +33,8 @@ use crate::{Corruption, Error, Result, Store};
 /// How often a stream is copied again because it changed underneath, and the list of streams.
 const TRIES: u32 = 20;
 const WAIT: Duration = Duration::from_millis(5);
+/// The content of `BACKUP`.
+const ABOUT: &[u8] = b"A backup of a store of streamlog: it is replaced by the next one.\n";
 
 /// What to do with files that never change again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -108,7 +114,8 @@ impl Store {
     ///
     /// [`Error::Corrupt`] if a stream cannot be opened for damage: the earlier backup stays, rather than be replaced by less.
     /// [`Error::Locked`] if somebody has the earlier backup open, or is making one. [`Error::NoSpace`] and [`Error::Io`], also if
-    /// there is something else than an earlier backup of this store.
+    /// there is something else than an earlier backup of this store, or beside it, under the names `.NAME.new` and `.NAME.old`,
+    /// something that no backup has left there.
     ///
     /// # Examples
     ///
@@ -206,11 +213,7 @@ impl Backup {
         let mut done = copy_streams(&self.inspection, place, earlier, self.sharing, &mut progress)?;
         done.streams = place.within(STREAMS).list()?.len() as u64;
         if is_backup {
-            let about = b"A backup of a store of streamlog: it is replaced by the next one.\n";
-            let file = place.create(BACKUP, about.len() as u64)?;
-            let path = place.full(BACKUP);
-            file.write_at(0, about).map_err(|error| Error::io("write to", &path, error))?;
-            file.sync().map_err(|error| Error::unsynced(&path, error))?;
+            place.rename(BACKUP_NEW, BACKUP)?;
         }
         place.sync()?;
         Ok(done)
@@ -382,15 +385,23 @@ impl Target {
     }
 
     fn check_empty(&self) -> Result<()> {
+        self.bring_back()?;
         if self.is_missing_or_empty()? { Ok(()) } else { Err(self.refuse("there is something in it already")) }
+    }
+
+    /// Gives the earlier backup its name again, if whoever was about to replace it in two steps was killed between them.
+    fn bring_back(&self) -> Result<()> {
+        if self.is_missing_or_empty()? && is_ours(&self.old)? && root::identity(&open(&self.old)?).is_ok() {
+            // Or is between them.
+            drop(lock(&open(&self.old)?)?);
+            fs::rename(&self.old, &self.path).map_err(|error| Error::io("rename", &self.old, error))?;
+        }
+        Ok(())
     }
 
     /// The backup of the same store that is there.
     fn earlier(&self, store: Identity) -> Result<Option<Earlier>> {
-        if !self.path.exists() && self.old.exists() {
-            // Whoever was about to replace it in two steps was killed between them.
-            fs::rename(&self.old, &self.path).map_err(|error| Error::io("rename", &self.old, error))?;
-        }
+        self.bring_back()?;
         if self.is_missing_or_empty()? {
             return Ok(None);
         }
@@ -406,13 +417,26 @@ impl Target {
 
     /// An empty directory beside the place, without what an earlier attempt has left there.
     fn begin(&self) -> Result<Build> {
-        for left in [&self.new, &self.old].into_iter().filter(|left| left.exists()) {
+        for left in [&self.new, &self.old] {
+            if left.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+                continue;
+            }
+            if !is_ours(left)? {
+                let reason = "it was not made by a backup, which needs the name";
+                return Err(Error::io("remove", left, io::Error::new(io::ErrorKind::AlreadyExists, reason)));
+            }
             // Whoever is at it has it locked.
             drop(lock(&open(left)?)?);
-            fs::remove_dir_all(left).map_err(|error| Error::io("remove", left, error))?;
+            // It may be the earlier one still, if that could not be synced.
+            open(&self.parent)?.sync()?;
+            remove(left).map_err(|error| Error::io("remove", left, error))?;
         }
         create_root(&self.new).map_err(|error| Error::io("create", &self.new, error))?;
         let place = open(&self.new)?;
+        let path = place.full(BACKUP_NEW);
+        let file = place.create(BACKUP_NEW, ABOUT.len() as u64)?;
+        file.write_at(0, ABOUT).map_err(|error| Error::io("write to", &path, error))?;
+        file.sync().map_err(|error| Error::unsynced(&path, error))?;
         Ok(Build { lock: lock(&place)?, place })
     }
 
@@ -425,28 +449,68 @@ impl Target {
             // What is open cannot be renamed there.
             locks.clear();
         }
-        let finished = built.and_then(|done| self.take_place(is_replacing).map(|()| done));
-        // Of use to nobody: what was built and is not complete, or the earlier one. What cannot be removed goes with the next.
-        let _ = fs::remove_dir_all(&self.new);
-        let _ = fs::remove_dir_all(&self.old);
+        let named = built.and_then(|done| {
+            let named = if is_replacing { self.replace(exchange) } else { fs::rename(&self.new, &self.path) };
+            named.map(|()| done).map_err(|error| Error::io("replace", &self.path, error))
+        });
+        // What cannot be removed goes with the next one.
+        let Ok(done) = named else {
+            let _ = remove(&self.new);
+            return named;
+        };
+        // The earlier one is needed as long as the disk may have it under the name.
+        open(&self.parent)?.sync()?;
+        let _ = remove(&self.new);
+        let _ = remove(&self.old);
+        // A store that was restored is none that a backup replaces.
+        let _ = fs::remove_file(self.path.join(BACKUP_NEW));
         drop(locks);
-        finished
+        Ok(done)
     }
 
-    fn take_place(&self, is_replacing: bool) -> Result<()> {
-        let told = |action, error| Error::io(action, &self.path, error);
-        let named = match is_replacing {
-            true => match exchange(&self.new, &self.path) {
-                Err(error) if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput) => {
-                    fs::rename(&self.path, &self.old).and_then(|()| fs::rename(&self.new, &self.path))
-                }
-                exchanged => exchanged,
-            },
-            false => fs::rename(&self.new, &self.path),
-        };
-        named.map_err(|error| told("replace", error))?;
-        open(&self.parent)?.sync()
+    /// Has what was built and the earlier one change places, or the latter go aside where that is not possible.
+    fn replace(&self, exchange: impl FnOnce(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
+        match exchange(&self.new, &self.path) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput) => {
+                fs::rename(&self.path, &self.old)?;
+                fs::rename(&self.new, &self.path).inspect_err(|_| {
+                    // If that fails, too, the next backup does it.
+                    let _ = fs::rename(&self.old, &self.path);
+                })
+            }
+            exchanged => exchanged,
+        }
     }
+}
+
+/// Whether there is a directory that is a backup, one that is not complete, or empty. Nothing is changed.
+fn is_ours(path: &Path) -> Result<bool> {
+    if !path.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+        return Ok(false);
+    }
+    let place = open(path)?;
+    let about = |name| place.read(name, ABOUT.len() as u64).ok().flatten();
+    let is_complete = about(BACKUP).is_some_and(|bytes| bytes == ABOUT);
+    // Whoever was about to write it may have been killed.
+    let is_begun = |bytes: Vec<u8>| bytes.iter().zip(ABOUT).all(|(found, ours)| found == ours || *found == 0);
+    Ok(is_complete || about(BACKUP_NEW).is_some_and(is_begun) || place.is_empty()?)
+}
+
+/// Removes a copy; what tells that it is one goes last, as this may be cut short.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path.join(LOCK)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    for item in fs::read_dir(path)? {
+        let item = item?;
+        match item.file_type()?.is_dir() {
+            true => fs::remove_dir_all(item.path())?,
+            false if item.file_name() == BACKUP || item.file_name() == BACKUP_NEW => {}
+            false => fs::remove_file(item.path())?,
+        }
+    }
+    fs::remove_dir_all(path)
 }
 
 fn open(path: &Path) -> Result<Place> {
@@ -459,4 +523,38 @@ fn lock(place: &Place) -> Result<Arc<dyn File>> {
         io::ErrorKind::WouldBlock => Error::Locked { path: place.full("") },
         _ => Error::io("lock", &place.full(LOCK), error),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As on Windows, and on file systems that cannot do it.
+    fn cannot(_: &Path, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn scene() -> (tempfile::TempDir, Target) {
+        let dir = tempfile::tempdir().unwrap();
+        let target = Target::new(&dir.path().join("copy")).unwrap();
+        fs::create_dir(&target.path).unwrap();
+        fs::write(target.path.join("earlier"), "").unwrap();
+        (dir, target)
+    }
+
+    #[test]
+    fn directories_that_cannot_be_exchanged_are_replaced_in_two_steps() {
+        let (_dir, target) = scene();
+        fs::create_dir(&target.new).unwrap();
+        target.replace(cannot).unwrap();
+        assert!(target.old.join("earlier").exists() && target.path.exists() && !target.new.exists());
+    }
+
+    #[test]
+    fn an_earlier_backup_gets_its_name_again_if_it_cannot_be_replaced() {
+        let (_dir, target) = scene();
+        // There is nothing that could take its place.
+        assert_eq!(target.replace(cannot).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(target.path.join("earlier").exists() && !target.old.exists());
+    }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use streamlog::inspect::Inspection;
 use streamlog::{Error, Store};
 
-use crate::harness::{dump, fill, options, segments};
+use crate::harness::{add, contents, dump, fill, options, segments};
 
 fn refused(store: &Store, path: &Path, reason: &str) {
     let error = store.backup(path).unwrap_err();
@@ -71,4 +71,55 @@ fn a_damaged_store_does_not_replace_a_backup() {
     assert!(matches!(error, Error::Corrupt { .. }), "{error}");
     assert_eq!(dump(&copy), before);
     assert_eq!(dir.path().read_dir().unwrap().count(), 2, "what was begun is gone");
+}
+
+/// The directories that a backup is built in are beside it, under names that others may have chosen, too.
+#[test]
+fn directories_that_are_called_like_ours_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let store = options().open(at("data")).unwrap();
+    add(&store, "s", 1..3);
+    store.backup(at("another")).unwrap();
+    for name in [".copy.new", ".copy.old"] {
+        let mine = at(name);
+        fs::create_dir_all(mine.join("streams")).unwrap();
+        fs::write(mine.join("BACKUP"), "of my own").unwrap();
+        fs::write(mine.join("streams/file"), "x").unwrap();
+        let before = contents(dir.path());
+        let error = store.backup(at("copy")).unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+        let error = Inspection::of(&store).unwrap().backup().restore_to(at("copy"), |_| {}).unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+        assert_eq!(contents(dir.path()), before);
+        fs::remove_dir_all(&mine).unwrap();
+        // What a backup has left there, and nothing at all, are in nobody's way.
+        fs::create_dir(&mine).unwrap();
+        store.backup(at("copy")).unwrap();
+        fs::rename(at("another"), &mine).unwrap();
+        store.backup(at("copy")).unwrap();
+        assert!(!mine.exists());
+        store.backup(at("another")).unwrap();
+        fs::remove_dir_all(at("copy")).unwrap();
+    }
+}
+
+/// Where directories cannot be exchanged, the earlier backup is under another name for a moment.
+#[test]
+fn a_backup_that_was_about_to_be_replaced_is_found_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let store = options().open(at("data")).unwrap();
+    fill(&store);
+    store.backup(at("copy")).unwrap();
+    let before = dump(&at("copy"));
+    fs::rename(at("copy"), at(".copy.old")).unwrap();
+    let error = Inspection::of(&store).unwrap().backup().restore_to(at("copy"), |_| {}).unwrap_err();
+    assert!(error.to_string().contains("copy"), "{error}");
+    assert_eq!(dump(&at("copy")), before);
+    fs::rename(at("copy"), at(".copy.old")).unwrap();
+    add(&store, "small", 4..6);
+    store.backup(at("copy")).unwrap();
+    assert_eq!(dump(&at("copy")), dump(&at("data")));
+    assert_eq!(dir.path().read_dir().unwrap().count(), 2);
 }
