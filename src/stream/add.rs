@@ -121,6 +121,10 @@ impl Inner {
     pub fn find_production(&self, journaling: &mut Journaling, entries: &NewEntries) -> Option<StreamId> {
         let made = entries.production.as_ref()?;
         journaling.producers.sweep(self.env.now_ms());
+        // With its ID a server has logged what it had added, and had forgotten by then what may be remembered here.
+        if entries.list.first().is_some_and(|entry| matches!(entry.wanted, NewId::Exact(_))) {
+            return None;
+        }
         journaling.producers.find(&made.producer, &made.key)
     }
 

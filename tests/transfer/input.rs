@@ -197,6 +197,17 @@ fn effects_are_logged_in_forms_of_their_own() {
     assert!(matches!(session, Reply::Error(_)), "as from a client it is refused");
 }
 
+/// A server logs an ID for what it has added, even if the production is one that would be remembered here.
+#[test]
+fn a_production_with_an_id_was_new_when_it_was_logged() {
+    let log = "XADD s IDMP p 1 1000000-0 f v\nXADD s IDMP p 1 1300000-0 f v\nXADD s IDMPAUTO q 1300000-1 f v\n\
+               XADD s IDMPAUTO q 18000000000000-0 f v\nXADD s IDMPAUTO q * f v\n";
+    let (store, imported) = lines(log);
+    assert_eq!((len(&store, "s"), imported.entries, imported.refused_count), (Some(4), 4, 0));
+    let producers = store.stream("s").unwrap().info().unwrap().producers;
+    assert_eq!((producers.added, producers.duplicates), (4, 1));
+}
+
 #[test]
 fn the_files_of_a_log_in_parts() {
     let dir = tempfile::tempdir().unwrap();
