@@ -66,10 +66,15 @@ impl Applier {
         self.transaction.as_ref().map(|(offset, _)| *offset)
     }
 
-    /// Forgets what the end of one log leaves open.
-    pub fn begin_log(&mut self) {
+    /// A log begins, which goes on where the one before has ended, if that has an end.
+    pub fn begin_log(&mut self) -> Result<(), ImportError> {
+        if let Some(torn) = self.imported.torn {
+            return Err(ImportError::Torn { torn });
+        }
+        // What a log that could not be read has left open.
         self.transaction = None;
         self.database = 0;
+        Ok(())
     }
 
     /// Carries out a command, or keeps it until its transaction ends.

@@ -21,7 +21,7 @@ use crate::{Error, Result, Store};
 /// | expiry times of streams | counted: streams here have none. That a key has expired is in the log as its deletion |
 /// | lines that begin with `#` | counted: they annotate the log with times |
 /// | a snapshot (RDB) at the beginning | [`ImportError::Snapshot`], which says what to do |
-/// | an end in the middle of a command | [`Imported::torn`]; everything before it is taken in |
+/// | an end in the middle of a command | [`Imported::torn`]; everything before it is taken in, and no other log after it |
 ///
 /// What a server logs has times and IDs in full. Commands that depend on when they are carried out may be in a file that was
 /// written by hand: they mean the time of the import. Nothing blocks.
@@ -94,6 +94,13 @@ pub enum ImportError {
         /// Why.
         reason: &'static str,
     },
+    /// A log that was read before this one is cut short, and nothing of this one was done: it goes on where that one would have
+    /// ended.
+    #[error("the log before this one is cut short at byte {} of {}, and this one goes on from its end", torn.offset, torn.len)]
+    Torn {
+        /// The end of the log before.
+        torn: Torn,
+    },
     /// A command that gives the database the content of another one.
     #[error("databases are exchanged at byte {offset} (SWAPDB), and only one is read: have the server rewrite its log")]
     Swapped {
@@ -126,9 +133,10 @@ impl Import {
     ///
     /// # Errors
     ///
-    /// [`ImportError`]. What comes before is done.
+    /// [`ImportError`]. What comes before is done. After a log that is [cut short](Imported::torn) no other is read:
+    /// [`ImportError::Torn`].
     pub fn read(&mut self, input: impl BufRead, progress: impl FnMut(Progress)) -> Result<(), ImportError> {
-        self.applier.begin_log();
+        self.applier.begin_log()?;
         Reader::new(input).run(&mut self.applier, progress, |_, _| Ok(()))
     }
 

@@ -42,7 +42,7 @@ pub struct Imported {
     pub refused_count: u64,
     /// The first of these.
     pub refused: Vec<Refused>,
-    /// The last command, if it is cut short.
+    /// The last command, if it is cut short. No other log is read then.
     pub torn: Option<Torn>,
 }
 

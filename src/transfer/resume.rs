@@ -180,7 +180,7 @@ impl ResumableImport {
             return Ok(());
         }
         let offset = if number == self.position.input { self.position.offset } else { 0 };
-        self.import.applier.begin_log();
+        self.import.applier.begin_log()?;
         let mut head = Vec::new();
         let failed = |source| ImportError::Read { offset: 0, source };
         input.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(failed)?;

@@ -84,6 +84,24 @@ fn a_transaction_without_its_end_is_told_of() {
 }
 
 #[test]
+fn the_program_reads_no_file_after_one_that_is_cut_short() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    std::fs::write(at("base"), "XADD s 1-1 f v\r\nXADD s 2").unwrap();
+    std::fs::write(at("incr"), "DEL s\r\n").unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_streamlog"));
+    command.arg("--store").arg(at("data")).arg("import").args([at("base"), at("incr"), at("incr")]);
+    let told = command.output().unwrap();
+    assert_eq!(told.status.code(), Some(1));
+    let lines = String::from_utf8(told.stderr).unwrap();
+    let lines: Vec<_> = lines.lines().map(|line| line.rsplit_once('/').unwrap().1).collect();
+    let not_read = "incr: not read, as what comes before it is missing";
+    let torn = "base: the last command is cut short: it begins at byte 16 of 24; everything before it was taken in";
+    assert_eq!(lines, [torn, not_read, not_read]);
+    assert_eq!(Store::open(at("data")).unwrap().stream("s").unwrap().len().unwrap(), 1);
+}
+
+#[test]
 fn what_is_no_log_is_refused_with_advice() {
     let snapshot = fails(b"REDIS0011\xfa\tredis-ver");
     assert!(matches!(snapshot, ImportError::Snapshot));
@@ -120,11 +138,27 @@ fn one_database_is_taken_in() {
 fn each_log_begins_with_database_0() {
     let store = in_memory();
     let mut import = Import::new(&store).unwrap();
-    for log in ["SELECT 5\r\nMULTI\r\n", "XADD s 1-1 f v\r\n"] {
+    for log in ["SELECT 5\r\n", "XADD s 1-1 f v\r\n"] {
         import.read(log.as_bytes(), |_| {}).unwrap();
     }
     let imported = import.finish();
     assert_eq!((imported.entries, imported.torn, imported.bytes), (1, None, 26));
+}
+
+/// A server refuses such logs, too: the second one goes on where the first one would have ended.
+#[test]
+fn nothing_is_read_after_a_log_that_is_cut_short() {
+    for first in ["XADD s 1-1 f v\r\nXADD s 2", "XADD s 1-1 f v\r\nMULTI\r\n"] {
+        let store = in_memory();
+        let mut import = Import::new(&store).unwrap();
+        import.read(first.as_bytes(), |_| {}).unwrap();
+        for _ in 0..2 {
+            let error = import.read(&b"DEL s\r\n"[..], |_| {}).unwrap_err();
+            assert!(matches!(error, ImportError::Torn { torn } if torn.offset == 16), "{error}");
+        }
+        assert_eq!(import.finish().torn.map(|torn| torn.offset), Some(16));
+        assert_eq!(len(&store, "s"), Some(1));
+    }
 }
 
 #[test]

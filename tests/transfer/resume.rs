@@ -230,3 +230,15 @@ fn an_import_is_resumed_without_its_streams() {
     assert_eq!(import.finish().unwrap().entries, 60);
     assert_eq!(Store::open(&path).unwrap().stream("s").unwrap().len().unwrap(), 60);
 }
+
+/// The end of a log that is missing is missed by the next one.
+#[test]
+fn a_resumable_import_ends_at_a_log_that_is_cut_short() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut import = begin(&dir.path().join("data"));
+    import.read(0, &b"XADD s 1-1 f v\r\nXADD s 2-1 f"[..], |_| {}).unwrap();
+    let error = import.read(1, &b"XADD s 3-1 f v\r\n"[..], |_| {}).unwrap_err();
+    assert!(matches!(error, ImportError::Torn { torn } if torn.offset == 16), "{error}");
+    let imported = import.finish().unwrap();
+    assert_eq!((imported.entries, imported.torn.map(|torn| torn.offset)), (1, Some(16)));
+}

@@ -23,8 +23,8 @@ aof-use-rdb-preamble no, BGREWRITEAOF.
 
 An import that is stopped, also by a kill or a power loss, is resumed by the same command: it goes on at its last \
 checkpoint, and comes to the same. Until then the store cannot be opened otherwise. Of a log that is cut short or \
-damaged, what comes before that is taken in. A file that does not begin with a command is refused before anything is done, \
-and so is one that cannot be read.
+damaged, what comes before that is taken in, and no file after it is read. A file that does not begin with a command is \
+refused before anything is done, and so is one that cannot be read.
 
 Examples:
   streamlog --store data import /var/lib/redis/appendonlydir
@@ -85,6 +85,15 @@ pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
             bar.suspend(|| eprintln!("streamlog: {}: {torn}; everything before it was taken in", file.display()));
         }
         match read {
+            // The next file would go on where this one would have ended.
+            Ok(()) if import.imported().torn.is_some() => {
+                for left in files.iter().skip(usize::try_from(number).unwrap_or(usize::MAX).saturating_add(1)) {
+                    bar.suspend(|| {
+                        eprintln!("streamlog: {}: not read, as what comes before it is missing", left.display())
+                    });
+                }
+                break;
+            }
             Ok(()) => {}
             Err(error @ (ImportError::Store(_) | ImportError::Read { .. } | ImportError::Resumption { .. })) => {
                 bar.finish_and_clear();
