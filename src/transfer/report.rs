@@ -5,8 +5,11 @@ use std::fmt;
 
 use crate::inspect::Escaped;
 
-/// How many different commands are told apart among those that are skipped; what is beyond counts as one.
+/// How many different commands are told apart among those that are skipped; what is beyond counts as one in each database, and in
+/// as many databases.
 const NAMES_MAX: usize = 256;
+/// So much of a name is kept: all of it is in each checkpoint of an import.
+const NAME_LEN_MAX: usize = 64;
 /// How many commands that were refused are described.
 const REFUSED_MAX: usize = 10;
 
@@ -50,9 +53,9 @@ pub struct Imported {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Skipped {
-    /// The database.
+    /// The database; with others that are too many, 0.
     pub database: u64,
-    /// The name of the command, in capitals; with others that are too many, `(others)`.
+    /// The name of the command, in capitals, or the first 64 bytes of it; with others that are too many, `(others)`.
     pub command: String,
 }
 
@@ -101,10 +104,14 @@ impl Imported {
     }
 
     pub(super) fn skip(&mut self, command: &[u8], database: u64) {
+        let command = command.get(..NAME_LEN_MAX).unwrap_or(command);
         let command = Escaped(&command.to_ascii_uppercase()).to_string();
         let mut key = Skipped { database, command };
         if !self.skipped.contains_key(&key) && self.skipped.len() >= NAMES_MAX {
             "(others)".clone_into(&mut key.command);
+        }
+        if !self.skipped.contains_key(&key) && self.skipped.len() >= 2 * NAMES_MAX - 1 {
+            key.database = 0;
         }
         *self.skipped.entry(key).or_default() += 1;
     }

@@ -231,6 +231,29 @@ fn an_import_is_resumed_without_its_streams() {
     assert_eq!(Store::open(&path).unwrap().stream("s").unwrap().len().unwrap(), 60);
 }
 
+#[test]
+fn names_of_commands_may_be_of_any_length_and_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    let mut log = Vec::new();
+    for number in 0..300 {
+        log.extend_from_slice(format!("{number:03}{}\r\n", "x".repeat(30_000)).as_bytes());
+    }
+    // Longer than all of them together may be in what is noted.
+    for database in 0..2_000 {
+        log.extend_from_slice(format!("SELECT {database}\r\nHSET h f v\r\n").as_bytes());
+    }
+    let (log, every) = (&log[..], Duration::from_millis(1));
+    let mut import = ResumableImport::open(&path, options(), 0, every).unwrap();
+    import.read(0, BufReader::new(log.chain(Failing(&[]))), |_| {}).unwrap_err();
+    let skipped = import.imported().skipped.clone();
+    assert!(skipped.len() <= 512 && skipped.keys().all(|skipped| skipped.command.len() <= 256), "{}", skipped.len());
+    assert_eq!(skipped.values().sum::<u64>(), 2_300);
+    drop(import);
+    assert!(ResumableImport::open(&path, options(), 0, every).is_ok());
+    assert!(abandon(&path).unwrap());
+}
+
 /// The end of a log that is missing is missed by the next one.
 #[test]
 fn a_resumable_import_ends_at_a_log_that_is_cut_short() {
