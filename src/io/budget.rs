@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::format::file_name::IMPORT;
 use crate::io::{Access, Disk, File, FileKind};
 
 /// A disk with a limit of its own. What counts is the length of files, preallocated room with it.
@@ -52,7 +53,8 @@ impl Account {
 }
 
 impl Budgeted {
-    /// Looks at every file there is. More than the limit may be there already: nothing is added then.
+    /// Looks at every file there is, but for what an import has put aside: that is made and removed without this. More than the
+    /// limit may be there already: nothing is added then.
     pub fn new(disk: Arc<dyn Disk>, limit: u64) -> Result<Arc<Self>> {
         let mut used = 0u64;
         let mut directories = vec![PathBuf::new()];
@@ -61,6 +63,7 @@ impl Budgeted {
                 let path = directory.join(name);
                 match kind {
                     FileKind::File => used = used.saturating_add(disk.size(&path)?),
+                    FileKind::Directory if path == Path::new(IMPORT) => {}
                     FileKind::Directory => directories.push(path),
                     FileKind::Other => {}
                 }

@@ -254,6 +254,26 @@ fn names_of_commands_may_be_of_any_length_and_number() {
     assert!(abandon(&path).unwrap());
 }
 
+/// The checkpoint is no part of the store, and goes when the import is finished.
+#[test]
+fn a_checkpoint_does_not_count_to_a_budget() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    let mut log = Vec::new();
+    for ms in 1..=400 {
+        log.extend_from_slice(format!("XADD s {ms}-1 f {}\r\n", "x".repeat(450)).as_bytes());
+    }
+    let (part, budget) = (&log[..log.len() - 10_000], 400 << 10);
+    let open = || ResumableImport::open(&path, options().bytes_budget(budget), 0, Duration::from_millis(1)).unwrap();
+    let mut import = open();
+    import.read(0, BufReader::new(part.chain(Failing(&[]))), |_| {}).unwrap_err();
+    drop(import);
+    let mut import = open();
+    import.read(0, &*log, |_| {}).unwrap();
+    import.finish().unwrap();
+    assert_eq!(options().open(&path).unwrap().stream("s").unwrap().len().unwrap(), 400);
+}
+
 /// The end of a log that is missing is missed by the next one.
 #[test]
 fn a_resumable_import_ends_at_a_log_that_is_cut_short() {
