@@ -114,6 +114,9 @@ impl Applier {
                 self.skip(args);
             }
             _ if is("FLUSHALL") => self.flush(offset)?,
+            _ if self.database != self.wanted && destination(args) == Some(self.wanted) => {
+                return Err(ImportError::Moved { offset });
+            }
             _ if self.database != self.wanted => self.skip(args),
             _ if is("FLUSHDB") => self.flush(offset)?,
             _ if is_one_of(&CARRIED_OUT) => self.execute(offset, args)?,
@@ -121,12 +124,9 @@ impl Applier {
                 true => self.execute(offset, args)?,
                 false => self.replace(&[to], args)?,
             },
-            [_, from, to, options @ ..] if is("COPY") => {
-                let is_here = |pair: &[Vec<u8>]| match pair {
-                    [option, database] if option.eq_ignore_ascii_case(b"DB") => number(database) == Some(self.wanted),
-                    _ => true,
-                };
-                match (options.windows(2).all(is_here), self.exists(from)?) {
+            [_, from, to, ..] if is("COPY") => {
+                let is_here = destination(args).is_none_or(|database| database == self.wanted);
+                match (is_here, self.exists(from)?) {
                     (true, true) => self.execute(offset, args)?,
                     (true, false) => self.replace(&[to], args)?,
                     (false, _) => self.skip(args),
@@ -185,6 +185,20 @@ impl Applier {
             }
         }
         Ok(())
+    }
+}
+
+/// The database that a command names besides its own, as that which a key comes to.
+fn destination(args: &[Vec<u8>]) -> Option<u64> {
+    match args {
+        [name, _, database] if name.eq_ignore_ascii_case(b"MOVE") => number(database),
+        [name, _, _, options @ ..] if name.eq_ignore_ascii_case(b"COPY") => {
+            options.windows(2).find_map(|pair| match pair {
+                [option, database] if option.eq_ignore_ascii_case(b"DB") => number(database),
+                _ => None,
+            })
+        }
+        _ => None,
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{Error, Result, Store};
 /// | expiry times of streams | counted: streams here have none. That a key has expired is in the log as its deletion |
 /// | lines that begin with `#` | counted: they annotate the log with times |
 /// | a snapshot (RDB) at the beginning | [`ImportError::Snapshot`], which says what to do |
+/// | a key that comes from another database (`COPY`, `MOVE`), databases that are exchanged (`SWAPDB`) | [`ImportError::Moved`], [`ImportError::Swapped`]: what comes was not read |
 /// | an end in the middle of a command | [`Imported::torn`]; everything before it is taken in, and no other log after it |
 ///
 /// What a server logs has times and IDs in full. Commands that depend on when they are carried out may be in a file that was
@@ -100,6 +101,14 @@ pub enum ImportError {
     Torn {
         /// The end of the log before.
         torn: Torn,
+    },
+    /// A command that brings a key from another database, which may be a stream.
+    #[error(
+        "a key comes from another database at byte {offset} (COPY, MOVE), and only one is read: have the server rewrite its log"
+    )]
+    Moved {
+        /// Where the command begins.
+        offset: u64,
     },
     /// A command that gives the database the content of another one.
     #[error("databases are exchanged at byte {offset} (SWAPDB), and only one is read: have the server rewrite its log")]

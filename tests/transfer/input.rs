@@ -242,6 +242,19 @@ fn a_production_with_an_id_was_new_when_it_was_logged() {
     assert_eq!((producers.added, producers.duplicates), (4, 1));
 }
 
+/// What comes from a database that is not read is not known here.
+#[test]
+fn a_key_from_another_database_ends_the_import() {
+    for command in ["COPY s s DB 0 REPLACE", "COPY s other replace db 0", "MOVE s 0"] {
+        let store = in_memory();
+        let log = format!("XADD s 1-0 f old\r\nSELECT 1\r\n{command}\r\n");
+        let error = Import::new(&store).unwrap().read(log.as_bytes(), |_| {}).unwrap_err();
+        assert!(matches!(error, ImportError::Moved { offset: 28 }), "{command}: {error}");
+    }
+    let (store, imported) = lines("XADD s 1-0 f v\nSELECT 1\nCOPY s s REPLACE\nCOPY s s DB 2 REPLACE\nMOVE s 3\n");
+    assert_eq!((len(&store, "s"), imported.skipped_count()), (Some(1), 3));
+}
+
 #[test]
 fn the_files_of_a_log_in_parts() {
     let dir = tempfile::tempdir().unwrap();
