@@ -7,22 +7,27 @@ pub enum Effect {
     Replaces(usize),
     /// Replaces what is at every second argument from the first on.
     ReplacesPairs,
-    /// As the argument of this number, if there is one; it follows this word.
-    ReplacesAfter(&'static str),
+    /// As many of these as the first argument says, from the second on.
+    ReplacesCountedPairs,
+    /// Replaces what is at the key that an option names; the options begin at the argument of this number.
+    Stores(usize),
     /// Sets a time at which the key at the first argument is removed, or unsets it.
     Expires,
 }
 
 /// What a logged command does to keys of whatever type; `None` if it works on keys of one type alone, or on none.
 pub fn effect(command: &[u8]) -> Option<Effect> {
-    use Effect::{Expires, Replaces, ReplacesAfter, ReplacesPairs};
+    use Effect::{Expires, Replaces, ReplacesCountedPairs, ReplacesPairs, Stores};
     let effect = match command.to_ascii_uppercase().as_slice() {
-        b"SET" | b"SETEX" | b"PSETEX" | b"GETSET" | b"RESTORE" => Replaces(1),
+        b"SET" | b"SETEX" | b"PSETEX" | b"GETSET" | b"RESTORE" | b"RESTORE-ASKING" => Replaces(1),
         b"SINTERSTORE" | b"SUNIONSTORE" | b"SDIFFSTORE" => Replaces(1),
         b"ZINTERSTORE" | b"ZUNIONSTORE" | b"ZDIFFSTORE" | b"ZRANGESTORE" | b"GEOSEARCHSTORE" => Replaces(1),
         b"BITOP" => Replaces(2),
         b"MSET" => ReplacesPairs,
-        b"SORT" | b"GEORADIUS" | b"GEORADIUSBYMEMBER" => ReplacesAfter("STORE"),
+        b"MSETEX" => ReplacesCountedPairs,
+        b"SORT" => Stores(2),
+        b"GEORADIUSBYMEMBER" => Stores(5),
+        b"GEORADIUS" => Stores(6),
         b"EXPIRE" | b"PEXPIRE" | b"EXPIREAT" | b"PEXPIREAT" => Expires,
         _ => return None,
     };
@@ -35,12 +40,32 @@ pub fn replaced(effect: Effect, args: &[Vec<u8>]) -> Vec<&[u8]> {
     match effect {
         Effect::Replaces(number) => at(number).into_iter().collect(),
         Effect::ReplacesPairs => args.iter().skip(1).step_by(2).map(Vec::as_slice).collect(),
-        Effect::ReplacesAfter(word) => {
-            let place = args.iter().position(|arg| arg.eq_ignore_ascii_case(word.as_bytes()));
-            place.and_then(|place| at(place + 1)).into_iter().collect()
+        Effect::ReplacesCountedPairs => {
+            let count = at(1).and_then(|count| str::from_utf8(count).ok()?.parse().ok()).unwrap_or(0);
+            args.iter().skip(2).step_by(2).take(count).map(Vec::as_slice).collect()
         }
+        Effect::Stores(first) => destination(args.get(first..).unwrap_or_default()).into_iter().collect(),
         Effect::Expires => Vec::new(),
     }
+}
+
+/// The key that the options of `SORT` and `GEORADIUS` name for the result. What other options take may be called like one.
+fn destination(mut options: &[Vec<u8>]) -> Option<&[u8]> {
+    let mut found = None;
+    while let Some((option, rest)) = options.split_first() {
+        let is_one_of = |names: &[&str]| names.iter().any(|name| option.eq_ignore_ascii_case(name.as_bytes()));
+        let taken = match () {
+            () if is_one_of(&["STORE", "STOREDIST"]) => {
+                found = rest.first().map(Vec::as_slice).or(found);
+                1
+            }
+            () if is_one_of(&["BY", "GET", "COUNT"]) => 1,
+            () if is_one_of(&["LIMIT"]) => 2,
+            () => 0,
+        };
+        options = rest.get(taken..).unwrap_or_default();
+    }
+    found
 }
 
 #[cfg(test)]
@@ -58,7 +83,13 @@ mod tests {
         assert_eq!(replaced_by("MSET a 1 b 2"), ["a", "b"]);
         assert_eq!(replaced_by("BITOP AND dest k"), ["dest"]);
         assert_eq!(replaced_by("SORT l BY x STORE dest"), ["dest"]);
-        assert_eq!(replaced_by("SORT l"), [""; 0]);
+        assert_eq!(replaced_by("SORT store LIMIT 0 store GET store STORE store ASC"), ["store"]);
+        assert_eq!(replaced_by("georadius store 1 2 store km count 3 any storedist dest"), ["dest"]);
+        assert_eq!(replaced_by("GEORADIUSBYMEMBER g store 200 km STORE a STOREDIST b"), ["b"]);
+        assert_eq!(replaced_by("MSETEX 2 a 1 b 2 EX 5"), ["a", "b"]);
+        for nothing in ["SORT l", "SORT l STORE", "SORT", "GEORADIUS g 1 2", "MSETEX", "MSETEX -1 a 1"] {
+            assert_eq!(replaced_by(nothing), [""; 0], "{nothing}");
+        }
         assert_eq!(replaced_by("MSET"), [""; 0]);
         assert_eq!(replaced_by("PEXPIREAT k 1"), [""; 0]);
         assert_eq!(effect(b"HSET"), None);

@@ -171,13 +171,31 @@ fn what_replaces_a_stream_deletes_it() {
         "SUNIONSTORE s a b",
         "BITOP AND s a b",
         "SORT l STORE s",
+        "SORT store STORE s",
+        "SORT l STORE s GET store ALPHA",
+        "SORT l BY store LIMIT 0 store GET store STORE s",
+        "GEORADIUS g 15 37 200 km STORE s COUNT 5",
+        "GEORADIUS store 15 37 200 km ASC STOREDIST s",
+        "GEORADIUSBYMEMBER g store 200 km STOREDIST s",
+        "MSETEX 2 s 1 other t EX 5",
+        "RESTORE-ASKING s 0 x",
         "MOVE s 4",
         "DEL s",
     ] {
         let (store, imported) = lines(&format!("XADD s 1-1 f v\nXADD t 1-1 f v\n{command}\n"));
         assert_eq!((len(&store, "s"), len(&store, "t"), imported.refused_count), (None, Some(1), 0), "{command}");
     }
-    for command in ["SET other x", "COPY s x DB 4", "DEL other", "PERSIST s", "EVAL return 0", "RENAME other another"] {
+    for command in [
+        "SET other x",
+        "COPY s x DB 4",
+        "DEL other",
+        "PERSIST s",
+        "EVAL return 0",
+        "RENAME other another",
+        "MSETEX 1 k s EX 5",
+        "MSETEX x s 1",
+        "SORT l GET store",
+    ] {
         let (store, imported) = lines(&format!("XADD s 1-1 f v\n{command}\n"));
         assert_eq!((len(&store, "s"), imported.skipped_count()), (Some(1), 1), "{command}");
     }
