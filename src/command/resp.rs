@@ -166,6 +166,8 @@ pub struct Decoder {
     array: Option<(Vec<Vec<u8>>, u64)>,
     /// The length of the argument whose bytes come next.
     argument_len: Option<usize>,
+    /// What is decoded is a log: lines that begin with `#` annotate it, whatever is in them.
+    is_log: bool,
     failed: Option<DecodeError>,
 }
 
@@ -180,6 +182,11 @@ impl Decoder {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A decoder at the start of what a server has logged: a line that begins with `#` is a command of one argument.
+    pub(crate) fn of_log() -> Self {
+        Self { is_log: true, ..Self::default() }
     }
 
     /// Adds bytes that have arrived.
@@ -261,6 +268,7 @@ impl Decoder {
                     self.array = u64::try_from(count).ok().filter(|count| *count > 0).map(|count| (Vec::new(), count));
                     continue;
                 }
+                (false, Some(b'#')) if self.is_log => self.take_line(DecodeError::LineTooLong)?.map(|line| vec![line]),
                 (false, Some(_)) => match self.take_line(DecodeError::LineTooLong)? {
                     Some(line) => Some(split_line(&line).ok_or(DecodeError::UnbalancedQuotes)?),
                     None => None,

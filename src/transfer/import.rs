@@ -177,7 +177,7 @@ impl<R: BufRead> Reader<R> {
 
     /// Goes on with what is behind the first `offset` bytes, which are gone from `input`.
     pub fn at(input: R, offset: u64) -> Self {
-        Self { input, decoder: Decoder::new(), read: offset }
+        Self { input, decoder: Decoder::of_log(), read: offset }
     }
 
     /// Where the next command begins, or goes on.

@@ -273,6 +273,13 @@ fn a_key_from_another_database_ends_the_import() {
     assert_eq!((len(&store, "s"), imported.skipped_count()), (Some(1), 3));
 }
 
+/// A server passes over the whole line.
+#[test]
+fn annotations_may_have_quotes() {
+    let (store, imported) = lines("# don't\nXADD s 1-1 f v\n#\"\n#TS:17 \"x\"y\n");
+    assert_eq!((len(&store, "s"), imported.annotations, imported.torn), (Some(1), 3, None));
+}
+
 #[test]
 fn the_files_of_a_log_in_parts() {
     let dir = tempfile::tempdir().unwrap();
