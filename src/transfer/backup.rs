@@ -12,7 +12,7 @@
 //! of one that is built, or if it is empty. When it is removed, `LOCK` goes first, so that it is no store any more, and that file
 //! last. The earlier one goes when the new name is synced, and not before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -23,7 +23,7 @@ use std::time::Duration;
 use super::copy::{Bytes, Copying};
 use crate::follow::{moment, picture, root};
 use crate::format::Identity;
-use crate::format::file_name::{BACKUP, BACKUP_NEW, LOCK, STREAMS, TMP};
+use crate::format::file_name::{BACKUP, BACKUP_NEW, LOCK, STREAMS, TMP, escape};
 use crate::format::store::encode_lock;
 use crate::inspect::Inspection;
 use crate::io::place::Place;
@@ -234,7 +234,7 @@ pub(super) fn copy_streams(
     // The directories that were copied, and the streams they were.
     let mut copied: BTreeMap<String, Identity> = BTreeMap::new();
     for tries in 0.. {
-        let listed: Vec<String> = from.directories()?.into_iter().map(|(_, directory)| directory).collect();
+        let listed: BTreeSet<String> = from.directories()?.into_iter().map(|(_, directory)| directory).collect();
         let mut is_same = !from.has_intent()?;
         copied.retain(|directory, _| {
             listed.contains(directory) || {
@@ -273,7 +273,7 @@ pub(super) fn copy_streams(
     Ok(done)
 }
 
-/// Copies one stream; `None` if it went meanwhile.
+/// Copies one stream; `None` if it went meanwhile, or is being renamed.
 fn copy_stream(
     from: &Inspection,
     streams: &Place,
@@ -290,20 +290,27 @@ fn copy_stream(
                 .map_err(|error| Error::io("remove", &streams.full(directory), error))?;
         }
         let Some(frozen) = moment::freeze(&from.root, directory)? else { return Ok(None) };
-        streams.create_dir(directory)?;
         let copy = || {
             let meta = picture::meta_of(&frozen, from.store)?;
+            // While a stream is renamed, its superblock has the new name before its directory does.
+            if escape(&meta.name) != directory {
+                return match moment::is_being_renamed(&from.root, directory, &meta) {
+                    true => Ok(None),
+                    false => Err(picture::misnamed(&frozen)),
+                };
+            }
+            streams.create_dir(directory)?;
             let taken = picture::Picture::take(&frozen, meta.clone())?;
             let earlier = earlier.map(|earlier| earlier.within(STREAMS).within(directory));
             let copying =
                 Copying { from: &frozen, picture: &taken, meta: &meta, to: &to, earlier: earlier.as_ref(), sharing };
-            Ok((meta.incarnation, copying.run(progress)?))
+            Ok(Some((meta.incarnation, copying.run(progress)?)))
         };
         let copied = copy_once(copy);
         tries += 1;
         match copied {
             Err(_) if tries < TRIES && !moment::is_unchanged(&from.root, &frozen) => {}
-            copied => return copied.map(Some),
+            copied => return copied,
         }
     }
 }

@@ -123,3 +123,16 @@ fn a_backup_that_was_about_to_be_replaced_is_found_again() {
     assert_eq!(dump(&at("copy")), dump(&at("data")));
     assert_eq!(dir.path().read_dir().unwrap().count(), 2);
 }
+
+#[test]
+fn a_stream_under_another_name_is_not_backed_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let store = options().open(at("data")).unwrap();
+    add(&store, "b", 1..3);
+    store.close().unwrap();
+    fs::rename(at("data/streams/b"), at("data/streams/a")).unwrap();
+    let error = Inspection::open(at("data")).unwrap().backup().to(at("copy"), |_| {}).unwrap_err();
+    assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+    assert!(!at("copy").exists());
+}
