@@ -106,8 +106,9 @@ impl Store {
     /// streams differ. It is durable when the call returns; if that is cut short, what was there before is there.
     ///
     /// Files that never change again, which are all but the last segment of each stream, are not copied on the same file system,
-    /// but get another name there (hard links); on another one they are taken from the earlier backup. So what is read and
-    /// written again is about a segment and a journal of each stream. Opening or trimming either store leaves the other alone;
+    /// but get another name there (hard links): what is read and written again is about a segment and a journal of each stream.
+    /// On another file system they are taken from the earlier backup where it has the same bytes: everything is read, in both
+    /// places, and only what is new or damaged there is written. Opening or trimming either store leaves the other alone;
     /// what is written to a backup is lost with the next one.
     ///
     /// # Errors

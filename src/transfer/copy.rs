@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::backup::Sharing;
 use crate::follow::picture::Picture;
 use crate::format::file_name::{self, File as FileName};
-use crate::format::header::{HEADER_LEN, Header, Kind};
+use crate::format::header::{Header, Kind};
 use crate::format::meta::{META_LEN, Meta};
 use crate::io::place::Place;
 use crate::io::{Access, File};
@@ -23,8 +23,6 @@ use crate::{Corruption, Error, Result};
 
 /// So much is copied at a time.
 const PIECE: usize = 1 << 20;
-/// So much of the end of a segment is compared, where its seal is.
-const END: u64 = 4096;
 
 /// A stream that is being copied.
 pub struct Copying<'a> {
@@ -95,7 +93,7 @@ impl Copying<'_> {
         Ok(len)
     }
 
-    /// Takes the segment of an earlier copy, if it is the same one.
+    /// Takes the segment of an earlier copy, if it is the same one, to the last byte.
     fn link_earlier(&self, earlier: &Place, name: &Path, from: &dyn File, here: &Path) -> bool {
         let Ok(there) = earlier.open(name, Access::Read) else { return false };
         // A copy that is asked for must not be another name of what it is a copy of.
@@ -159,23 +157,26 @@ impl Copying<'_> {
     }
 }
 
-/// Whether two sealed segments are the same: in length, in the header with the identity of the file, and in their end with the
-/// seal. A repair leaves the identity, but not the length, or not the bytes of the end, as what it leaves out is in between.
+/// Whether two files have the same bytes. That two sealed segments are called the same does not say so: a repair leaves the
+/// identity, and a disk that loses a bit leaves everything else.
 fn are_same(a: &dyn File, b: &dyn File) -> std::io::Result<bool> {
     let len = a.len()?;
     if len != b.len()? {
         return Ok(false);
     }
-    let mut read = [[0; END as usize]; 2];
-    let [left, right] = &mut read;
-    for (offset, count) in [(0, len.min(HEADER_LEN as u64)), (len.saturating_sub(END), len.min(END))] {
-        let count = usize::try_from(count).unwrap_or(0);
+    let size = PIECE.min(usize::try_from(len).unwrap_or(PIECE));
+    let mut pieces = [vec![0; size], vec![0; size]];
+    let [left, right] = &mut pieces;
+    let mut offset = 0;
+    while offset < len {
+        let count = usize::try_from(len - offset).unwrap_or(PIECE).min(PIECE);
         let (left, right) = (left.get_mut(..count).unwrap_or_default(), right.get_mut(..count).unwrap_or_default());
         a.read_at(offset, left)?;
         b.read_at(offset, right)?;
         if left != right {
             return Ok(false);
         }
+        offset += count as u64;
     }
     Ok(true)
 }

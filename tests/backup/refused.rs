@@ -4,9 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use streamlog::inspect::Inspection;
+use streamlog::transfer::Sharing;
 use streamlog::{Error, Store};
 
-use crate::harness::{add, contents, dump, fill, options, segments};
+use crate::harness::{add, assert_sound, contents, dump, fill, options, segments};
 
 fn refused(store: &Store, path: &Path, reason: &str) {
     let error = store.backup(path).unwrap_err();
@@ -135,4 +136,24 @@ fn a_stream_under_another_name_is_not_backed_up() {
     let error = Inspection::open(at("data")).unwrap().backup().to(at("copy"), |_| {}).unwrap_err();
     assert!(matches!(error, Error::Corrupt { .. }), "{error}");
     assert!(!at("copy").exists());
+}
+
+/// A bit that the disk of the backup has lost is not handed down.
+#[test]
+fn a_damaged_copy_is_copied_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let [path, copy] = ["data", "copy"].map(|name| dir.path().join(name));
+    let store = options().segment_bytes_max(32 << 10).open(&path).unwrap();
+    add(&store, "orders", 1..2000);
+    let copied = || Inspection::of(&store).unwrap().backup().sharing(Sharing::Copy).to(&copy, |_| {}).unwrap();
+    copied();
+    let sealed = copy.join("streams/orders").join(segments(&copy, "orders").into_keys().rev().nth(1).unwrap());
+    let mut bytes = fs::read(&sealed).unwrap();
+    let middle = bytes.len() / 2;
+    assert!(middle > 8192, "of {} bytes", bytes.len());
+    bytes[middle] ^= 1;
+    fs::write(&sealed, bytes).unwrap();
+    copied();
+    assert_sound(&copy);
+    assert_eq!(dump(&copy), dump(&path));
 }

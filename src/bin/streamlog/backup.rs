@@ -16,8 +16,8 @@ copy of it that can be written to. If DIR has an earlier backup of the same stor
 one is complete and synced, the earlier one is there. Each stream is as it was at one moment, the moments of different \
 streams differ.
 
-Files that never change again get another name (a hard link) where DIR is on the same file system, and are not copied a \
-second time elsewhere. With --copy they are copied in any case: a link does not help if the disk fails.
+Files that never change again get another name (a hard link) where DIR is on the same file system, and elsewhere are \
+compared with those of the earlier backup, and copied where these differ. With --copy they are copied in any case: a link does not help if the disk fails.
 
 Examples:
   streamlog --store data backup /mnt/backup/data
