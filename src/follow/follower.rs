@@ -232,7 +232,8 @@ impl Follower {
             let _append = inner.append.lock();
             let mut journaling = inner.journal.lock();
             if let Some(checkpoint) = due.checkpoint {
-                *inner.log.tombstones.write() = checkpoint.tombstones;
+                // It has none below a floor that is not published yet.
+                inner.log.tombstones.write().extend(&checkpoint.tombstones);
                 journaling.state = checkpoint.state;
                 journaling.groups = checkpoint.groups;
                 journaling.producers = checkpoint.producers;

@@ -211,7 +211,8 @@ impl Log {
         slots.iter().rev().skip(1).for_each(|slot| slot.measure(&self.place));
     }
 
-    /// Forgets which of the trimmed entries were deleted before.
+    /// Forgets which of the trimmed entries were deleted before; those who still read them see none of them from then on, up to
+    /// the last one that was deleted.
     pub fn forget_trimmed(&self) {
         let floor = self.tail().floor;
         self.tombstones.write().forget_below(floor);

@@ -10,17 +10,15 @@ use crate::format::journal::Run;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tombstones {
     ordinals: RoaringTreemap,
+    /// All ordinals below this one count as deleted: whoever reads the log as it was before they were trimmed is not to see
+    /// those that had been deleted.
+    forgotten_below: u64,
 }
 
 impl Tombstones {
     #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.ordinals.is_empty()
-    }
-
-    #[inline]
     pub fn contains(&self, ordinal: u64) -> bool {
-        self.ordinals.contains(ordinal)
+        ordinal < self.forgotten_below || self.ordinals.contains(ordinal)
     }
 
     pub fn insert_runs(&mut self, runs: &[Run]) {
@@ -29,9 +27,19 @@ impl Tombstones {
         }
     }
 
-    /// Forgets the ordinals below `floor`, which count as deleted anyway.
+    /// Takes in those of another set, too.
+    pub fn extend(&mut self, other: &Self) {
+        self.ordinals |= &other.ordinals;
+        self.forgotten_below = self.forgotten_below.max(other.forgotten_below);
+    }
+
+    /// Forgets the ordinals below `floor`, which is where the log begins: none of them is alive.
     pub fn forget_below(&mut self, floor: u64) {
-        self.ordinals.remove_range(..floor);
+        let last = self.rank_below(floor).checked_sub(1).and_then(|at| self.ordinals.select(at));
+        if let Some(last) = last {
+            self.ordinals.remove_range(..=last);
+            self.forgotten_below = last.saturating_add(1);
+        }
     }
 
     /// Forgets the ordinals from `end` on.
@@ -41,11 +49,17 @@ impl Tombstones {
 
     /// How many there are in a range.
     pub fn count(&self, range: Range<u64>) -> u64 {
-        if self.is_empty() || range.is_empty() {
-            return 0;
+        let start = range.start.max(self.forgotten_below).min(range.end);
+        let forgotten = start.saturating_sub(range.start);
+        if self.ordinals.is_empty() || start >= range.end {
+            return forgotten;
         }
-        let up_to = |end: u64| end.checked_sub(1).map_or(0, |last| self.ordinals.rank(last));
-        up_to(range.end) - up_to(range.start)
+        forgotten + self.rank_below(range.end) - self.rank_below(start)
+    }
+
+    /// How many of the set are below an ordinal.
+    fn rank_below(&self, ordinal: u64) -> u64 {
+        ordinal.checked_sub(1).map_or(0, |last| self.ordinals.rank(last))
     }
 
     /// The lowest ordinal from `from` on that is not in the set; at most `end`.
@@ -84,8 +98,17 @@ mod tests {
         assert_eq!(dead.first_live(9, 20), 10);
         assert_eq!(dead.first_live(3, 5), 5);
         dead.insert_runs(&[Run { first: 9, last: 10 }]);
+        dead.insert_runs(&[Run { first: 1, last: 1 }]);
         dead.forget_below(5);
-        assert_eq!(dead.count(0..100), 4);
+        assert_eq!(dead.set().len(), 4);
+        assert_eq!(dead.count(4..100), 5);
+        assert_eq!((dead.count(0..100), dead.count(0..3), dead.count(2..5), dead.count(3..3)), (9, 3, 3, 0));
+        assert_eq!((dead.first_live(0, 20), dead.first_live(2, 4)), (7, 4));
+        assert!((0..=6).all(|ordinal| dead.contains(ordinal)) && !dead.contains(7));
+        // Nothing is forgotten.
+        dead.forget_below(5);
+        dead.forget_below(9);
+        assert_eq!((dead.count(0..9), dead.count(9..100)), (7, 2));
     }
 
     #[test]

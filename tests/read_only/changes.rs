@@ -67,6 +67,30 @@ fn a_range_goes_on_while_the_stream_is_trimmed() {
 }
 
 #[test]
+fn a_range_has_nothing_that_was_deleted_before_it_and_trimmed_since() {
+    for level in [Durability::Os, Durability::Always] {
+        let (directory, store, reader) = pair(level);
+        let stream = store.stream("a").unwrap();
+        for ms in 1..=20 {
+            stream.add_with(AddOptions::new().id(id(ms)), [("n", "x")]).unwrap();
+        }
+        stream.delete((1..=10).map(id)).unwrap();
+        let reading = reader.stream("a").unwrap();
+        let (written, read) = (stream.range(..), reading.range(..));
+        stream.trim(Trim::to_len(5)).unwrap();
+        for ms in 21..=200 {
+            stream.add_with(AddOptions::new().id(id(ms)), [("n", "x".repeat(100))]).unwrap();
+        }
+        assert!(files(directory.path(), "a", "log").len() > 1);
+        assert_eq!(reading.len().unwrap(), 185);
+        for range in [written, read] {
+            let ids: Vec<_> = range.map(|entry| entry.unwrap().id().ms()).collect();
+            assert_eq!(ids, Vec::from_iter(11..=20));
+        }
+    }
+}
+
+#[test]
 fn a_range_ends_when_the_stream_is_deleted() {
     let (_directory, store, reader) = pair(Durability::Os);
     let stream = store.stream("a").unwrap();

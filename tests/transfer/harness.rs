@@ -71,7 +71,7 @@ pub fn export_from(inspection: &Inspection) -> Vec<u8> {
     log
 }
 
-fn collect(part: Part, log: &mut Vec<u8>) -> Result<(), Error> {
+pub fn collect(part: Part, log: &mut Vec<u8>) -> Result<(), Error> {
     match part {
         Part::Commands { bytes, .. } => log.extend_from_slice(&bytes),
         other => panic!("left out: {other:?}"),

@@ -1,9 +1,11 @@
 //! Promise: a store that is exported and imported again is as it was, and exported once more gives the same bytes.
 
-use streamlog::Store;
 use streamlog::inspect::Inspection;
+use streamlog::{AddOptions, Store, StreamId, Trim};
 
-use crate::harness::{assert_same, dump_of_commands, export, export_from, import_all, in_memory, options, seed};
+use crate::harness::{
+    assert_same, collect, dump_of_commands, export, export_from, import_all, in_memory, options, seed,
+};
 use crate::history::{History, Known, Random, words};
 
 /// What came of a random history, and what comes of it on the way through commands, are the same.
@@ -120,4 +122,24 @@ fn an_import_adds_to_what_is_there() {
     streamlog::command::execute(&other, &["XADD", "b", "1-1", "f", "v"]);
     import_all(&other, &export(&one));
     assert_eq!(other.names().unwrap(), [b"a", b"b"]);
+}
+
+/// Which of them were deleted is forgotten when they are trimmed, but not by those who began to read before.
+#[test]
+fn what_was_deleted_before_an_export_stays_out_of_it_whatever_is_trimmed_meanwhile() {
+    let [store, copy] = [in_memory(), in_memory()];
+    let stream = store.stream("s").unwrap();
+    let id = |ms| StreamId::new(ms, 1);
+    let add = |ms| _ = stream.add_with(AddOptions::new().id(id(ms)), [("n", "x".repeat(10))]).unwrap();
+    (1..=20).for_each(add);
+    stream.delete((1..=10).map(id)).unwrap();
+    let export = stream.export().unwrap();
+    stream.trim(Trim::to_len(5)).unwrap();
+    let segments = stream.info().unwrap().segments;
+    (21..1000).take_while(|_| stream.info().unwrap().segments == segments).for_each(add);
+    let mut log = Vec::new();
+    export.run(|part| collect(part, &mut log)).unwrap();
+    import_all(&copy, &log);
+    let found: Vec<_> = copy.stream("s").unwrap().range(..).map(|entry| entry.unwrap().id().ms()).collect();
+    assert_eq!(found, Vec::from_iter(11..=20));
 }
