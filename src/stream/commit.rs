@@ -159,23 +159,6 @@ impl Committer {
             }
         }
     }
-
-    /// Notes that so much is durable, by other means.
-    pub fn advance(&self, durable: Progress) {
-        let mut state = self.state.lock();
-        state.durable.advance(&durable);
-        let called = state.take_served();
-        drop(state);
-        called.iter().for_each(|waiting| waiting.call());
-    }
-}
-
-impl State {
-    /// Those who wait for nothing more.
-    fn take_served(&mut self) -> Vec<Arc<Waiting>> {
-        let durable = self.durable;
-        self.waiting.extract_if(.., |waiting| durable.covers(&waiting.target)).collect()
-    }
 }
 
 /// Hands over when the leader is done, also if it panicked.
@@ -192,7 +175,8 @@ impl Drop for Lead<'_> {
         let mut state = self.committer.state.lock();
         state.leading = false;
         state.durable.advance(&self.synced);
-        let mut called = state.take_served();
+        let durable = state.durable;
+        let mut called: Vec<_> = state.waiting.extract_if(.., |waiting| durable.covers(&waiting.target)).collect();
         state.served = self.came.wrapping_sub(state.seen);
         (state.seen, state.took) = (self.came, self.took);
         // Somebody has to lead the rest; and if this one came to nothing, all are to see whether there is any hope.

@@ -13,7 +13,6 @@ use crate::io::File;
 use crate::log::append::{Appender, begin_segment, capacity_for};
 use crate::log::segment::{Segment, Table, write_index};
 use crate::metrics::Operation;
-use crate::stream::commit::Progress;
 use crate::stream::inner::Inner;
 use crate::stream::open::mark;
 use crate::{Error, Result};
@@ -135,12 +134,13 @@ impl Inner {
         }
         self.log.replace(&dead, segment);
         let tail = append.appender.tail();
+        // Whoever waits until entries are durable is not told here: other processes see them from the next notice on, which is
+        // posted by the commit that they wait for.
         let is_more = self.log.publish(tail);
         drop(append);
         if is_more {
             self.env.waiters.published(&self.name, tail.last_id);
         }
-        self.committer.advance(Progress { next_ordinal: tail.next_ordinal, changes: 0 });
         if let Some(index) = index {
             // A cache: it is made again where it is missing.
             let _ = write_index(&self.place, base, &index.encode(&sealed.header.file));

@@ -1,10 +1,12 @@
 //! At `Always` others see an entry or change only when it is synced.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
-use streamlog::{Durability, Position, Store, sim};
+use streamlog::{AddOptions, Durability, Position, Store, sim};
 
-use crate::harness::{of_reader, of_writer, options};
+use crate::harness::{id, of_reader, of_writer, options};
 
 /// Syncs that wait until they may go on.
 #[derive(Default)]
@@ -124,4 +126,52 @@ fn what_was_not_synced_is_not_seen_when_the_writer_is_gone() {
     assert_eq!(reader.len().unwrap(), 1, "nobody has opened the stream yet");
     assert_eq!(store.stream("a").unwrap().len().unwrap(), 2, "recovery keeps it");
     assert_eq!(reader.len().unwrap(), 2);
+}
+
+/// One thread is syncing, a second one has appended and waits, and a third one goes on in a new segment, for which it syncs what
+/// the second one waits for.
+#[test]
+fn an_entry_that_a_rotation_has_synced_is_seen_once_its_add_returns() {
+    let directory = tempfile::tempdir().unwrap();
+    let (gate, waits) = (Arc::new(Gate::default()), Arc::new(AtomicBool::new(false)));
+    let tell = {
+        let (gate, waits) = (Arc::clone(&gate), Arc::clone(&waits));
+        move |call: &sim::Call| {
+            let thread = std::thread::current();
+            let path = call.path.to_string_lossy();
+            match (thread.name(), call.op) {
+                (Some("syncing"), sim::Op::Sync) if path.contains(".log") => gate.pass(),
+                (Some("waiting"), sim::Op::Write) if path.contains(".log") => waits.store(true, Ordering::SeqCst),
+                // The last that a rotation does.
+                (_, sim::Op::Create) if path.contains(".idx") => {
+                    std::thread::sleep(Duration::from_millis(100));
+                    gate.set(false);
+                }
+                _ => {}
+            }
+            None
+        }
+    };
+    let store = Store::open_observed(options(Durability::Always), directory.path(), tell).unwrap();
+    let stream = store.stream("a").unwrap();
+    let add = |ms: u64, len: usize| stream.add_with(AddOptions::new().id(id(ms)), [("n", "x".repeat(len))]).unwrap();
+    add(1, 1);
+    let following = Store::open_read_only(directory.path()).unwrap().stream("a").unwrap();
+    assert_eq!(following.len().unwrap(), 1);
+    gate.set(true);
+    std::thread::scope(|scope| {
+        let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        named("syncing").spawn_scoped(scope, || add(2, 1)).unwrap();
+        gate.wait_until_somebody_waits();
+        let waiting = named("waiting").spawn_scoped(scope, || {
+            add(3, 1);
+            following.get(id(3)).unwrap().is_some()
+        });
+        while !waits.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        add(4, 10_000);
+        assert!(waiting.unwrap().join().unwrap());
+    });
+    assert_eq!(of_reader(&following), of_writer(&stream));
 }
