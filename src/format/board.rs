@@ -40,7 +40,8 @@ pub const NOTICE_LEN: usize = PLACE_LEN / 2;
 const _: () = assert!(NOTICE_CRC_AT + 4 <= NOTICE_LEN && HEADER_CRC_AT + 4 <= PLACE_LEN);
 
 const MAGIC: [u8; 8] = *b"\x89SLBD\r\n\x1a";
-const HEADER_CRC_AT: usize = 48;
+const STORE_AT: usize = 16;
+const HEADER_CRC_AT: usize = STORE_AT + 32;
 const NOTICE_CRC_AT: usize = 104;
 
 /// What a board begins with.
@@ -55,9 +56,10 @@ pub fn encode_header(store: &Identity, boot: &Identity) -> [u8; PLACE_LEN] {
     padded(&out)
 }
 
-/// Whether a board is that of this store, and was begun since the machine was started.
-pub fn is_header_of(bytes: &[u8], store: &Identity, boot: &Identity) -> bool {
-    bytes.get(..PLACE_LEN) == Some(&encode_header(store, boot)[..])
+/// Whether a board is that of this store, or of any, and was begun since the machine was started.
+pub fn is_header_of(bytes: &[u8], store: Option<&Identity>, boot: &Identity) -> bool {
+    let named = || bytes.get(STORE_AT..)?.first_chunk();
+    store.or_else(named).is_some_and(|store| bytes.get(..PLACE_LEN) == Some(&encode_header(store, boot)[..]))
 }
 
 /// What is said of one stream.
@@ -177,8 +179,11 @@ mod tests {
         let bytes = encode_header(&[1; 16], &[2; 16]);
         let begin = [&b"\x89SLBD\r\n\x1a\x01\0\0\0\0\0\0\0"[..], &[1; 16], &[2; 16]].concat();
         assert_eq!(bytes[..HEADER_CRC_AT], begin);
-        assert!(is_header_of(&bytes, &[1; 16], &[2; 16]));
-        assert!(!is_header_of(&bytes, &[1; 16], &[3; 16]) && !is_header_of(&bytes[..50], &[1; 16], &[2; 16]));
+        for store in [Some(&[1; 16]), None] {
+            assert!(is_header_of(&bytes, store, &[2; 16]));
+            assert!(!is_header_of(&bytes, store, &[3; 16]) && !is_header_of(&bytes[..50], store, &[2; 16]));
+        }
+        assert!(!is_header_of(&bytes, Some(&[3; 16]), &[2; 16]) && !is_header_of(&[], None, &[2; 16]));
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl Posting {
         let header = encode_header(store, boot());
         let bytes = read_all(&*file)?;
         let mut posting = Self { file, header, taken: HashMap::default(), free: Vec::new(), unused: 0 };
-        if is_header_of(&bytes, store, boot()) {
+        if is_header_of(&bytes, Some(store), boot()) {
             for (place, notice) in places(&bytes) {
                 posting.unused = place + 1;
                 match notice {
@@ -142,7 +142,7 @@ fn read_all(file: &dyn File) -> std::io::Result<Vec<u8>> {
 #[derive(Debug)]
 pub struct Reader {
     disk: Arc<dyn Disk>,
-    /// `None` if nothing is known of the store; all boards count then.
+    /// `None` if nothing is known of the store; a board counts then whichever it names.
     store: Option<Identity>,
     file: Mutex<Option<Arc<dyn File>>>,
 }
@@ -156,6 +156,11 @@ impl Reader {
     pub fn find(&self, incarnation: &Identity, hint: &mut u32) -> Option<Notice> {
         let file = self.file()?;
         let mut bytes = [0; PLACE_LEN];
+        // Each time, and before the notices: a process that begins to write wipes those of another start of the machine first.
+        file.read_at(0, &mut bytes).ok()?;
+        if !is_header_of(&bytes, self.store.as_ref(), boot()) {
+            return None;
+        }
         let at = (u64::from(*hint) + 1) * PLACE_LEN as u64;
         let is_there = |notice: &Notice| notice.incarnation == *incarnation;
         if file.read_at(at, &mut bytes).is_ok()
@@ -164,9 +169,6 @@ impl Reader {
             return Some(notice);
         }
         let bytes = read_all(&*file).ok()?;
-        if !self.store.is_some_and(|store| is_header_of(&bytes, &store, boot())) {
-            return None;
-        }
         let (place, notice) = places(&bytes).find_map(|(place, notice)| {
             notice.map(|(_, notice)| (place, notice)).filter(|(_, notice)| is_there(notice))
         })?;
@@ -256,10 +258,21 @@ mod tests {
         first.post(&notice(1, 1));
         let path = directory.path().join(BOARD);
         let mut bytes = std::fs::read(&path).unwrap();
-        bytes[..PLACE_LEN].copy_from_slice(&encode_header(&STORE, &[7; 16]));
+        let ours = bytes.clone();
+        for (header, of_any_store) in
+            [(encode_header(&STORE, &[7; 16]), None), (encode_header(&[8; 16], boot()), Some(notice(1, 1)))]
+        {
+            bytes[..PLACE_LEN].copy_from_slice(&header);
+            std::fs::write(&path, &bytes).unwrap();
+            let damaged = Reader { store: None, disk: Arc::clone(&reader.disk), file: Mutex::default() };
+            for hint in [0, 5] {
+                assert_eq!(reader.find(&[1; 16], &mut { hint }), None, "from place {hint}");
+                assert_eq!(damaged.find(&[1; 16], &mut { hint }), of_any_store, "from place {hint}");
+            }
+        }
+        std::fs::write(&path, ours).unwrap();
+        assert_eq!(reader.find(&[1; 16], &mut 0), Some(notice(1, 1)));
         std::fs::write(&path, bytes).unwrap();
-        let mut elsewhere = 5;
-        assert_eq!(reader.find(&[1; 16], &mut elsewhere), None);
         let (second, _) = board(directory.path());
         assert_eq!(reader.find(&[1; 16], &mut 0), None, "it was wiped");
         second.post(&notice(1, 2));
