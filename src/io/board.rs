@@ -94,10 +94,10 @@ impl Posting {
 
     fn post(&mut self, notice: &Notice) {
         let Some((place, number)) = self.place_of(&notice.incarnation) else { return };
-        let number = number + 1;
-        if self.file.write_at(notice_at(number, place), &notice.encode(number, place)).is_ok() {
-            self.taken.insert(notice.incarnation, (place, number));
-        } else {
+        let next = number + 1;
+        if self.file.write_at(notice_at(next, place), &notice.encode(next, place)).is_ok() {
+            self.taken.insert(notice.incarnation, (place, next));
+        } else if !self.taken.contains_key(&notice.incarnation) {
             self.free.push((place, number));
         }
     }
@@ -198,6 +198,8 @@ fn boot() -> &'static Identity {
 #[cfg(test)]
 #[cfg(not(miri))]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
     use crate::WriteMode;
     use crate::io::OsDisk;
@@ -277,5 +279,64 @@ mod tests {
         assert_eq!(reader.find(&[1; 16], &mut 0), None, "it was wiped");
         second.post(&notice(1, 2));
         assert_eq!(reader.find(&[1; 16], &mut 0), Some(notice(1, 2)));
+    }
+
+    /// A file that cannot be written to now and then.
+    #[derive(Debug)]
+    struct Failing {
+        file: Arc<dyn File>,
+        fails: AtomicBool,
+    }
+
+    impl File for Failing {
+        fn len(&self) -> std::io::Result<u64> {
+            self.file.len()
+        }
+
+        fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<()> {
+            self.file.read_at(offset, buf)
+        }
+
+        fn write_at(&self, offset: u64, bytes: &[u8]) -> std::io::Result<()> {
+            match self.fails.load(Ordering::SeqCst) {
+                true => Err(std::io::ErrorKind::Other.into()),
+                false => self.file.write_at(offset, bytes),
+            }
+        }
+
+        fn sync(&self) -> std::io::Result<()> {
+            self.file.sync()
+        }
+
+        fn truncate(&self, len: u64) -> std::io::Result<()> {
+            self.file.truncate(len)
+        }
+
+        fn grow(&self, capacity: u64) -> std::io::Result<Arc<dyn File>> {
+            self.file.grow(capacity)
+        }
+    }
+
+    #[test]
+    fn a_notice_that_could_not_be_posted_leaves_each_stream_its_own_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Disk> = OsDisk::open(directory.path(), WriteMode::Auto).unwrap();
+        let file = disk.board(Path::new(BOARD), LEN_FIRST).unwrap();
+        let file = Arc::new(Failing { file, fails: AtomicBool::new(false) });
+        let posting = Posting::begin(Arc::clone(&file) as Arc<dyn File>, &STORE).ok();
+        let (board, reader) = (Board { posting: Mutex::new(posting) }, Reader::new(disk, Some(STORE)));
+        board.post(&notice(1, 1));
+        file.fails.store(true, Ordering::SeqCst);
+        board.post(&notice(1, 2));
+        board.post(&notice(2, 1));
+        file.fails.store(false, Ordering::SeqCst);
+        for round in 3..5 {
+            for stream in [3, 2, 1] {
+                board.post(&notice(stream, round));
+            }
+            for stream in 1..=3 {
+                assert_eq!(reader.find(&[stream; 16], &mut 0), Some(notice(stream, round)), "of {stream}");
+            }
+        }
     }
 }
