@@ -187,12 +187,10 @@ impl Follower {
     /// Goes on in a new generation of the journal, if there is one.
     fn change_journal(&mut self) -> Result<()> {
         let generation = self.journal.as_ref().map_or(0, JournalEnd::generation);
-        if self.place.kind(FileName::Journal(generation + 1).name())?.is_none() {
-            // Of several at once, the ones between are gone.
-            let is_gone = |generation| Ok::<_, Error>(self.place.kind(FileName::Journal(generation).name())?.is_none());
-            if generation == 0 || !is_gone(generation)? {
-                return Ok(());
-            }
+        // Of several at once, the ones between are gone: an older one goes when this one is noted.
+        let is_noted = self.meta.journal.number > generation;
+        if !is_noted && self.place.kind(FileName::Journal(generation + 1).name())?.is_none() {
+            return Ok(());
         }
         let Some(&newest) = open::list(&self.place)?.journals.last() else { return Ok(()) };
         if newest > generation {

@@ -169,6 +169,27 @@ fn checkpoints_of_the_journal_are_followed() {
 }
 
 #[test]
+fn a_journal_is_found_that_was_begun_and_replaced_since_the_last_look() {
+    for level in [Durability::Os, Durability::Always] {
+        let (directory, store, reader) = pair(level);
+        let (writing, reading) = (store.stream("a").unwrap(), reader.stream("a").unwrap());
+        writing.add([("n", "first")]).unwrap();
+        assert_eq!(reading.len().unwrap(), 1);
+        let group = writing.group("g");
+        group.create_with(Position::Start, None, true).unwrap();
+        let alice = group.consumer("alice");
+        let first = files(directory.path(), "a", "journal").swap_remove(0);
+        while first.exists() {
+            writing.add([("n", "x")]).unwrap();
+            let given = alice.read().count(1).new_entries().unwrap();
+            alice.ack(given.iter().map(|entry| entry.id())).unwrap();
+        }
+        assert_eq!(reading.groups().unwrap().len(), 1);
+        assert_eq!(of_reader(&reading), of_writer(&writing));
+    }
+}
+
+#[test]
 fn a_stream_that_was_repaired_is_followed() {
     let (directory, store, reader) = pair(Durability::Always);
     let stream = store.stream("a").unwrap();
