@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use crate::follow::pace::Pace;
 use crate::format::Identity;
-use crate::{Entry, Range, ReadFrom, ReadOnlyStream, Result, StreamId};
+use crate::{Entry, Error, Range, ReadFrom, ReadOnlyStream, Result, StreamId};
 
 /// The entries of a stream and then those that come, each once and in order; see [`ReadOnlyStream::follow`].
 ///
@@ -66,8 +66,14 @@ impl Follow {
     pub fn ready(&mut self) -> Option<Result<Entry>> {
         loop {
             if let Some(item) = self.range.as_mut().and_then(Iterator::next) {
-                if let Ok(entry) = &item {
-                    self.after = entry.id();
+                match &item {
+                    Ok(entry) => self.after = entry.id(),
+                    // It is told once, also if nothing follows it yet.
+                    Err(Error::Corrupt { ids, .. }) => {
+                        let through = ids.and_then(|ids| ids.through);
+                        self.after = through.map_or(self.after, |through| self.after.max(through));
+                    }
+                    Err(_) => self.look_again(),
                 }
                 return Some(item);
             }
@@ -77,6 +83,13 @@ impl Follow {
                 Ok(false) => return None,
                 Err(error) => return Some(Err(error)),
             }
+        }
+    }
+
+    /// There is something although it was not found.
+    fn look_again(&mut self) {
+        if let Some((_, next_ordinal)) = &mut self.seen {
+            *next_ordinal = 0;
         }
     }
 
@@ -108,5 +121,38 @@ impl Iterator for Follow {
             }
             self.pace.wait(None);
         }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(miri))]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use crate::read_only::ReadOnlyStore;
+    use crate::sim::{Call, Failure, Op};
+    use crate::{Durability, Error, Options, ReadFrom, ReadOnlyStream, Store, StreamId};
+
+    #[test]
+    fn what_could_not_be_read_is_read_when_it_can_be() {
+        let (directory, fails) = (tempfile::tempdir().unwrap(), Arc::new(AtomicBool::new(false)));
+        let tell = {
+            let fails = Arc::clone(&fails);
+            move |call: &Call| (call.op == Op::Read && fails.load(Ordering::SeqCst)).then_some(Failure::Os(5))
+        };
+        let store = Store::open_observed(Options::new().durability(Durability::Os), directory.path(), tell).unwrap();
+        let stream = store.stream("a").unwrap();
+        let ids: Vec<_> = (0..5).map(|n: u64| stream.add([("n", n.to_string())]).unwrap()).collect();
+        // As if another process wrote it.
+        let following = ReadOnlyStream::new(ReadOnlyStore { store }, stream);
+        let mut follow = following.follow(ReadFrom::After(StreamId::MIN)).unwrap();
+        fails.store(true, Ordering::SeqCst);
+        for _ in 0..2 {
+            assert!(matches!(follow.ready(), Some(Err(Error::Io { .. }))));
+        }
+        fails.store(false, Ordering::SeqCst);
+        let found: Vec<_> = std::iter::from_fn(|| follow.ready()).map(|entry| entry.unwrap().id()).collect();
+        assert_eq!(found, ids);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use streamlog::{AddOptions, Block, Durability, ReadFrom, StreamId};
+use streamlog::{AddOptions, Block, Durability, Error, ReadFrom, StreamId};
 
 use crate::harness::{id, pair};
 
@@ -59,4 +59,34 @@ fn following_begins_where_it_is_told() {
     stream.add_with(AddOptions::new().id(id(2)), [("n", "x")]).unwrap();
     assert_eq!(ready(&mut all), [2], "and so is one that is another one now");
     assert_eq!(ready(&mut all), []);
+}
+
+#[test]
+fn following_tells_of_damage_once_also_where_it_is_the_newest() {
+    let (directory, store, reader) = pair(Durability::Os);
+    let stream = store.stream("a").unwrap();
+    let add = |ms: u64, len: usize| {
+        stream.add_with(AddOptions::new().id(id(ms)), [("n", "x".repeat(len))]).unwrap();
+    };
+    // The last one begins a segment, and is deleted.
+    (1..=5).for_each(|ms| add(ms, 100));
+    add(6, 8000);
+    stream.delete([id(6)]).unwrap();
+    let reading = reader.stream("a").unwrap();
+    assert_eq!(reading.len().unwrap(), 5);
+    let mut follow = reading.follow(ReadFrom::After(StreamId::MIN)).unwrap();
+    let segments = std::fs::read_dir(directory.path().join("streams/a")).unwrap().map(|item| item.unwrap().path());
+    let first = segments.filter(|path| path.extension().is_some_and(|found| found == "log")).min().unwrap();
+    let mut bytes = std::fs::read(&first).unwrap();
+    let last = bytes.windows(100).rposition(|window| window == [b'x'; 100]).unwrap();
+    bytes[last] ^= 1;
+    std::fs::write(&first, bytes).unwrap();
+    (1..=4).for_each(|ms| assert_eq!(follow.ready().unwrap().unwrap().id(), id(ms)));
+    assert!(matches!(follow.ready(), Some(Err(Error::Corrupt { .. }))));
+    assert!(follow.ready().is_none());
+    for ms in 7..10 {
+        add(ms, 1);
+        assert_eq!(follow.ready().unwrap().unwrap().id(), id(ms));
+        assert!(follow.ready().is_none());
+    }
 }
