@@ -7,7 +7,8 @@
 //!
 //! # Locks
 //!
-//! `turn` is one, and taken before the catalogue's, by whoever has no lock of a stream. `idle` is a leaf lock.
+//! `turn` is one, and taken before the catalogue's, by whoever has no lock of a stream. Under `idle` the open streams are
+//! looked at; nobody takes it who has a lock of theirs.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -86,7 +87,7 @@ impl Budget {
     /// Gives up the oldest segment, or finds out more about which one that is; returns whether to go on. Streams that
     /// give nothing are `stuck`.
     fn give_up_oldest(&self, catalog: &Catalog, stuck: &mut HashSet<Vec<u8>>) -> bool {
-        let Some((name, is_open)) = self.oldest(catalog, stuck) else { return false };
+        let Some((ms, name, is_open)) = self.oldest(catalog, stuck) else { return false };
         match catalog.find(&name) {
             Ok(Some(inner)) if is_open => {
                 if !matches!(inner.give_up_oldest_segment(), Ok(true)) {
@@ -95,26 +96,31 @@ impl Budget {
             }
             // It is one of those that are open now, with an age that is known; or it is not there.
             Ok(_) => {}
-            Err(_) => _ = stuck.insert(name),
+            // The next time it may be possible.
+            Err(_) => {
+                self.note(&name, ms);
+                stuck.insert(name);
+            }
         }
         true
     }
 
-    /// The stream with the oldest segment, and whether it is open; one that is not is forgotten.
-    fn oldest(&self, catalog: &Catalog, stuck: &HashSet<Vec<u8>>) -> Option<(Vec<u8>, bool)> {
-        let open: Vec<_> = catalog.all_open().iter().filter_map(Weak::upgrade).collect();
+    /// How old the oldest segment of all is, its stream, and whether that is open; one that is not is forgotten.
+    fn oldest(&self, catalog: &Catalog, stuck: &HashSet<Vec<u8>>) -> Option<(u64, Vec<u8>, bool)> {
         let mut idle = self.idle.lock();
         let idle = idle.get_or_insert_with(|| catalog.oldest_of_all().into_iter().collect());
+        // With the lock: what is noted of a stream that is closed from here on is not forgotten below.
+        let open: Vec<_> = catalog.all_open().iter().filter_map(Weak::upgrade).collect();
         open.iter().for_each(|inner| _ = idle.remove(&*inner.name));
         let oldest_idle = idle.iter().map(|(name, ms)| (*ms, name.as_slice(), false));
         let oldest_open = open.iter().filter_map(|inner| Some((inner.oldest_segment_ms()?, &*inner.name, true)));
         let all = oldest_idle.chain(oldest_open);
-        let (_, name, is_open) = all.filter(|(_, name, _)| !stuck.contains(*name)).min()?;
+        let (ms, name, is_open) = all.filter(|(_, name, _)| !stuck.contains(*name)).min()?;
         let name = name.to_vec();
         if !is_open {
             idle.remove(&name);
         }
-        Some((name, is_open))
+        Some((ms, name, is_open))
     }
 
     /// Notes how old the oldest segment of a stream is that is not open, at least.

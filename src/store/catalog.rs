@@ -366,10 +366,11 @@ impl Catalog {
     /// Closes the stream that was not used for longest; returns whether there was one that nobody is using.
     fn close_idle(&self) -> bool {
         let Some(idle) = self.idle() else { return false };
-        self.note_oldest(&idle);
         // A failure poisons the store, and is told to whoever writes next: it is not this call that failed.
         let _ = idle.retire();
         self.open.lock().by_name.remove(&*idle.name);
+        // Not before: nothing is kept of a stream that is open.
+        self.note_oldest(&idle);
         true
     }
 

@@ -123,7 +123,7 @@ impl Catalog {
         is_large.then(|| Superblock::open(place).map_or(0, |superblock| superblock.current().ceiling.ms()))
     }
 
-    /// Notes how old the oldest segment of a stream is, which is about to be closed.
+    /// Notes how old the oldest segment of a stream is, which was closed.
     pub fn note_oldest(&self, inner: &Inner) {
         if let Some(budget) = &self.env().budget
             && let Some(ms) = inner.oldest_segment_ms()

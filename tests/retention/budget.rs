@@ -1,6 +1,9 @@
 //! A store is kept within its bytes, by giving up the oldest entries of all streams.
 
-use streamlog::sim::SimDisk;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use streamlog::sim::{self, SimDisk};
 use streamlog::{Entry, Error, Options, Position, Retention, Store};
 
 use crate::harness::{Clock, fill, mount};
@@ -83,6 +86,31 @@ fn an_idle_stream_goes_when_it_is_the_oldest_down_to_its_last_segment() {
     fill(&store.stream("other").unwrap(), 1000);
     assert!(disk.used() <= BUDGET);
     assert_eq!(store.stream("renamed").unwrap().len().unwrap(), 0);
+}
+
+#[test]
+fn an_idle_stream_that_could_not_be_opened_is_given_up_when_it_can() {
+    let (clock, directory, fails) = (Clock::new(), tempfile::tempdir().unwrap(), Arc::new(AtomicBool::new(true)));
+    let store = options(&clock).open(directory.path()).unwrap();
+    fill(&store.stream("idle").unwrap(), 300);
+    store.close().unwrap();
+    clock.advance(1000);
+    let tell = {
+        let fails = Arc::clone(&fails);
+        move |call: &sim::Call| {
+            let is_idle = call.op == sim::Op::Open && call.path.starts_with("streams/idle");
+            (is_idle && fails.load(Ordering::SeqCst)).then_some(sim::Failure::Os(5))
+        }
+    };
+    let store = Store::open_observed(options(&clock), directory.path(), tell).unwrap();
+    let busy = store.stream("busy").unwrap();
+    fill(&busy, 500);
+    assert!(busy.first().unwrap().unwrap().id().seq() > 0, "something newer went");
+    fails.store(false, Ordering::SeqCst);
+    let first = busy.first().unwrap();
+    fill(&busy, 100);
+    assert_eq!(busy.first().unwrap(), first, "there was something older");
+    assert!(store.stream("idle").unwrap().len().unwrap() < 300);
 }
 
 #[test]
