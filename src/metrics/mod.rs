@@ -183,7 +183,8 @@ impl Metrics {
         let sync_times = self.syncs.since(&earlier.syncs);
         Rates {
             elapsed,
-            entries_added: rate(added.iter().map(|(_, count)| count).sum()),
+            // Not the counts: clients may set them to numbers whose sum is none.
+            entries_added: added.iter().map(|(_, count)| rate(*count)).sum(),
             by_stream: added.into_iter().map(|(name, count)| (name, rate(count))).collect(),
             syncs: rate(sync_times.count()),
             sync_times,

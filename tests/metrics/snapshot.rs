@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use streamlog::metrics::{Operation, OperationMetrics};
 use streamlog::sim::{Op, SimDisk};
-use streamlog::{Block, Durability, Error, Options, Position, ReadFrom, Store, StreamId};
+use streamlog::{Block, Durability, Error, Options, Position, ReadFrom, SetId, Store, StreamId};
 
 fn count(metrics: &streamlog::metrics::Metrics, operation: Operation) -> OperationMetrics {
     *metrics.operations.iter().find(|found| found.operation == operation).unwrap()
@@ -141,6 +141,19 @@ fn rates_of_a_stream_that_was_created_again_are_not_negative() {
     assert_eq!(rates.by_stream.len(), 1, "the other was not there");
     assert!((rates.entries_added * rates.elapsed.as_secs_f64() - 1.0).abs() < 0.01);
     assert_eq!(after.since(&after).entries_added, 0.0);
+}
+
+#[test]
+fn counters_that_were_set_high_are_no_overflow() {
+    let store = Store::in_memory();
+    let streams = ["a", "b", "c"].map(|name| store.stream(name).unwrap());
+    let ids = streams.each_ref().map(|stream| stream.add([("f", "v")]).unwrap());
+    let before = store.metrics().unwrap();
+    for (stream, id) in streams.iter().zip(ids) {
+        stream.set_id(SetId::new(id).entries_added(i64::MAX as u64)).unwrap();
+    }
+    let rates = store.metrics().unwrap().since(&before);
+    assert!(rates.entries_added * rates.elapsed.as_secs_f64() > 2.0 * i64::MAX as f64);
 }
 
 /// Snapshots are taken while threads add and read; what one says of a stream is of one moment, more or less.
