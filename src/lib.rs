@@ -92,13 +92,13 @@
 //! | entries younger than [`max_age`](Retention::max_age) | older ones | a 64th of the age, from a second to a minute |
 //! | | their bytes: those of a segment | until the last entry of the segment is too old |
 //! | segments of [`max_bytes`](Retention::max_bytes) | a segment of one entry or batch that needs more, or from before the limit | until it is not the newest |
-//! | what groups need, [`acknowledged_only`](Retention::acknowledged_only) | all that comes after the first such entry; with `max_len`, 100 entries | until it is acknowledged, and a second |
+//! | what groups need, [`acknowledged_only`](Retention::acknowledged_only) | all that comes after the first such entry; with `max_len`, 100 entries and a batch | until it is acknowledged, and a second |
 //! | all files of a store, [`Options::bytes_budget`] | a segment, where journals and new streams take its room | a second |
 //!
 //! Segments grow up to [`Options::segment_bytes_max`], and no further than an eighth of a limit in bytes. A stream that nobody
-//! uses is looked at once an hour: then segments go in which all entries are too old. [`Store::enforce_retention`] does all of
-//! it at once. What a group needs is kept from the other limits too, and on a disk or in a store that is full, adding is
-//! [`Error::NoSpace`] then.
+//! uses is looked at once an hour, from when any stream with a retention has been used: then segments go in which all entries are
+//! too old. [`Store::enforce_retention`] does all of it at once. What a group needs is kept from the other limits too, and on a
+//! disk or in a store that is full, adding is [`Error::NoSpace`] then.
 //!
 //! ```
 //! use std::time::Duration;

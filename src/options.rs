@@ -309,8 +309,9 @@ impl Options {
     }
 
     /// How often the store sees to the [`Retention`](crate::Retention) of its open streams in the background; a second
-    /// unless told otherwise. The thread for it, `streamlog-keep`, is started when the first stream that has any is used, or
-    /// at once with [`bytes_budget`](Self::bytes_budget).
+    /// unless told otherwise. Every 3600th time it looks at the other streams, too: that is once an hour, and less often with
+    /// a longer interval. The thread for it, `streamlog-keep`, is started when the first stream that has any is used, or at
+    /// once with [`bytes_budget`](Self::bytes_budget). As long as it is not, streams that nobody uses stay as they are.
     ///
     /// With zero there is no thread. Then age and acknowledgements count when a segment is full, when a stream is opened, and
     /// when [`Store::enforce_retention`](crate::Store::enforce_retention) is called.

@@ -55,7 +55,8 @@ impl Retention {
     ///
     /// While the stream is open they are seen for a 64th of the age longer at the most, or a minute if that is less, or a
     /// second if that is more; their bytes go with the segment they are in. A stream that nobody uses is looked at once
-    /// an hour, by the headers of its segments, and in full when it is used again.
+    /// an hour, by the headers of its segments, and in full when it is used again; not before a stream with a retention has
+    /// been used since the store was opened: see [`Options::retention_interval`](crate::Options::retention_interval).
     pub fn max_age(mut self, age: Duration) -> Self {
         self.age_ms_max = Some(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
         self
@@ -72,7 +73,7 @@ impl Retention {
     }
 
     /// The oldest entries go when there are more than this, as if each add did [`Trim::to_len`](crate::Trim::to_len): it is
-    /// never exceeded. With [`acknowledged_only`](Self::acknowledged_only), by 100 entries for up to a second.
+    /// never exceeded. With [`acknowledged_only`](Self::acknowledged_only), by 100 entries and a batch for up to a second.
     pub fn max_len(mut self, len: u64) -> Self {
         self.len_max = Some(len);
         self
