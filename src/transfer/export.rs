@@ -199,11 +199,19 @@ impl Export {
             each(Part::LeftOut { released, productions })?;
         }
         let mut encoder = Encoder::default();
-        let stand_ins = self.put_entries(&mut encoder, &mut each)?;
-        self.put_rest(&stand_ins, |words| {
-            words.put(&mut encoder);
-            encoder.take_if_full().map_or(Ok(()), |taken| hand_on(taken, &mut each))
-        })?;
+        let needed = self.needed();
+        if self.entries() > 0 && needed.last().is_some_and(|id| *id > self.tail.last_id) {
+            // Above the last ID, which was set back, nothing can be added and removed again while there are entries: the rest
+            // goes first, then, on what stands in for all of them.
+            let mut stand_ins = StandIns { are_ahead: true, ..StandIns::default() };
+            needed.into_iter().for_each(|id| self.put_stand_in(id, &mut stand_ins, &mut encoder));
+            self.put_rest(&stand_ins, |words| hand_on_if_full(words, &mut encoder, &mut each))?;
+            self.put_entries(Vec::new(), &mut encoder, &mut each)?;
+            self.set_id().put(&mut encoder);
+        } else {
+            let stand_ins = self.put_entries(needed, &mut encoder, &mut each)?;
+            self.put_rest(&stand_ins, |words| hand_on_if_full(words, &mut encoder, &mut each))?;
+        }
         encoder.take().map_or(Ok(()), |taken| hand_on(taken, &mut each))
     }
 
@@ -219,10 +227,11 @@ impl Export {
     /// The entries, and those that stand in for others.
     fn put_entries<E: From<Error>>(
         &self,
+        needed: Vec<StreamId>,
         encoder: &mut Encoder,
         each: &mut impl FnMut(Part) -> Result<(), E>,
     ) -> Result<StandIns, E> {
-        let mut needed = self.needed().into_iter().peekable();
+        let mut needed = needed.into_iter().peekable();
         let mut stand_ins = StandIns::default();
         let mut entries = Cursor::new(self.log.view_to(self.tail), StreamId::MIN, StreamId::MAX);
         while let Some(entry) = entries.next_entry() {
@@ -245,13 +254,7 @@ impl Export {
                 hand_on(taken, each)?;
             }
         }
-        // Above the last ID, which was set back, nothing can be added and removed again unless all goes.
-        let fits = |id: StreamId, stand_ins: &StandIns| stand_ins.first_living.is_none() || id <= self.tail.last_id;
-        for id in needed {
-            if fits(id, &stand_ins) {
-                self.put_stand_in(id, &mut stand_ins, encoder);
-            }
-        }
+        needed.for_each(|id| self.put_stand_in(id, &mut stand_ins, encoder));
         Ok(stand_ins)
     }
 
@@ -331,7 +334,10 @@ impl Export {
             for ids in stand_ins.behind.chunks(IDS_MAX) {
                 put(Words::new("XDEL").bytes(name).ids(ids))?;
             }
-            put(self.set_id())?;
+            put(match stand_ins.are_ahead {
+                true => Words::new("XSETID").bytes(name).text(StreamId::MIN),
+                false => self.set_id(),
+            })?;
         }
         Ok(())
     }
@@ -392,6 +398,15 @@ impl Export {
     }
 }
 
+fn hand_on_if_full<E>(
+    words: Words,
+    encoder: &mut Encoder,
+    each: &mut impl FnMut(Part) -> Result<(), E>,
+) -> Result<(), E> {
+    words.put(encoder);
+    encoder.take_if_full().map_or(Ok(()), |taken| hand_on(taken, each))
+}
+
 fn hand_on<E>((bytes, entries): (Vec<u8>, u64), each: &mut impl FnMut(Part) -> Result<(), E>) -> Result<(), E> {
     each(Part::Commands { bytes, entries })
 }
@@ -406,6 +421,8 @@ struct StandIns {
     /// Those behind it.
     behind: Vec<StreamId>,
     last: Option<StreamId>,
+    /// The living entries come when those that stand in for others are gone.
+    are_ahead: bool,
 }
 
 impl StandIns {

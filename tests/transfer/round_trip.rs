@@ -107,6 +107,19 @@ fn productions_outlive_their_entries() {
     assert_eq!(before.matches("production ").count(), 3, "{before}");
 }
 
+/// Where the last ID was set back, between what was trimmed and what came after it.
+#[test]
+fn what_is_above_the_last_id_outlives_its_entries() {
+    let (before, after) = there_and_back(
+        "XADD s 1000-0 a b\nXADD s IDMP p 1 * a b\nXADD s IDMP p 2 * a b\nXGROUP CREATE s g 0\n\
+         XREADGROUP GROUP g c STREAMS s >\nXTRIM s MAXLEN 0\nXSETID s 5-0\nXADD s 6-0 a b\nXADD s 7-0 c d\nXDEL s 7-0\n\
+         XREADGROUP GROUP g d STREAMS s 0",
+    );
+    assert_eq!(without_last_id(&after), without_last_id(&before));
+    assert_eq!(before.matches("production ").count(), 2, "{before}");
+    assert_eq!(before.matches("pending ").count(), 4, "{before}");
+}
+
 #[test]
 fn an_empty_stream_has_its_counters_and_its_last_id() {
     let (before, after) =
