@@ -82,18 +82,19 @@ impl Queue {
     pub fn next(&self) -> Option<Arc<Task>> {
         let mut state = self.state.lock();
         loop {
-            if let Some(task) = state.ready.pop_front() {
-                return Some(task);
-            }
-            if state.is_stopping && state.living == 0 {
-                return None;
-            }
+            // First: time goes on however much there is to do.
             let due = state.take_due();
             if !due.is_empty() {
                 drop(state);
                 due.into_iter().for_each(Waker::wake);
                 state = self.state.lock();
                 continue;
+            }
+            if let Some(task) = state.ready.pop_front() {
+                return Some(task);
+            }
+            if state.is_stopping && state.living == 0 {
+                return None;
             }
             match state.timers.first_key_value().map(|(&(at, _), _)| at) {
                 None => self.bell.wait(&mut state),
@@ -170,5 +171,38 @@ impl Drop for Sleep<'_> {
         if let Some(timer) = self.timer {
             self.queue.state.lock().timers.remove(&timer);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::Wake;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::sync::atomic::{AtomicBool, Ordering};
+    use crate::tasks::task;
+
+    struct Flag(AtomicBool);
+
+    impl Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn timers_go_off_while_there_are_tasks_to_run() {
+        let queue = Arc::new(Queue::default());
+        let flag = Arc::new(Flag(AtomicBool::new(false)));
+        let waker = Waker::from(Arc::clone(&flag));
+        let mut sleep = pin!(queue.sleep_until(Some(Instant::now() + Duration::from_millis(20))));
+        assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        let tasks = [task::spawn(&queue, async {}), task::spawn(&queue, async {})];
+        thread::sleep(Duration::from_millis(25));
+        assert!(queue.next().is_some());
+        assert!(flag.0.load(Ordering::SeqCst), "a task is left, all the same");
+        drop(tasks);
     }
 }
