@@ -105,6 +105,13 @@ impl Env {
         if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
     }
 
+    /// The error of every call that would have to wait for what others do, if that can never come: on a closed or poisoned
+    /// store, or in a forked child.
+    pub fn check_waiting(&self) -> Result<()> {
+        self.check_open()?;
+        self.latch.check_failure()
+    }
+
     /// The error of every write on a closed or poisoned store, or in a forked child.
     #[inline]
     pub fn check_writable(&self) -> Result<()> {
@@ -127,11 +134,20 @@ impl Env {
         }
     }
 
+    /// Poisons the store: nothing is written any more, and who waits for something is told that it does not come.
+    pub fn poison(&self, cause: impl fmt::Display) {
+        if self.latch.poison(cause) {
+            self.waiters.wake_all();
+        }
+    }
+
     /// The result, having poisoned the store if it is a failure that leaves the disk in doubt.
     #[inline]
     pub fn poisoning<T>(&self, result: Result<T>) -> Result<T> {
-        if let Err(error) = &result {
-            self.latch.poison_by(error);
+        if let Err(error) = &result
+            && self.latch.poison_by(error)
+        {
+            self.waiters.wake_all();
         }
         result
     }

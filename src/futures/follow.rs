@@ -100,7 +100,7 @@ async fn next_chunk(stream: Stream, after: StreamId) -> Result<Chunk> {
     let shared = stream.shared();
     let registration = shared.env().waiters.register([(stream.name(), Interest::Entries { after })]);
     loop {
-        shared.env().check_open()?;
+        shared.env().check_waiting()?;
         let chunk = read_chunk(&stream, after)?;
         if !chunk.items.is_empty() {
             return Ok(chunk);

@@ -29,29 +29,37 @@ impl Latch {
         }
     }
 
+    /// As [`check`](Self::check), but for one that was set from the beginning.
+    pub fn check_failure(&self) -> Result<()> {
+        match self.check() {
+            Err(Error::ReadOnly) => Ok(()),
+            checked => checked,
+        }
+    }
+
     /// One that is set already, as nothing is to be written.
     pub fn read_only() -> Self {
         Self { cause: OnceLock::from(Cause::ReadOnly) }
     }
 
-    /// Sets it; a later cause is dropped.
-    pub fn poison(&self, cause: impl fmt::Display) {
-        if self.cause.set(Cause::Failure(cause.to_string())).is_ok() {
+    /// Sets it; a later cause is dropped. Returns whether it was the first.
+    pub fn poison(&self, cause: impl fmt::Display) -> bool {
+        let is_first = self.cause.set(Cause::Failure(cause.to_string())).is_ok();
+        if is_first {
             trace::poisoned(&cause);
         }
+        is_first
     }
 
-    /// Sets it unless the error leaves nothing half done on disk.
-    pub fn poison_by(&self, error: &Error) {
+    /// Sets it unless the error leaves nothing half done on disk. Returns whether it was the first.
+    pub fn poison_by(&self, error: &Error) -> bool {
         let is_refused = match error {
             // Where a file is created, nothing has been done before.
             Error::NoDescriptors { action, .. } => *action == "create",
             Error::NameTooLong { .. } | Error::ChangeTooLarge { .. } | Error::TooManyDeleted { .. } => true,
             _ => false,
         };
-        if !error.lacks_room() && !is_refused {
-            self.poison(error);
-        }
+        !error.lacks_room() && !is_refused && self.poison(error)
     }
 
     /// To be held during a change of the state in memory: a panic in it sets the latch, as the lock does not poison.

@@ -239,7 +239,7 @@ fn mount_in_span(options: &Options, disk: Arc<dyn Disk>, path: &Path) -> Result<
     if let Durability::Interval(interval) = options.durability {
         let (env, open) = (Arc::clone(&shared.env), Arc::clone(&shared.open));
         // A failure poisons the store, and so reaches whoever writes next.
-        let sync = move || sync_all(&open).map_err(|error| env.latch.poison(error)).is_ok();
+        let sync = move || sync_all(&open).map_err(|error| env.poison(error)).is_ok();
         let syncer = Background::start("streamlog-sync", interval, sync);
         // Without it nothing would become durable.
         *shared.syncer.lock() = Some(syncer.map_err(|error| Error::io("start the thread that syncs", path, error))?);

@@ -165,7 +165,7 @@ impl Inner {
             let written = self.write(journaling, change);
             if let Err(error) = &written {
                 // Only recovery can take back the entry.
-                self.env.latch.poison(error);
+                self.env.poison(error);
                 self.env.check_writable()?;
             }
             progress.changes = written?;

@@ -186,7 +186,7 @@ impl Read {
         let registration = self.register(&from);
         loop {
             // Between the first look and the registration something may have come.
-            self.shared.env().check_open()?;
+            self.shared.env().check_waiting()?;
             let found = self.look(&from)?;
             if !found.is_empty() || !registration.wait(deadline) {
                 return Ok(found);
@@ -252,7 +252,7 @@ impl Read {
         }
         let registration = self.register(&from);
         loop {
-            self.shared.env().check_open()?;
+            self.shared.env().check_waiting()?;
             let found = self.look(&from)?;
             if !found.is_empty() || !registration.wait_async(queue.sleep_until(deadline)).await {
                 return Ok(found);

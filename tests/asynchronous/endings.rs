@@ -102,3 +102,33 @@ fn a_sync_that_fails_is_told_to_all_that_wait_for_it() {
         assert_eq!(pollster::block_on(stream.read(ReadFrom::After(StreamId::MIN)).run_async()).unwrap()[0].1.len(), 1);
     });
 }
+
+#[test]
+fn a_failure_ends_all_that_waits() {
+    within(60, || {
+        let syncs = Syncs::default();
+        let (_dir, store) = syncs.store(Options::new());
+        let stream = store.stream("s").unwrap();
+        let group = stream.group("g");
+        group.create_with(Position::Start, None, true).unwrap();
+        let mut plain = pin!(stream.read(ReadFrom::End).block(Block::Forever).run_async());
+        let mut of_group = pin!(group.consumer("c").read().block(Block::Forever).new_entries_async());
+        let mut followed = pin!(stream.follow(ReadFrom::End));
+        assert!(poll_once(plain.as_mut()).is_pending() && poll_once(of_group.as_mut()).is_pending());
+        assert!(poll_once(pin!(next(&mut followed))).is_pending());
+        let (reader, member) = (stream.clone(), group.consumer("d"));
+        let threads = [
+            std::thread::spawn(move || reader.read(ReadFrom::End).block(Block::Forever).run().unwrap_err()),
+            std::thread::spawn(move || member.read().block(Block::Forever).new_entries().unwrap_err()),
+        ];
+        until(|| store.metrics().unwrap().readers_waiting == 5);
+        syncs.fail();
+        assert!(stream.add([("f", "v")]).is_err());
+        assert!(matches!(pollster::block_on(plain), Err(Error::Poisoned { .. })));
+        assert!(matches!(pollster::block_on(of_group), Err(Error::Poisoned { .. })));
+        assert!(matches!(pollster::block_on(next(&mut followed)), Some(Err(Error::Poisoned { .. }))));
+        for thread in threads {
+            assert!(matches!(thread.join().unwrap(), Error::Poisoned { .. }));
+        }
+    });
+}
