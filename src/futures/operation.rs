@@ -49,9 +49,9 @@ impl<T: Send + 'static> Operation<T> {
         let tasks = Arc::clone(shared);
         let future = async move {
             let (result, unsettled) = putting_off(call);
-            let result = result?;
-            settle_all(unsettled, tasks.tasks().lanes()).await?;
-            Ok(result)
+            // Also of a call that failed: what it had done before stays done.
+            let settled = settle_all(unsettled, tasks.tasks().lanes()).await;
+            result.and_then(|result| settled.map(|()| result))
         };
         Self::new(Arc::clone(shared), future)
     }

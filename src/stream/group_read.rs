@@ -562,9 +562,10 @@ impl GroupRead {
         let (queue, lanes) = (self.shared.tasks().queue(), self.shared.tasks().lanes());
         let deadline = self.block.deadline();
         let (looked, unsettled) = putting_off(|| self.look_first());
+        // Also if it failed: consumers that it created stay.
+        settle_all(unsettled, lanes).await?;
         let looked = looked?;
         let is_over = looked.is_answer() || self.block == Block::No;
-        settle_all(unsettled, lanes).await?;
         let found = looked.hand_over_async(lanes).await?;
         if is_over {
             return Ok(found);
@@ -702,7 +703,7 @@ impl<'a> Waiting<'a> {
     }
 
     fn look(&mut self) -> Result<Step> {
-        self.env.check_open()?;
+        self.env.check_waiting()?;
         let turns: Vec<bool> = (0..self.read.streams.len()).map(|at| self.registration.try_turn(at)).collect();
         let looked = self.read.look(|at| turns.get(at).copied().unwrap_or(false))?;
         looked.exhausted.iter().for_each(|&at| self.registration.exhausted(at));

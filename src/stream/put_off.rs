@@ -62,13 +62,12 @@ impl Unsettled {
         Self { inner, target }
     }
 
-    /// Comes back when it is durable, which a thread of the store's sees to: the first of those who wait for a stream has it
-    /// synced for all.
-    pub async fn settled(self, lanes: &Arc<Lanes>) -> Result<()> {
+    /// Leaves it to a thread of the store's to make it durable: the first of those who wait for a stream has it synced for all.
+    fn begin(self, lanes: &Arc<Lanes>) -> Settling {
         let Self { inner, target } = self;
         // Counted before a thread gets to it, so that the one that leads now knows who is there.
         if !inner.committer.come(target) {
-            return Ok(());
+            return Settling::Settled;
         }
         let (sender, settled) = oneshot::channel();
         let lane = Arc::as_ptr(&inner).addr();
@@ -80,21 +79,49 @@ impl Unsettled {
             let _ = sender.send(result);
         });
         match lanes.push(lane, job) {
-            Ok(()) => match settled.await {
-                Ok(result) => result,
-                // It panicked: nothing is known of it.
-                Err(oneshot::Canceled) => inner.wait_for(target),
-            },
+            Ok(()) => Settling::UnderWay { settled, inner, target },
             // Better late than never.
-            Err(_) => inner.wait_for(target),
+            Err(_) => Settling::Here { inner, target },
         }
     }
 }
 
-/// Comes back when all of it is durable.
+/// A change that is being made durable, whether or not anybody waits for that.
+enum Settling {
+    Settled,
+    UnderWay {
+        settled: oneshot::Receiver<Result<()>>,
+        inner: Arc<Inner>,
+        target: Progress,
+    },
+    /// There is no thread for it.
+    Here {
+        inner: Arc<Inner>,
+        target: Progress,
+    },
+}
+
+impl Settling {
+    /// Comes back when it is durable.
+    async fn settled(self) -> Result<()> {
+        match self {
+            Self::Settled => Ok(()),
+            Self::UnderWay { settled, inner, target } => match settled.await {
+                Ok(result) => result,
+                // It panicked: nothing is known of it.
+                Err(oneshot::Canceled) => inner.wait_for(target),
+            },
+            Self::Here { inner, target } => inner.wait_for(target),
+        }
+    }
+}
+
+/// Comes back when all of it is durable, which it becomes also if nobody waits until then.
 pub async fn settle_all(unsettled: Vec<Unsettled>, lanes: &Arc<Lanes>) -> Result<()> {
-    for one in unsettled {
-        one.settled(lanes).await?;
+    // All of them are begun before the first is waited for.
+    let settling: Vec<_> = unsettled.into_iter().map(|one| one.begin(lanes)).collect();
+    for one in settling {
+        one.settled().await?;
     }
     Ok(())
 }

@@ -6,9 +6,9 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use streamlog::sim::SimDisk;
-use streamlog::{AddOptions, Durability, Error, NewId, Options, Position, Production, Store, Trim};
+use streamlog::{AddOptions, Durability, Error, NewId, Options, Position, Production, Store, StreamId, Trim};
 
-use crate::harness::{Syncs, id, on_each, poll_once, turns, until};
+use crate::harness::{Syncs, id, on_each, poll_once, turns, until, within};
 
 /// Runs them all at the same time.
 async fn all<F: Future + Unpin>(mut futures: Vec<F>) -> Vec<F::Output> {
@@ -267,5 +267,41 @@ fn every_level_works_with_futures() {
                 assert_eq!(store.stream(stream.name()).unwrap().len().unwrap(), 50);
             }
         }
+    });
+}
+
+#[test]
+fn what_a_call_did_before_it_failed_becomes_durable_and_visible() {
+    on_each(|| async {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let stream = store.stream("s").unwrap();
+        stream.add([("f", "v")]).unwrap();
+        let failed = store.run_async(|store| {
+            store.stream("s")?.add([("f", "v")])?;
+            store.stream("s")?.add_batch([(NewId::Exact(StreamId::MIN), [("f", "v")])])
+        });
+        assert!(matches!(failed.await, Err(Error::IdZero)));
+        assert_eq!(stream.len().unwrap(), 2);
+    });
+}
+
+#[test]
+fn a_call_that_is_dropped_while_one_stream_is_synced_has_the_others_synced_too() {
+    within(60, || {
+        let syncs = Syncs::default();
+        let (_dir, store) = syncs.store(Options::new());
+        let streams = ["a", "b"].map(|name| store.stream(name).unwrap());
+        streams.iter().for_each(|stream| _ = stream.add([("f", "v")]).unwrap());
+        syncs.shut();
+        let mut call = Box::pin(store.run_async(|store| {
+            store.stream("a")?.add([("f", "v")])?;
+            store.stream("b")?.add([("f", "v")])
+        }));
+        assert!(poll_once(call.as_mut()).is_pending());
+        until(|| syncs.held() == 2);
+        drop(call);
+        syncs.open();
+        until(|| streams.iter().all(|stream| stream.len().unwrap() == 2));
     });
 }
