@@ -15,6 +15,8 @@ pub const TESTS: &[Test] = &[
     ("a_forked_child_does_not_keep_a_closed_store_locked", unlocked),
     ("a_forked_child_unmaps_nothing_of_its_own", own_maps),
     ("a_forked_child_can_open_another_store", another),
+    #[cfg(feature = "async")]
+    ("a_forked_child_is_refused_by_every_future", futures),
 ];
 pub const ROLES: &[Role] = &[("fork", fork)];
 
@@ -56,6 +58,11 @@ fn own_maps() -> Outcome {
 
 fn another() -> Outcome {
     in_each_level("another")
+}
+
+#[cfg(feature = "async")]
+fn futures() -> Outcome {
+    in_each_level("futures")
 }
 
 fn fork(arguments: &[String]) {
@@ -148,6 +155,8 @@ fn fork(arguments: &[String]) {
             let own = options(level).open(&beside).unwrap();
             assert_eq!(own.stream("own").unwrap().len().unwrap(), 1);
         }
+        #[cfg(feature = "async")]
+        "futures" => fork_with_futures(&store),
         other => panic!("no such thing: {other}"),
     }
     // The parent goes on, has the lock, and loses nothing.
@@ -162,6 +171,73 @@ fn fork(arguments: &[String]) {
     let stream = store.stream("log").unwrap();
     assert!(stream.recovery().unwrap().is_clean);
     assert_eq!(stream.len().unwrap(), len);
+}
+
+/// Before the threads that run futures were started, and when they are there, busy, and have futures waiting.
+#[cfg(feature = "async")]
+fn fork_with_futures(store: &Store) {
+    assert_eq!(kernel::in_fork(|| await_everything(store)), 0);
+    let stream = store.stream("log").unwrap();
+    pollster::block_on(stream.add_async([("n", "threads are started")])).unwrap();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                pollster::block_on(stream.add_async([("busy", "x")])).unwrap();
+            }
+        });
+        for _ in 0..8 {
+            assert_eq!(kernel::in_fork(|| await_everything(store)), 0);
+            let mut reading = stream.read(ReadFrom::After(StreamId::MAX)).block(Block::Forever).run_async();
+            assert!(poll(&mut reading).is_none());
+            let status = kernel::in_fork(|| {
+                let refused = matches!(poll(&mut reading), Some(Err(Error::Forked)));
+                drop(std::mem::replace(&mut reading, stream.read(ReadFrom::End).run_async()));
+                i32::from(!refused)
+            });
+            assert_eq!(status, 0);
+            assert!(poll(&mut reading).is_none(), "its parent waits on");
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
+
+#[cfg(feature = "async")]
+fn poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::Pin::new(future).poll(&mut context) {
+        std::task::Poll::Ready(output) => Some(output),
+        std::task::Poll::Pending => None,
+    }
+}
+
+/// In a forked child: each future is refused the first time that it is polled.
+#[cfg(feature = "async")]
+fn await_everything(store: &Store) -> i32 {
+    fn forked<T>(name: &str, mut future: impl Future<Output = streamlog::Result<T>> + Unpin) {
+        let result = poll(&mut future);
+        assert!(matches!(result, Some(Err(Error::Forked))), "{name}: {:?}", result.map(Result::err));
+    }
+    fn ends<T>(name: &str, mut items: impl smol::stream::Stream<Item = streamlog::Result<T>> + Unpin) {
+        let item = poll(&mut smol::stream::StreamExt::next(&mut items));
+        assert!(matches!(item, Some(Some(Err(Error::Forked)))), "{name}");
+    }
+    let stream = store.stream("log").unwrap();
+    let consumer = stream.group("g").consumer("c");
+    forked("add", stream.add_async([("a", "b")]));
+    forked("add to nothing", store.stream("other").unwrap().add_async([("a", "b")]));
+    forked("read", stream.read(ReadFrom::After(StreamId::MIN)).run_async());
+    forked("blocked read", stream.read(ReadFrom::End).block(Block::Forever).run_async());
+    forked("group read", consumer.read().new_entries_async());
+    forked("blocked group read", consumer.read().block(Block::Forever).deliveries_async());
+    forked("history", consumer.read().history_async(StreamId::MIN));
+    forked("ack", consumer.ack_async([StreamId::MAX]));
+    forked("any call", store.run_async(|_| Ok(())));
+    forked("sync", store.sync_async());
+    ends("follow from the beginning", stream.follow(ReadFrom::After(StreamId::MIN)));
+    ends("follow from the end", stream.follow(ReadFrom::End));
+    ends("deliveries", consumer.deliveries());
+    0
 }
 
 /// In a forked child: each call is refused, and none hangs or changes anything.
