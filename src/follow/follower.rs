@@ -19,13 +19,16 @@
 //! A look costs some fifteen system calls, and reading what is new. Where more has happened than can be followed (the stream is
 //! another one now, or it was repaired), this one is over, and the stream is attached to again.
 
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::env::Env;
 use crate::follow::Watch;
+use crate::follow::attach::attach;
 use crate::follow::journal_end::{Due, JournalEnd};
 use crate::follow::log_end::{LogEnd, Progress};
 use crate::format::board::Notice;
@@ -46,12 +49,17 @@ const WRITING_MAX: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Following {
     inner: Weak<Inner>,
+    watch: Arc<Watch>,
+    env: Arc<Env>,
+    name: Box<[u8]>,
     follower: Mutex<Follower>,
 }
 
 impl Following {
     pub fn new(inner: &Arc<Inner>, follower: Follower) -> Self {
-        Self { inner: Arc::downgrade(inner), follower: Mutex::new(follower) }
+        let (watch, env) = (Arc::clone(&follower.watch), Arc::clone(&inner.env));
+        let name = inner.name.clone();
+        Self { inner: Arc::downgrade(inner), watch, env, name, follower: Mutex::new(follower) }
     }
 }
 
@@ -76,6 +84,18 @@ impl Source for Following {
             // What is wrong with it is told by whoever attaches to it again.
             Ok(_) | Err(Error::Corrupt { .. }) => Ok(()),
             Err(error) => Err(error),
+        }
+    }
+
+    fn has_any(&self, log: &Log, ordinals: Range<u64>) -> bool {
+        match attach(&self.watch, &self.env, &self.name) {
+            Ok(None) => false,
+            Ok(Some(now)) => {
+                let from = ordinals.start.max(now.log.tail().floor);
+                now.log.incarnation == log.incarnation && now.log.live(from, ordinals.end) > 0
+            }
+            // Rather an error than an entry that is passed over.
+            Err(_) => true,
         }
     }
 }

@@ -59,6 +59,9 @@ type Slots = Arc<Vec<Arc<Slot>>>;
 pub trait Source: Send + Sync + fmt::Debug {
     /// Takes in what has become of it since. This thread has locked nothing of the stream.
     fn catch_up(&self, log: &Log) -> Result<()>;
+
+    /// Whether the stream still has entries with some of these ordinals, of which a log that is retired does not tell.
+    fn has_any(&self, log: &Log, ordinals: Range<u64>) -> bool;
 }
 
 thread_local! {
@@ -240,7 +243,7 @@ impl Log {
             opened => opened,
         };
         let segment = match opened {
-            Err(error) if self.explains(&error, slot) => return Ok(None),
+            Err(error) if self.explains(&error, slot, next_base) => return Ok(None),
             opened => opened.inspect_err(|_| self.doubt())?,
         };
         let mut opened = self.opened.lock();
@@ -274,11 +277,15 @@ impl Log {
     }
 
     /// Whether a segment cannot be opened because it has been removed, alone or with its stream.
-    fn explains(&self, error: &Error, slot: &Arc<Slot>) -> bool {
+    fn explains(&self, error: &Error, slot: &Arc<Slot>, next_base: Option<u64>) -> bool {
         let Error::Corrupt { what, .. } = error else { return false };
+        let ordinals = || slot.base..next_base.unwrap_or(self.tail().next_ordinal);
         let explains = || match self.retired.load(Ordering::Acquire) {
-            // What is in its place may be of a stream that has the name now.
-            true => matches!(what, Corruption::Missing | Corruption::Foreign(_)),
+            // What is in its place may be of a stream that has the name now. Or the stream is still there, and followed anew.
+            true => {
+                matches!(what, Corruption::Missing | Corruption::Foreign(_))
+                    && !self.source.get().is_some_and(|source| source.has_any(self, ordinals()))
+            }
             false => *what == Corruption::Missing && !self.has(slot),
         };
         explains() || (self.catch_up() && explains())
@@ -291,14 +298,6 @@ impl Log {
 
     fn has(&self, slot: &Arc<Slot>) -> bool {
         self.slots.read().iter().any(|listed| Arc::ptr_eq(listed, slot))
-    }
-
-    /// The ID before the first entry of a segment; `None` if it has been removed.
-    fn previous_id(&self, slot: &Arc<Slot>) -> Result<Option<StreamId>> {
-        match slot.previous_id(&self.place) {
-            Err(error) if self.explains(&error, slot) => Ok(None),
-            id => id.map(Some),
-        }
     }
 }
 
@@ -353,11 +352,15 @@ impl View {
     pub fn open(&self, at: usize) -> Result<Found> {
         let slot = self.slots.get(at).filter(|slot| slot.base <= self.tail.segment);
         let Some(slot) = slot else { return Ok(Found::Nothing) };
-        let next_base = self.slots.get(at + 1).map(|next| next.base);
-        let Some(segment) = self.log.open_slot(slot, next_base)? else { return Ok(Found::Removed) };
+        let Some(segment) = self.log.open_slot(slot, self.base_of(at + 1))? else { return Ok(Found::Removed) };
         let tail = if slot.base == self.tail.segment { self.tail.offset } else { u64::MAX };
         let end = segment.end(tail);
         Ok(Found::Segment(Opened { segment, end }))
+    }
+
+    /// The first ordinal of the segment at a place of the list.
+    fn base_of(&self, at: usize) -> Option<u64> {
+        self.slots.get(at).map(|slot| slot.base)
     }
 
     /// The first ordinal of a segment that must be there behind the one at this place of the list, but is not: entries
@@ -406,9 +409,10 @@ impl View {
 
     /// Whether there is a segment at this place of the list, and IDs below `id` may be in it.
     pub fn begins_below(&self, at: usize, id: StreamId) -> Result<bool> {
-        match self.slots.get(at).filter(|slot| slot.base <= self.tail.segment) {
-            Some(slot) => Ok(self.log.previous_id(slot)?.is_some_and(|previous| previous < id)),
-            None => Ok(false),
+        let Some(slot) = self.slots.get(at).filter(|slot| slot.base <= self.tail.segment) else { return Ok(false) };
+        match slot.previous_id(&self.log.place) {
+            Err(error) if self.log.explains(&error, slot, self.base_of(at + 1)) => Ok(false),
+            previous => Ok(previous? < id),
         }
     }
 
@@ -416,7 +420,7 @@ impl View {
     pub fn ids_of(&self, at: usize) -> IdRange {
         let before = |at: usize| {
             let slot = self.slots.get(at).filter(|slot| slot.base <= self.tail.segment)?;
-            self.log.previous_id(slot).ok().flatten()
+            slot.previous_id(&self.log.place).ok()
         };
         let last = (at + 1 >= self.segments()).then_some(self.tail.last_id);
         IdRange { after: before(at).unwrap_or(StreamId::MIN), through: before(at + 1).or(last) }
@@ -435,7 +439,7 @@ impl View {
     /// The first ordinal of the first segment that may hold IDs of that millisecond or a later one, by the headers that can
     /// be read.
     pub fn first_segment_from(&self, ms: u64) -> u64 {
-        let ends_before = |slot: &&Arc<Slot>| matches!(self.log.previous_id(slot), Ok(Some(id)) if id.ms() < ms);
+        let ends_before = |slot: &&Arc<Slot>| matches!(slot.previous_id(&self.log.place), Ok(id) if id.ms() < ms);
         let listed = self.slots.iter().filter(|slot| slot.base <= self.tail.segment);
         listed.rev().find(ends_before).map_or(self.tail.floor, |slot| slot.base)
     }

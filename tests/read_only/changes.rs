@@ -16,6 +16,15 @@ fn files(directory: &Path, stream: &str, ending: &str) -> Vec<PathBuf> {
     files
 }
 
+/// Damages one byte, of a file that others have open.
+fn flip(path: &Path, offset: u64) {
+    use std::os::unix::fs::FileExt;
+    let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], offset).unwrap();
+}
+
 #[test]
 fn a_name_always_means_the_stream_that_has_it() {
     for level in [Durability::Os, Durability::Always] {
@@ -119,6 +128,63 @@ fn a_segment_that_is_lost_is_damage_and_not_taken_for_trimmed() {
     let is_told =
         |error: &Error| matches!(error, Error::Corrupt { path, what: Corruption::Missing, .. } if *path == lost);
     assert!(errors.iter().any(is_told), "{errors:?}");
+}
+
+/// The first damage makes a reader look at the stream anew. What is lost further on is not taken for removed with the stream.
+#[test]
+fn what_is_lost_behind_damage_is_told_once_in_its_place() {
+    for (level, is_backward) in [(Durability::Always, false), (Durability::Os, false), (Durability::Os, true)] {
+        let (directory, store, reader) = pair(level);
+        let stream = store.stream("a").unwrap();
+        for ms in 1..=800 {
+            stream.add_with(AddOptions::new().id(id(ms)), [("n", "x".repeat(100))]).unwrap();
+        }
+        let reading = reader.stream("a").unwrap();
+        assert_eq!(reading.len().unwrap(), 800);
+        let segments = files(directory.path(), "a", "log");
+        let lost = [&segments[3], &segments[6]];
+        lost.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+        flip(&segments[1], 192 + 500);
+        let range = reading.range(..);
+        let items: Vec<_> = if is_backward { range.rev().collect() } else { range.collect() };
+        let mut told = Vec::new();
+        let mut missing = Vec::new();
+        for item in items {
+            match item {
+                Ok(entry) => told.push(entry.id().ms()),
+                Err(Error::Corrupt { path, what, ids: Some(ids), .. }) => {
+                    told.extend(ids.after.ms() + 1..=ids.through.unwrap().ms());
+                    missing.extend((what == Corruption::Missing).then_some(path));
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        told.sort_unstable();
+        missing.sort();
+        if is_backward {
+            // From behind, only the header that is lost would tell where it begins.
+            told.dedup();
+        }
+        assert!(told.iter().copied().eq(1..=800), "each is there or told to be lost, once: {told:?}");
+        assert_eq!(missing.iter().collect::<Vec<_>>(), lost);
+    }
+}
+
+#[test]
+fn what_is_trimmed_behind_damage_is_no_damage() {
+    let (directory, store, reader) = pair(Durability::Os);
+    let stream = store.stream("a").unwrap();
+    for ms in 1..=800 {
+        stream.add_with(AddOptions::new().id(id(ms)), [("n", "x".repeat(100))]).unwrap();
+    }
+    let reading = reader.stream("a").unwrap();
+    assert_eq!(reading.len().unwrap(), 800);
+    flip(&files(directory.path(), "a", "log")[1], 192 + 500);
+    let mut range = reading.range(..);
+    assert!(range.any(|entry| entry.is_err()));
+    stream.trim(Trim::before(id(600))).unwrap();
+    let rest: Vec<_> = range.map(|entry| entry.unwrap().id().ms()).collect();
+    assert!(rest.ends_with(&Vec::from_iter(600..=800)) && rest.len() < 500, "{rest:?}");
 }
 
 #[test]
