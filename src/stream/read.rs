@@ -157,7 +157,8 @@ impl Read {
     /// # Errors
     ///
     /// Those of opening a stream, [`Error::Corrupt`](crate::Error::Corrupt) where entries are damaged, and
-    /// [`Error::Closed`](crate::Error::Closed) if the store is closed meanwhile.
+    /// [`Error::Closed`](crate::Error::Closed) if the store is closed meanwhile. Where it would have to wait,
+    /// [`Error::Poisoned`](crate::Error::Poisoned) after a failed write or sync: nothing more will come.
     ///
     /// # Examples
     ///
