@@ -20,7 +20,7 @@ use crate::log::cursor::Cursor;
 use crate::log::interpolate::Guess;
 use crate::log::segment::{Part, Segment};
 use crate::log::{self, Direction, Log, Opened, Slots, Tail, View};
-use crate::{Entry, Result, StreamId};
+use crate::{Entry, Error, IdRange, Result, StreamId};
 
 /// A block that is longer than this is not kept for the next one on the same thread, in bytes.
 const SCRATCH_MAX: usize = 64 << 10;
@@ -240,7 +240,19 @@ impl View {
         match found {
             Found::Entry(entry) => Ok(Some(entry)),
             Found::Nothing => Ok(None),
-            Found::Unclear => Cursor::new(self.clone(), id, id).next_entry().transpose(),
+            Found::Unclear => self.walk_to(id),
+        }
+    }
+
+    /// The entry with this ID, past damage in which it cannot have been.
+    fn walk_to(&self, id: StreamId) -> Result<Option<Entry>> {
+        let mut entries = Cursor::new(self.clone(), id, id);
+        let is_elsewhere = |lost: &IdRange| id <= lost.after || lost.through.is_some_and(|last| id > last);
+        loop {
+            match entries.next_entry().transpose() {
+                Err(Error::Corrupt { ids: Some(lost), .. }) if is_elsewhere(&lost) => {}
+                found => return found,
+            }
         }
     }
 
