@@ -1,31 +1,12 @@
 //! Changes as futures.
 
-use std::future::Future;
 use std::pin::{Pin, pin};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use streamlog::sim::SimDisk;
 use streamlog::{AddOptions, Durability, Error, NewId, Options, Position, Production, Store, StreamId, Trim};
 
-use crate::harness::{Syncs, id, on_each, poll_once, turns, until, within};
-
-/// Runs them all at the same time.
-async fn all<F: Future + Unpin>(mut futures: Vec<F>) -> Vec<F::Output> {
-    let mut results: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
-    std::future::poll_fn(|cx| {
-        for (future, result) in futures.iter_mut().zip(&mut results) {
-            if result.is_none()
-                && let Poll::Ready(ready) = Pin::new(future).poll(cx)
-            {
-                *result = Some(ready);
-            }
-        }
-        if results.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    results.into_iter().flatten().collect()
-}
+use crate::harness::{Syncs, all, id, on_each, poll_once, turns, until, within};
 
 #[test]
 fn an_add_that_came_back_survives_a_power_loss() {
@@ -259,7 +240,7 @@ fn every_level_works_with_futures() {
             let store = Options::new().durability(level).segment_bytes_max(4096).open(dir.path()).unwrap();
             let streams = ["a", "b", "c", "d", "e", "f"].map(|name| store.stream(name).unwrap());
             let adds = (0..300).map(|n: u64| streams[n as usize % 6].add_async([("n", n.to_string())]));
-            assert!(all(adds.collect()).await.iter().all(Result::is_ok));
+            assert!(all(adds).await.iter().all(Result::is_ok));
             store.sync_async().await.unwrap();
             store.close().unwrap();
             let store = Store::open(dir.path()).unwrap();

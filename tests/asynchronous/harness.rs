@@ -62,22 +62,22 @@ pub async fn unless<T>(future: impl Future<Output = T>, other: impl Future<Outpu
     .await
 }
 
-/// What all of them come to, in the order in which they are over.
+/// Runs them all at the same time; what they come to, in their order.
 pub async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
-    let mut results = Vec::new();
+    let mut results: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
     std::future::poll_fn(|cx| {
-        futures.retain_mut(|future| match future.as_mut().poll(cx) {
-            Poll::Ready(result) => {
-                results.push(result);
-                false
+        for (future, result) in futures.iter_mut().zip(&mut results) {
+            if result.is_none()
+                && let Poll::Ready(ready) = future.as_mut().poll(cx)
+            {
+                *result = Some(ready);
             }
-            Poll::Pending => true,
-        });
-        if futures.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        }
+        if results.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
-    results
+    results.into_iter().flatten().collect()
 }
 
 /// Comes back after others had so many turns.
