@@ -233,6 +233,8 @@ impl Inspection {
 
     /// How many bytes are set aside for deleting on a full disk; 0 while they are not.
     ///
+    /// Costs a look at one file.
+    ///
     /// # Errors
     ///
     /// [`Error::Io`].
@@ -266,6 +268,8 @@ impl Inspection {
     /// # let path = directory.path();
     /// # let store = streamlog::Store::open(path)?;
     /// # store.stream("orders")?.add([("order", "o1")])?;
+    /// Costs reading all files of the store.
+    ///
     ///
     /// let reports = Inspection::open(path)?.verify()?;
     /// assert!(reports.iter().all(|report| !report.is_damaged()));

@@ -163,6 +163,8 @@ impl Store {
     /// use streamlog::{Error, Store};
     /// # let store = Store::in_memory();
     ///
+    /// Costs making a directory and its first files, and their syncs, at every level of durability.
+    ///
     /// let orders = store.create("orders")?;
     /// assert!(orders.is_empty()?);
     /// assert!(matches!(store.create("orders"), Err(Error::StreamExists { .. })));
@@ -209,6 +211,8 @@ impl Store {
     /// use streamlog::Store;
     /// # let store = Store::in_memory();
     /// # let orders = store.stream("orders")?;
+    /// Costs a look at the directory if the stream is not open.
+    ///
     /// # let id = orders.add([("order", "o1")])?;
     ///
     /// assert!(store.exists("orders")?);
@@ -232,6 +236,8 @@ impl Store {
     /// use streamlog::Store;
     /// # let store = Store::in_memory();
     /// # let orders = store.stream("orders")?;
+    /// Costs a few syncs, those of closing the streams that are open, and removing their files; at every level of durability.
+    ///
     /// # let id = orders.add([("order", "o1")])?;
     ///
     /// assert_eq!(store.delete(["orders", "payments"])?, 1);
@@ -276,6 +282,8 @@ impl Store {
     /// use streamlog::Store;
     /// # let store = Store::in_memory();
     /// # let orders = store.stream("orders")?;
+    /// Costs a few syncs, at every level of durability, however much is in the stream.
+    ///
     /// # let id = orders.add([("order", "o1")])?;
     ///
     /// store.rename("orders", "orders-2025")?;
@@ -498,6 +506,8 @@ impl Store {
     /// [`Error::Closed`]. The lock is given up when it returns.
     ///
     /// # Errors
+    ///
+    /// Costs a look at each stream that is open, and syncs of those that were written to since they were synced last.
     ///
     /// [`Error::Io`] and [`Error::Poisoned`]: the store is closed, but not everything that was acknowledged at
     /// [`Durability::Interval`](crate::Durability::Interval) or [`Durability::Os`](crate::Durability::Os) may survive power

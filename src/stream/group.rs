@@ -147,7 +147,7 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// [`Error::GroupExists`]; [`Error::StreamNotFound`]; and as [`acknowledge`](Self::acknowledge).
+    /// [`Error::GroupExists`]; [`Error::StreamNotFound`]; [`Error::NameTooLong`]; and as [`acknowledge`](Self::acknowledge).
     ///
     /// # Examples
     ///
@@ -227,6 +227,8 @@ impl Group {
 
     /// Lets the group go on reading there, forwards or backwards; what is pending stays so.
     ///
+    /// Costs one record in the journal; entries are not looked at.
+    ///
     /// # Errors
     ///
     /// [`Error::GroupNotFound`], and as [`acknowledge`](Self::acknowledge).
@@ -254,6 +256,8 @@ impl Group {
 
     /// Removes the group with its consumers and pending entries; returns whether there was one. Reads of it that are
     /// blocked fail with [`Error::GroupNotFound`].
+    ///
+    /// Costs one record in the journal.
     ///
     /// # Errors
     ///
@@ -283,8 +287,8 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// [`Error::GroupNotFound`]; those of opening the stream. [`Error::NoSpace`] if the journal has no room left: nothing was
-    /// changed. [`Error::Io`]: it is not known whether it was, and the store is poisoned.
+    /// [`Error::GroupNotFound`]; those of opening the stream. [`Error::NoSpace`] if the journal has no room left, and
+    /// [`Error::ChangeTooLarge`]: nothing was changed. [`Error::Io`]: it is not known whether it was, and the store is poisoned.
     ///
     /// # Examples
     ///
@@ -309,6 +313,8 @@ impl Group {
 
     /// Acknowledges entries and deletes them from the stream, as one change; returns for each what became of it
     /// (`XACKDEL`). Entries that are not pending in this group stay.
+    ///
+    /// Costs what [`acknowledge`](Self::acknowledge) and [`Stream::delete_with`] cost, in one record of the journal.
     ///
     /// # Errors
     ///
@@ -343,6 +349,8 @@ impl Group {
     /// Gives pending entries back, so that the next claim gets them, however short it is after their delivery; returns how
     /// many there were (`XNACK`).
     ///
+    /// Costs as [`acknowledge`](Self::acknowledge).
+    ///
     /// # Errors
     ///
     /// As [`acknowledge`](Self::acknowledge).
@@ -371,9 +379,11 @@ impl Group {
     /// As [`release`](Self::release), and sets the delivery count, if one is given; with `force`, entries that are not
     /// pending become so.
     ///
+    /// Costs as [`acknowledge`](Self::acknowledge), and with `force` a look-up of each entry that is not pending.
+    ///
     /// # Errors
     ///
-    /// As [`acknowledge`](Self::acknowledge).
+    /// As [`acknowledge`](Self::acknowledge); with `force` [`Error::Corrupt`] if an entry cannot be looked up for damage.
     ///
     /// # Examples
     ///
@@ -520,6 +530,8 @@ impl Group {
 
     /// The state of the group.
     ///
+    /// Costs as [`Stream::groups`].
+    ///
     /// # Errors
     ///
     /// As [`pending`](Self::pending); [`Error::Corrupt`] if the first entry of the stream is damaged.
@@ -549,6 +561,8 @@ impl Group {
     }
 
     /// The consumers, in ascending order of their names.
+    ///
+    /// Costs a step for each consumer.
     ///
     /// # Errors
     ///
@@ -737,6 +751,8 @@ impl Consumer {
     /// ```
     pub fn create(&self) -> Result<bool> {
         self.in_group(Inner::create_consumer)
+    /// Costs one record in the journal if it is.
+    ///
     }
 
     /// Removes the consumer; returns how many entries were pending for it. They are not delivered again: claim them
@@ -744,7 +760,7 @@ impl Consumer {
     ///
     /// # Errors
     ///
-    /// As [`Group::acknowledge`].
+    /// [`Error::NameTooLong`], and as [`Group::acknowledge`].
     ///
     /// # Examples
     ///
@@ -762,6 +778,8 @@ impl Consumer {
     /// # Ok::<(), streamlog::Error>(())
     /// ```
     pub fn delete(&self) -> Result<u64> {
+    /// Costs a step for each of these, and one record in the journal.
+    ///
         self.in_group(Inner::delete_consumer)
     }
 

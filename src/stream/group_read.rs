@@ -405,7 +405,7 @@ impl GroupRead {
     /// read is blocked. [`Error::Corrupt`] if the first entry to be delivered is damaged; those before damage are delivered,
     /// and [`Group::set_position`](crate::Group::set_position) gets the group past it, or the next read, with
     /// [`OnDamage::Quarantine`](crate::OnDamage::Quarantine). [`Error::Closed`] if the store is
-    /// closed meanwhile; and as [`Group::acknowledge`](crate::Group::acknowledge).
+    /// closed meanwhile; [`Error::NameTooLong`] for a new consumer; and as [`Group::acknowledge`](crate::Group::acknowledge).
     ///
     /// # Examples
     ///

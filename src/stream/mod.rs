@@ -181,6 +181,8 @@ impl Stream {
     ///
     /// ```
     /// use streamlog::{Position, Store};
+    /// Costs a step for each group, and reading where the stream begins if that has changed since it was last asked for.
+    ///
     /// # let store = Store::in_memory();
     /// # let orders = store.stream("orders")?;
     /// # let id = orders.add([("order", "o1")])?;
@@ -205,6 +207,8 @@ impl Stream {
     ///
     /// ```
     /// use streamlog::{Position, Store};
+    /// Costs as [`groups`](Self::groups), and a step for each consumer and pending entry that is returned.
+    ///
     /// # let store = Store::in_memory();
     /// # let orders = store.stream("orders")?;
     /// # let id = orders.add([("order", "o1")])?;
@@ -346,7 +350,8 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// As [`add`](Self::add); [`Error::IdTooSmall`] and [`Error::IdZero`] for an ID that cannot follow.
+    /// As [`add`](Self::add); [`Error::IdTooSmall`] and [`Error::IdZero`] for an ID that cannot follow;
+    /// [`Error::InvalidProduction`] and [`Error::NameTooLong`] for a production; with a trim, as [`trim`](Self::trim).
     ///
     /// # Examples
     ///
@@ -469,6 +474,8 @@ impl Stream {
     ///
     /// ```
     /// use streamlog::Store;
+    /// Costs no reading if the stream is open.
+    ///
     /// # let store = Store::in_memory();
     /// # let orders = store.stream("orders")?;
     /// # let id = orders.add([("order", "o1")])?;
@@ -627,8 +634,9 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// Those of opening the stream. [`Error::NoSpace`] if the journal has no room left, and [`Error::Io`]; what is left is
-    /// valid, but after [`Error::Io`] it is not known whether the trim was done, and the store is poisoned.
+    /// Those of opening the stream. [`Error::Corrupt`] if it cannot be told for damage what is to go: nothing was changed.
+    /// [`Error::NoSpace`] if the journal has no room left, and [`Error::Io`]; what is left is valid, but after [`Error::Io`] it
+    /// is not known whether the trim was done, and the store is poisoned.
     ///
     /// # Examples
     ///
@@ -654,7 +662,7 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// As [`trim`](Self::trim).
+    /// As [`trim`](Self::trim); [`Error::TooManyDeleted`].
     ///
     /// # Examples
     ///
@@ -717,6 +725,8 @@ impl Stream {
     ///
     /// ```
     /// use streamlog::{SetId, Store, StreamId};
+    /// Costs one record in the journal; setting it back also begins a new segment.
+    ///
     /// # let store = Store::in_memory();
     /// # let orders = store.stream("orders")?;
     /// # let id = orders.add([("order", "o1")])?;
@@ -740,6 +750,8 @@ impl Stream {
     /// # Examples
     ///
     /// ```
+    /// Costs reading the first and the last entry.
+    ///
     /// use streamlog::Store;
     /// # let store = Store::in_memory();
     /// # let orders = store.stream("orders")?;

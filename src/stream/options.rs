@@ -181,6 +181,9 @@ impl<'a> AddOptions<'a> {
     /// ```
     /// use streamlog::{AddOptions, Store};
     /// # let store = Store::in_memory();
+    /// With [`References::Acknowledged`], and with [`References::Delete`] where anything is pending, a trim reads the IDs of
+    /// what it removes or passes over.
+    ///
     /// # let orders = store.stream("orders")?;
     /// # let id = orders.add([("order", "o1")])?;
     ///

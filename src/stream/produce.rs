@@ -51,6 +51,8 @@ impl Stream {
     ///
     /// If that changes anything, all productions are forgotten.
     ///
+    /// Costs one record in the journal.
+    ///
     /// # Errors
     ///
     /// [`Error::OutOfRange`]; [`Error::StreamNotFound`]; and as [`trim`](Self::trim).
@@ -78,6 +80,8 @@ impl Stream {
 
     /// Remembers that an entry came of a production, as if it had been added with it. For restoring what was remembered
     /// elsewhere.
+    ///
+    /// Costs a look-up of the entry, and one record in the journal.
     ///
     /// # Errors
     ///

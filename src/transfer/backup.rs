@@ -215,6 +215,8 @@ impl Backup {
         done.streams = place.within(STREAMS).list()?.len() as u64;
         if is_backup {
             place.rename(BACKUP_NEW, BACKUP)?;
+    /// Costs what a first backup costs: files that never change again are linked or copied, as [`sharing`](Self::sharing) says.
+    ///
         }
         place.sync()?;
         Ok(done)

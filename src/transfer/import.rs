@@ -134,6 +134,8 @@ impl Import {
         self.applier.wanted = number;
         self
     }
+    /// Costs reading one directory.
+    ///
 
     /// Reads one log to its end. Several are read one after the other: of a server that keeps its log in parts, the base and then
     /// the increments, as [`files_of`](super::files_of) gives them.
