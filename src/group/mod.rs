@@ -18,6 +18,18 @@ use crate::group::pending::{ConsumerNumber, Pending, PendingList};
 use crate::{Error, Result, StreamId};
 
 /// The longest name that a group or a consumer can have, and the longest ID of a producer or a production, in bytes.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Error, KEY_LEN_MAX, Position, Store};
+/// # let store = Store::in_memory();
+/// # let orders = store.create("orders")?;
+///
+/// let created = orders.group(vec![b'x'; KEY_LEN_MAX + 1]).create(Position::Start);
+/// assert!(matches!(created, Err(Error::NameTooLong { max: KEY_LEN_MAX, .. })));
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 pub const KEY_LEN_MAX: usize = 1 << 20;
 
 /// Refuses what is too long for the name of a group or consumer, or the ID of a producer or production.

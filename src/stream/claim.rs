@@ -61,6 +61,26 @@ impl Claiming {
 }
 
 /// Takes pending entries over by their IDs (`XCLAIM`); see [`Consumer::claim`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use streamlog::{Position, Store};
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+/// # let id = orders.add([("order", "o1")])?;
+/// # let workers = orders.group("workers");
+/// # workers.create(Position::Start)?;
+/// # let alice = workers.consumer("alice");
+/// # alice.read().new_entries()?;
+///
+/// let bob = workers.consumer("bob");
+/// assert!(bob.claim(Duration::from_secs(60), [id]).run()?.is_empty(), "alice got it just now");
+/// assert_eq!(bob.claim(Duration::ZERO, [id]).run()?[0].id(), id);
+/// assert_eq!(workers.pending()?.consumers, [(b"bob".to_vec(), 1)]);
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is claimed before it is run"]
 pub struct Claim {
@@ -258,6 +278,29 @@ impl Claim {
 }
 
 /// Takes over pending entries that have been idle for long (`XAUTOCLAIM`); see [`Consumer::auto_claim`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use streamlog::{Position, Store};
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+/// # let workers = orders.group("workers");
+/// # workers.create_with(Position::Start, None, true)?;
+/// # for order in ["o1", "o2", "o3"] {
+/// #     orders.add([("order", order)])?;
+/// # }
+/// # workers.consumer("alice").read().new_entries()?;
+///
+/// // Alice has three, and is not heard of any more.
+/// let bob = workers.consumer("bob");
+/// let first = bob.auto_claim(Duration::ZERO).count(2).run()?;
+/// let start = first.next.expect("one is left");
+/// let rest = bob.auto_claim(Duration::ZERO).start(start).count(2).run()?;
+/// assert_eq!((first.entries.len(), rest.entries.len(), rest.next), (2, 1, None));
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is claimed before it is run"]
 pub struct AutoClaim {

@@ -661,6 +661,26 @@ impl Inner {
 }
 
 /// A handle to a consumer of a group, which is created by its first read or claim.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Position, Store, StreamId};
+///
+/// let orders = Store::in_memory().stream("orders")?;
+/// let workers = orders.group("workers");
+/// workers.create_with(Position::Start, None, true)?;
+/// for order in ["o1", "o2"] {
+///     orders.add([("order", order)])?;
+/// }
+/// let (alice, bob) = (workers.consumer("alice"), workers.consumer("bob"));
+/// let first = alice.read().count(1).new_entries()?;
+/// let second = bob.read().count(1).new_entries()?;
+/// assert!(first[0].id() < second[0].id(), "each entry goes to one of them");
+/// alice.ack([first[0].id()])?;
+/// assert!(alice.read().history(StreamId::MIN)?.is_empty());
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Consumer {
     group: Group,
@@ -731,9 +751,11 @@ impl Consumer {
 
     /// Creates the consumer; returns whether it is new.
     ///
+    /// Costs one record in the journal if it is.
+    ///
     /// # Errors
     ///
-    /// As [`Group::acknowledge`].
+    /// [`Error::NameTooLong`], and as [`Group::acknowledge`].
     ///
     /// # Examples
     ///
@@ -751,16 +773,16 @@ impl Consumer {
     /// ```
     pub fn create(&self) -> Result<bool> {
         self.in_group(Inner::create_consumer)
-    /// Costs one record in the journal if it is.
-    ///
     }
 
     /// Removes the consumer; returns how many entries were pending for it. They are not delivered again: claim them
     /// before, if they matter.
     ///
+    /// Costs a step for each of these, and one record in the journal.
+    ///
     /// # Errors
     ///
-    /// [`Error::NameTooLong`], and as [`Group::acknowledge`].
+    /// As [`Group::acknowledge`].
     ///
     /// # Examples
     ///
@@ -778,8 +800,6 @@ impl Consumer {
     /// # Ok::<(), streamlog::Error>(())
     /// ```
     pub fn delete(&self) -> Result<u64> {
-    /// Costs a step for each of these, and one record in the journal.
-    ///
         self.in_group(Inner::delete_consumer)
     }
 

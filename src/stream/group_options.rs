@@ -5,6 +5,23 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::{Entry, StreamId};
 
 /// Where a consumer group begins to read.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Position, Store};
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+/// # let id = orders.add([("order", "o1")])?;
+///
+/// orders.add([("order", "o2")])?;
+/// let positions = [("all", Position::Start, 2), ("rest", Position::After(id), 1), ("news", Position::End, 0)];
+/// for (name, position, lag) in positions {
+///     orders.group(name).create(position)?;
+///     assert_eq!(orders.group(name).consumer("alice").read().new_entries()?.len(), lag);
+/// }
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Position {
@@ -17,6 +34,24 @@ pub enum Position {
 }
 
 /// What a group reads of a stream.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use streamlog::{GroupReadFrom, Position, Store, StreamId};
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+/// # let id = orders.add([("order", "o1")])?;
+/// # orders.group("workers").create(Position::Start)?;
+///
+/// let read = |consumer, from| store.read_group("workers", consumer).stream(&orders, from).run();
+/// assert_eq!(read("alice", GroupReadFrom::New)?.len(), 1);
+/// assert_eq!(read("alice", GroupReadFrom::History(StreamId::MIN))?[0].1[0].id, id, "it is hers");
+/// assert!(read("bob", GroupReadFrom::New)?.is_empty());
+/// assert_eq!(read("bob", GroupReadFrom::NewOrIdle(Duration::ZERO))?[0].1[0].id, id, "now it is his");
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GroupReadFrom {
@@ -30,6 +65,25 @@ pub enum GroupReadFrom {
 }
 
 /// An entry that a group was given.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use streamlog::{Position, Store};
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+/// # let id = orders.add([("order", "o1")])?;
+/// # let workers = orders.group("workers");
+/// # workers.create(Position::Start)?;
+///
+/// let new = workers.consumer("alice").read().deliveries()?;
+/// assert_eq!((new[0].id, new[0].delivery_count), (id, 0));
+/// let taken = workers.consumer("bob").read().claim(Duration::ZERO).deliveries()?;
+/// assert_eq!((taken[0].id, taken[0].delivery_count), (id, 1));
+/// assert!(taken[0].entry.as_ref().is_some_and(|order| order.get("order") == Some(b"o1")));
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GroupEntry {
@@ -45,6 +99,26 @@ pub struct GroupEntry {
 }
 
 /// How a consumer gives an entry back.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Position, Release, Store};
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+/// # let workers = orders.group("workers");
+/// # workers.create_with(Position::Start, None, true)?;
+///
+/// for (order, release, delivery_count) in
+///     [("o1", Release::Silent, 0), ("o2", Release::Failed, 1), ("o3", Release::Fatal, i64::MAX as u64)]
+/// {
+///     let id = orders.add([("order", order)])?;
+///     workers.consumer("alice").read().new_entries()?;
+///     workers.release([id], release)?;
+///     assert_eq!(workers.pending_entries().ids(id..).run()?[0].delivery_count, delivery_count);
+/// }
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Release {
@@ -57,6 +131,23 @@ pub enum Release {
 }
 
 /// The pending entries of a group in short.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Position, Store};
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+/// # let workers = orders.group("workers");
+/// # workers.create_with(Position::Start, None, true)?;
+///
+/// let ids = [orders.add([("order", "o1")])?, orders.add([("order", "o2")])?];
+/// workers.consumer("alice").read().new_entries()?;
+/// let pending = workers.pending()?;
+/// assert_eq!((pending.count, pending.first_id, pending.last_id), (2, Some(ids[0]), Some(ids[1])));
+/// assert_eq!(pending.consumers, [(b"alice".to_vec(), 2)]);
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PendingSummary {
@@ -71,6 +162,26 @@ pub struct PendingSummary {
 }
 
 /// An entry that was delivered and is not acknowledged.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Position, Release, Store};
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+/// # let id = orders.add([("order", "o1")])?;
+/// # let workers = orders.group("workers");
+/// # workers.create(Position::Start)?;
+/// # let alice = workers.consumer("alice");
+/// # alice.read().new_entries()?;
+///
+/// let pending = workers.pending_entries().run()?.remove(0);
+/// assert_eq!((pending.id, pending.delivery_count), (id, 1));
+/// assert_eq!(pending.consumer.as_deref(), Some(&b"alice"[..]));
+/// workers.release([id], Release::Silent)?;
+/// assert_eq!(workers.pending_entries().run()?[0].consumer, None);
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PendingEntry {
@@ -113,6 +224,24 @@ impl PendingEntry {
 }
 
 /// The state of a consumer group.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Position, Store};
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+/// # let id = orders.add([("order", "o1")])?;
+/// # let workers = orders.group("workers");
+/// # workers.create(Position::Start)?;
+///
+/// orders.add([("order", "o2")])?;
+/// workers.consumer("alice").read().count(1).new_entries()?;
+/// let info = workers.info()?;
+/// assert_eq!((info.consumers, info.pending, info.released), (1, 1, 0));
+/// assert_eq!((info.last_delivered_id, info.entries_read, info.lag), (id, Some(1), Some(1)));
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GroupInfo {
@@ -134,6 +263,24 @@ pub struct GroupInfo {
 }
 
 /// The state of a consumer.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Position, Store};
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+/// # let id = orders.add([("order", "o1")])?;
+/// # let workers = orders.group("workers");
+/// # workers.create(Position::Start)?;
+///
+/// workers.consumer("alice").read().new_entries()?;
+/// workers.consumer("bob").read().new_entries()?;
+/// let [alice, bob] = workers.consumers()?.try_into().expect("there are two");
+/// assert_eq!((alice.pending, alice.active_time_ms), (1, Some(alice.seen_time_ms)));
+/// assert_eq!((bob.pending, bob.active_time_ms), (0, None), "nothing was left for him");
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConsumerInfo {
@@ -152,6 +299,26 @@ pub struct ConsumerInfo {
 }
 
 /// All there is to know of a group, as of one moment.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Position, Store};
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+/// # let id = orders.add([("order", "o1")])?;
+/// # let workers = orders.group("workers");
+/// # workers.create(Position::Start)?;
+/// # let alice = workers.consumer("alice");
+/// # alice.read().new_entries()?;
+///
+/// for group in orders.group_details(10)? {
+///     assert_eq!((group.info.name.as_slice(), group.info.pending), (&b"workers"[..], 1));
+///     let (alice, hers) = &group.consumers[0];
+///     assert_eq!((alice.name.as_slice(), hers), (&b"alice"[..], &group.pending));
+/// }
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GroupDetail {
@@ -164,6 +331,25 @@ pub struct GroupDetail {
 }
 
 /// What an automatic claim did.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use streamlog::{Position, Store};
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+/// # let workers = orders.group("workers");
+/// # workers.create_with(Position::Start, None, true)?;
+///
+/// let ids = [orders.add([("order", "o1")])?, orders.add([("order", "o2")])?];
+/// workers.consumer("alice").read().new_entries()?;
+/// orders.delete([ids[0]])?;
+/// let claimed = workers.consumer("bob").auto_claim(Duration::ZERO).run()?;
+/// assert_eq!((claimed.deleted, claimed.ids), (vec![ids[0]], vec![ids[1]]));
+/// assert_eq!((claimed.entries[0].id(), claimed.next), (ids[1], None));
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AutoClaimed {
@@ -178,6 +364,22 @@ pub struct AutoClaimed {
 }
 
 /// What a stream remembers of idempotent productions.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{AddOptions, Production, Store};
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+///
+/// for id in [b"o1", b"o2", b"o1"] {
+///     let production = Production::Named { producer: b"shop", id };
+///     orders.add_with(AddOptions::new().production(production), [("order", id)])?;
+/// }
+/// let known = orders.info()?.producers;
+/// assert_eq!((known.producers, known.productions, known.duplicates), (1, 2, 1));
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProducersInfo {

@@ -10,6 +10,25 @@ use crate::stream::range::bounds;
 use crate::{Result, StreamId};
 
 /// A look at the pending entries of a group (`XPENDING` with a range); see [`Group::pending_entries`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use streamlog::{Position, Store};
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+/// # let id = orders.add([("order", "o1")])?;
+/// # let workers = orders.group("workers");
+/// # workers.create(Position::Start)?;
+/// # let alice = workers.consumer("alice");
+/// # alice.read().new_entries()?;
+///
+/// let hers = workers.pending_entries().ids(id..).consumer("alice").count(10);
+/// assert_eq!(hers.clone().run()?[0].id, id);
+/// assert!(hers.min_idle(Duration::from_secs(60)).run()?.is_empty(), "she has just begun");
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is looked at before it is run"]
 pub struct Pending {
