@@ -57,6 +57,14 @@ pub use recovery::RecoveryReport;
 pub use repair::Repaired;
 
 /// The most bytes that the names and values of one entry, or of all entries of a batch, may have: 1 GiB, as in Redis.
+///
+/// # Examples
+///
+/// ```
+/// // An upload whose length is known is refused before it is read.
+/// let announced_len: u64 = 5 << 30;
+/// assert!(announced_len > streamlog::ENTRY_LEN_MAX);
+/// ```
 pub const ENTRY_LEN_MAX: u64 = 1 << 30;
 
 /// A handle to the stream of a name, whether or not there is such a stream yet.
@@ -173,6 +181,8 @@ impl Stream {
 
     /// The consumer groups, in ascending order of their names.
     ///
+    /// Costs a step for each group, and reading where the stream begins if that has changed since it was last asked for.
+    ///
     /// # Errors
     ///
     /// [`Error::StreamNotFound`], and as [`info`](Self::info).
@@ -181,8 +191,6 @@ impl Stream {
     ///
     /// ```
     /// use streamlog::{Position, Store};
-    /// Costs a step for each group, and reading where the stream begins if that has changed since it was last asked for.
-    ///
     /// # let store = Store::in_memory();
     /// # let orders = store.stream("orders")?;
     /// # let id = orders.add([("order", "o1")])?;
@@ -199,6 +207,8 @@ impl Stream {
 
     /// The consumer groups with their consumers and, in each list, at most `count` pending entries.
     ///
+    /// Costs as [`groups`](Self::groups), and a step for each consumer and pending entry that is returned.
+    ///
     /// # Errors
     ///
     /// As [`groups`](Self::groups).
@@ -207,8 +217,6 @@ impl Stream {
     ///
     /// ```
     /// use streamlog::{Position, Store};
-    /// Costs as [`groups`](Self::groups), and a step for each consumer and pending entry that is returned.
-    ///
     /// # let store = Store::in_memory();
     /// # let orders = store.stream("orders")?;
     /// # let id = orders.add([("order", "o1")])?;
@@ -466,6 +474,8 @@ impl Stream {
 
     /// The number of entries; 0 if the stream does not exist.
     ///
+    /// Costs no reading if the stream is open.
+    ///
     /// # Errors
     ///
     /// Those of opening the stream, if it is not open: [`Error::Io`], [`Error::Corrupt`], [`Error::Unsupported`].
@@ -474,8 +484,6 @@ impl Stream {
     ///
     /// ```
     /// use streamlog::Store;
-    /// Costs no reading if the stream is open.
-    ///
     /// # let store = Store::in_memory();
     /// # let orders = store.stream("orders")?;
     /// # let id = orders.add([("order", "o1")])?;
@@ -688,7 +696,7 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// As [`trim`](Self::trim).
+    /// As [`delete`](Self::delete).
     ///
     /// # Examples
     ///
@@ -717,6 +725,8 @@ impl Stream {
     ///
     /// Where a crash interrupts setting it back, the rest may have been set while the last ID is where it was.
     ///
+    /// Costs one record in the journal; setting it back also begins a new segment.
+    ///
     /// # Errors
     ///
     /// [`Error::StreamNotFound`]; [`Error::SetId`] if it contradicts what the stream holds; and as [`trim`](Self::trim).
@@ -725,8 +735,6 @@ impl Stream {
     ///
     /// ```
     /// use streamlog::{SetId, Store, StreamId};
-    /// Costs one record in the journal; setting it back also begins a new segment.
-    ///
     /// # let store = Store::in_memory();
     /// # let orders = store.stream("orders")?;
     /// # let id = orders.add([("order", "o1")])?;
@@ -742,6 +750,8 @@ impl Stream {
 
     /// The state of the stream, all of one moment.
     ///
+    /// Costs reading the first and the last entry.
+    ///
     /// # Errors
     ///
     /// [`Error::StreamNotFound`], and as [`get`](Self::get) for the first and last entry; where a stream goes on with its
@@ -750,8 +760,6 @@ impl Stream {
     /// # Examples
     ///
     /// ```
-    /// Costs reading the first and the last entry.
-    ///
     /// use streamlog::Store;
     /// # let store = Store::in_memory();
     /// # let orders = store.stream("orders")?;

@@ -5,6 +5,26 @@ use std::time::{Duration, Instant};
 use crate::{Entry, NewId, ProducersInfo, StreamId};
 
 /// How far to trim.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Position, References, Store, Trim};
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+/// # let id = orders.add([("order", "o1")])?;
+/// # let workers = orders.group("workers");
+/// # workers.create(Position::Start)?;
+///
+/// for _ in 0..299 {
+///     orders.add([("order", "o2")])?;
+/// }
+/// let unless_needed = Trim::to_len(50).references(References::Acknowledged);
+/// assert_eq!(orders.trim(unless_needed)?, 0, "the group has yet to read");
+/// assert_eq!(orders.trim(Trim::to_len(50).approximately().limit(1000))?, 200, "in blocks of 100");
+/// assert_eq!(orders.trim(Trim::to_len(50))?, 50);
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Trim {
@@ -21,6 +41,28 @@ pub(crate) enum TrimTo {
 }
 
 /// What happens to the pending entries of groups that name a removed entry (`KEEPREF`, `DELREF`, `ACKED`).
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Position, References, Store, Trim};
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+/// # let workers = orders.group("workers");
+/// # workers.create_with(Position::Start, None, true)?;
+///
+/// for (references, trimmed, pending) in
+///     [(References::Acknowledged, 0, 1), (References::Delete, 1, 0), (References::Keep, 1, 1)]
+/// {
+///     if orders.is_empty()? {
+///         orders.add([("order", "o1")])?;
+///     }
+///     workers.consumer("alice").read().new_entries()?;
+///     assert_eq!(orders.trim(Trim::to_len(0).references(references))?, trimmed);
+///     assert_eq!(workers.pending()?.count, pending);
+/// }
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum References {
@@ -34,6 +76,23 @@ pub enum References {
 }
 
 /// What became of an entry that was to be deleted.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Deletion, Position, References, Store, StreamId};
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+/// # let id = orders.add([("order", "o1")])?;
+/// # let workers = orders.group("workers");
+/// # workers.create(Position::Start)?;
+///
+/// assert_eq!(orders.delete_with([id], References::Acknowledged)?, [Deletion::Referenced]);
+/// workers.consumer("alice").read().no_ack().new_entries()?;
+/// let became = orders.delete_with([id, StreamId::new(1, 1)], References::Acknowledged)?;
+/// assert_eq!(became, [Deletion::Deleted, Deletion::NotFound]);
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Deletion {
@@ -122,6 +181,9 @@ impl Trim {
     }
     /// What happens to references from groups.
     ///
+    /// With [`References::Acknowledged`], and with [`References::Delete`] where anything is pending, a trim reads the IDs of
+    /// what it removes or passes over.
+    ///
     /// # Examples
     ///
     /// ```
@@ -144,6 +206,23 @@ impl Trim {
 }
 
 /// What tells a production from every other, so that it can be repeated without adding a second entry.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{AddOptions, Production, Store};
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+///
+/// let named = AddOptions::new().production(Production::Named { producer: b"shop", id: b"o1" });
+/// let by_content = AddOptions::new().production(Production::ByContent { producer: b"shop" });
+/// for options in [named, by_content] {
+///     let id = orders.add_with(options, [("order", "o1"), ("total", "49.99")])?;
+///     assert_eq!(orders.add_with(options, [("total", "49.99"), ("order", "o1")])?, id);
+/// }
+/// assert_eq!(orders.len()?, 2);
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Production<'a> {
@@ -162,6 +241,22 @@ pub enum Production<'a> {
 }
 
 /// How to add an entry.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{AddOptions, NewId, Store, StreamId, Trim};
+/// # let store = Store::in_memory();
+///
+/// let orders = store.stream("orders")?;
+/// assert_eq!(orders.add_with(AddOptions::new().no_create(), [("order", "o1")])?, None);
+/// let newest_two = AddOptions::new().id(NewId::AutoSequence(5)).trim(Trim::to_len(2));
+/// for order in ["o1", "o2", "o3"] {
+///     orders.add_with(newest_two, [("order", order)])?;
+/// }
+/// assert_eq!(orders.range(..).next().expect("there are two")?.id(), StreamId::new(5, 1));
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct AddOptions<'a> {
@@ -181,9 +276,6 @@ impl<'a> AddOptions<'a> {
     /// ```
     /// use streamlog::{AddOptions, Store};
     /// # let store = Store::in_memory();
-    /// With [`References::Acknowledged`], and with [`References::Delete`] where anything is pending, a trim reads the IDs of
-    /// what it removes or passes over.
-    ///
     /// # let orders = store.stream("orders")?;
     /// # let id = orders.add([("order", "o1")])?;
     ///
@@ -278,6 +370,21 @@ impl From<Duration> for Block {
 }
 
 /// What to set with [`Stream::set_id`](crate::Stream::set_id).
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{SetId, Store, StreamId};
+/// # let store = Store::in_memory();
+///
+/// // As a stream was elsewhere, whose entries are not to be carried over.
+/// let orders = store.create("orders")?;
+/// let last = StreamId::new(1_700_000_000_000, 5);
+/// orders.set_id(SetId::new(last).entries_added(1_000).max_deleted_id(StreamId::new(1_600_000_000_000, 0)))?;
+/// let info = orders.info()?;
+/// assert_eq!((info.len, info.entries_added, info.last_generated_id), (0, 1_000, last));
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct SetId {
@@ -343,6 +450,24 @@ impl SetId {
 }
 
 /// The state of a stream, all of one moment.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Position, Store};
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+/// # let id = orders.add([("order", "o1")])?;
+///
+/// let last = orders.add([("order", "o2")])?;
+/// orders.delete([id])?;
+/// orders.group("workers").create(Position::Start)?;
+/// let info = orders.info()?;
+/// assert_eq!((info.len, info.entries_added, info.groups), (1, 2, 1));
+/// assert_eq!((info.max_deleted_entry_id, info.recorded_first_entry_id), (id, last));
+/// assert_eq!(info.first_entry, info.last_entry);
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StreamInfo {
@@ -369,6 +494,23 @@ pub struct StreamInfo {
 }
 
 /// Where a read begins.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{ReadFrom, Store};
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+/// # let id = orders.add([("order", "o1")])?;
+///
+/// let last = orders.add([("order", "o2")])?;
+/// for from in [ReadFrom::After(id), ReadFrom::Last] {
+///     let found = orders.read(from).run()?;
+///     assert_eq!((found[0].1.len(), found[0].1[0].id()), (1, last));
+/// }
+/// assert!(orders.read(ReadFrom::End).run()?.is_empty(), "nothing was added since");
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReadFrom {
@@ -381,6 +523,24 @@ pub enum ReadFrom {
 }
 
 /// How long a read waits when there is nothing to return.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use streamlog::{Block, ReadFrom, Store};
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+/// # let id = orders.add([("order", "o1")])?;
+///
+/// for block in [Block::No, Block::from(Duration::from_millis(1))] {
+///     assert!(orders.read(ReadFrom::After(id)).block(block).run()?.is_empty());
+/// }
+/// orders.add([("order", "o2")])?;
+/// let found = orders.read(ReadFrom::After(id)).block(Block::Forever).run()?;
+/// assert_eq!(found[0].1.len(), 1, "there is no need to wait");
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Block {

@@ -10,6 +10,20 @@ use crate::{Entry, EntryRef, Error, Result, StreamId};
 /// The entries between two IDs, oldest first, or newest first from the other end; see [`Stream::range`].
 ///
 /// [`Stream::range`]: crate::Stream::range
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{NewId, Store, StreamId};
+///
+/// let readings = Store::in_memory().stream("temperature")?;
+/// readings.add_batch((1..=9).map(|ms| (NewId::AutoSequence(ms), [("celsius", "20.5")])))?;
+/// let mut range = readings.range(StreamId::new(2, 0)..);
+/// let (first, last) = (range.next().expect("there is one")?, range.next_back().expect("there is another")?);
+/// assert_eq!((first.id().ms(), last.id().ms()), (2, 9));
+/// assert_eq!(range.count(), 6, "what is left between them");
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is read before the first entry is asked for"]
 pub struct Range {

@@ -13,6 +13,22 @@ use crate::{Error, Result, StreamId};
 ///
 /// Nothing of it was ever acknowledged as durable, but for `damage`: that had been, and is not there any more. Unless
 /// [`Options::on_damage`](crate::Options::on_damage) says otherwise, damage is an error instead.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Durability, Options, Store};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path();
+/// let store = Options::new().durability(Durability::Os).open(path)?;
+/// let id = store.stream("orders")?.add([("order", "o1")])?;
+/// store.close()?;
+/// let recovery = Store::open(path)?.stream("orders")?.recovery()?;
+/// assert!(recovery.is_clean && !recovery.has_dropped());
+/// assert_eq!((recovery.last_id, recovery.last_id_raised_from), (id, None));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecoveryReport {

@@ -20,6 +20,30 @@ use crate::stream::quarantine::Quarantine;
 use crate::{Corruption, Error, Result, StreamId};
 
 /// What a repair found and did: see [`Store::repair`](crate::Store::repair).
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::Store;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path();
+/// let store = Store::open(path)?;
+/// store.stream("orders")?.add_batch(["o1", "o2"].map(|order| (Default::default(), [("order", order)])))?;
+/// store.stream("orders")?.add([("order", "o3")])?;
+/// store.close()?;
+/// # let segment = path.join("streams/orders/00000000000000000001.log");
+/// # let mut bytes = std::fs::read(&segment)?;
+/// # let at = bytes.windows(2).position(|bytes| bytes == b"o2").expect("it is in there");
+/// # bytes[at] ^= 1;
+/// # std::fs::write(&segment, bytes)?;
+/// // A bit of the batch changes on the disk.
+/// let store = Store::open(path)?;
+/// let repaired = store.repair("orders")?.expect("there is such a stream");
+/// assert_eq!((repaired.entries_lost, repaired.damage.len(), repaired.copies.len()), (2, 1, 1));
+/// assert_eq!(store.stream("orders")?.len()?, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Repaired {

@@ -110,6 +110,19 @@ impl Stream {
     /// # Errors
     ///
     /// Those of opening the stream, if it is not open: [`Error::Io`], [`Error::Corrupt`], [`Error::Unsupported`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Retention, Store};
+    /// # let store = Store::in_memory();
+    ///
+    /// let readings = store.stream("temperature")?;
+    /// assert!(readings.retention()?.is_none(), "there is no such stream");
+    /// readings.set_retention(Retention::new().max_len(1_000))?;
+    /// assert_eq!(readings.retention()?.len_max(), Some(1_000));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn retention(&self) -> Result<Retention> {
         match self.inner()? {
             // Whoever writes it may have set others since it was opened.
