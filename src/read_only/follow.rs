@@ -57,12 +57,49 @@ impl Follow {
     }
 
     /// The stream that is followed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{ReadFrom, Store};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// # store.stream("orders")?.add([("order", "o1")])?;
+    /// let orders = Store::open_read_only(dir.path())?.stream("orders")?;
+    /// let mut follow = orders.follow(ReadFrom::Last)?;
+    /// follow.next().expect("it never ends")?;
+    /// assert_eq!((follow.stream().name(), follow.stream().len()?), (orders.name(), 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn stream(&self) -> &ReadOnlyStream {
         &self.stream
     }
 
     /// The next entry, if it is there already.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] where entries are damaged: the next call gives what is behind. Those of opening the stream, and
+    /// [`Error::Io`]: the next call tries again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{ReadFrom, Store};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// # let orders = store.stream("orders")?;
+    /// let mut follow = Store::open_read_only(dir.path())?.stream("orders")?.follow(ReadFrom::End)?;
+    /// assert!(follow.ready().is_none());
+    /// let ids = [orders.add([("order", "o1")])?, orders.add([("order", "o2")])?];
+    /// for id in ids {
+    ///     assert_eq!(follow.ready().expect("it is there")?.id(), id);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn ready(&mut self) -> Option<Result<Entry>> {
         loop {
             if let Some(item) = self.range.as_mut().and_then(Iterator::next) {

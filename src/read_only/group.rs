@@ -20,6 +20,9 @@ use crate::{ConsumerInfo, Group, GroupInfo, Pending, PendingSummary, Result};
 /// let workers = Store::open_read_only(dir.path())?.stream("orders")?.group("workers");
 /// assert_eq!(workers.pending()?.consumers, [(b"alice".to_vec(), 1)]);
 /// assert_eq!(workers.pending_entries()?.run()?[0].id, id);
+/// assert_eq!(workers.consumers()?[0].name, b"alice");
+/// assert_eq!((workers.exists()?, workers.info()?.lag), (true, Some(0)));
+/// assert_eq!((workers.stream().name(), workers.name()), (&b"orders"[..], &b"workers"[..]));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]

@@ -83,6 +83,21 @@ impl Store {
     ///
     /// [`Error::NotAStore`] if there is none, [`Error::Unsupported`] if a newer version wrote it, [`Error::Io`] if it cannot
     /// be read.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Error, Store};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    ///
+    /// assert!(matches!(Store::open_read_only(path), Err(Error::NotAStore { .. })));
+    /// let store = Store::open(path)?;
+    /// store.create("orders")?;
+    /// let reader = Store::open_read_only(path)?; // in another process, say
+    /// assert_eq!(reader.names()?, [b"orders"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<ReadOnlyStore> {
         Options::new().open_read_only(path)
     }
@@ -130,6 +145,21 @@ impl ReadOnlyStore {
     /// # Errors
     ///
     /// [`Error::NameTooLong`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    /// # let store = Store::open(path)?;
+    ///
+    /// let orders = Store::open_read_only(path)?.stream("orders")?;
+    /// assert_eq!(orders.len()?, 0, "there is none yet");
+    /// store.stream("orders")?.add([("order", "o1")])?;
+    /// assert_eq!(orders.len()?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stream(&self, name: impl AsRef<[u8]>) -> Result<ReadOnlyStream> {
         Ok(ReadOnlyStream::new(self.clone(), self.store.stream(name)?))
     }
@@ -139,6 +169,21 @@ impl ReadOnlyStore {
     /// # Errors
     ///
     /// As [`Store::names`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    /// # let store = Store::open(path)?;
+    ///
+    /// let reader = Store::open_read_only(path)?;
+    /// store.create("orders")?;
+    /// store.create("payments")?;
+    /// assert_eq!(reader.names()?, [&b"orders"[..], b"payments"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn names(&self) -> Result<Vec<Vec<u8>>> {
         match self.store.names() {
             // A store that is just being made has no directory for them yet.
@@ -152,6 +197,22 @@ impl ReadOnlyStore {
     /// # Errors
     ///
     /// As [`Store::exists`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    /// # let store = Store::open(path)?;
+    ///
+    /// let reader = Store::open_read_only(path)?;
+    /// store.create("orders")?;
+    /// assert!(reader.exists("orders")?);
+    /// store.delete(["orders"])?;
+    /// assert!(!reader.exists("orders")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn exists(&self, name: impl AsRef<[u8]>) -> Result<bool> {
         self.shared().catch_up(name.as_ref())?;
         self.store.exists(name)
@@ -181,6 +242,21 @@ impl ReadOnlyStore {
     }
 
     /// A look at the files of the store: verifying, dumping, counting.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path();
+    /// # let store = Store::open(path)?;
+    /// # store.stream("orders")?.add([("order", "o1")])?;
+    ///
+    /// let inspection = Store::open_read_only(path)?.inspect();
+    /// assert!(!inspection.verify_stream("orders", |_| {})?.is_damaged());
+    /// assert_eq!(inspection.stat_stream("orders")?.entries, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn inspect(&self) -> Inspection {
         let watch = self.shared().watch();
         let root = watch.map_or_else(|| unreachable!("it is read only"), |watch| (&watch.root, watch.store));

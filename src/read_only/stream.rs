@@ -11,6 +11,26 @@ const TRIES: usize = 5;
 
 /// A handle to the stream of a name in a [`ReadOnlyStore`], whether or not there is such a stream yet. It always means the stream
 /// that has the name at the time.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Retention, Store};
+///
+/// # let dir = tempfile::tempdir()?;
+/// let store = Store::open(dir.path())?;
+/// let orders = Store::open_read_only(dir.path())?.stream("orders")?;
+/// assert!(orders.is_empty()? && !orders.exists()?);
+///
+/// // The writer goes on, and every call sees how far it is.
+/// let writing = store.stream("orders")?;
+/// let ids = [writing.add([("order", "o1")])?, writing.add([("order", "o2")])?];
+/// assert_eq!(orders.get(ids[0])?.expect("it was added").get("order"), Some(&b"o1"[..]));
+/// assert_eq!(orders.range(ids[1]..).count(), 1);
+/// writing.set_retention(Retention::new().max_len(1))?;
+/// assert_eq!((orders.len()?, orders.first()?), (1, orders.last()?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct ReadOnlyStream {
     store: ReadOnlyStore,
@@ -54,6 +74,16 @@ impl ReadOnlyStream {
     }
 
     /// The name of the stream.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let _store = streamlog::Store::open(dir.path())?;
+    /// let orders = streamlog::Store::open_read_only(dir.path())?.stream("orders")?;
+    /// assert_eq!(orders.name(), b"orders");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> &[u8] {
         self.stream.name()
@@ -149,6 +179,21 @@ impl ReadOnlyStream {
     /// # Errors
     ///
     /// As [`Stream::get`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{ReadFrom, Store};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = Store::open(dir.path())?;
+    /// store.stream("orders")?.add([("order", "o1")])?;
+    /// let orders = Store::open_read_only(dir.path())?.stream("orders")?;
+    /// let mut follow = orders.follow(ReadFrom::End)?;
+    /// let id = store.stream("orders")?.add([("order", "o2")])?;
+    /// assert_eq!(follow.next().expect("it never ends")?.id(), id);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn follow(&self, from: ReadFrom) -> Result<Follow> {
         Follow::new(self.clone(), from)
     }
@@ -158,6 +203,19 @@ impl ReadOnlyStream {
     /// # Errors
     ///
     /// As [`Stream::info`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = Store::open(dir.path())?;
+    /// let id = store.stream("orders")?.add([("order", "o1")])?;
+    /// let info = Store::open_read_only(dir.path())?.stream("orders")?.info()?;
+    /// assert_eq!((info.len, info.last_generated_id), (1, id));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn info(&self) -> Result<StreamInfo> {
         self.now()?.info()
     }
@@ -167,6 +225,19 @@ impl ReadOnlyStream {
     /// # Errors
     ///
     /// As [`Stream::retention`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Retention, Store};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = Store::open(dir.path())?;
+    /// store.stream("orders")?.set_retention(Retention::new().max_len(1_000))?;
+    /// let orders = Store::open_read_only(dir.path())?.stream("orders")?;
+    /// assert_eq!(orders.retention()?.len_max(), Some(1_000));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn retention(&self) -> Result<Retention> {
         self.now()?.retention()
     }
@@ -176,6 +247,21 @@ impl ReadOnlyStream {
     /// # Errors
     ///
     /// As [`Stream::groups`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = Store::open(dir.path())?;
+    /// let orders = store.stream("orders")?;
+    /// orders.add([("order", "o1")])?;
+    /// orders.group("workers").create(Position::Start)?;
+    /// let groups = Store::open_read_only(dir.path())?.stream("orders")?.groups()?;
+    /// assert_eq!((groups[0].name.as_slice(), groups[0].lag), (&b"workers"[..], Some(1)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn groups(&self) -> Result<Vec<GroupInfo>> {
         self.steadily(Stream::groups)
     }
@@ -185,11 +271,41 @@ impl ReadOnlyStream {
     /// # Errors
     ///
     /// As [`Stream::groups`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = Store::open(dir.path())?;
+    /// let orders = store.stream("orders")?;
+    /// let id = orders.add([("order", "o1")])?;
+    /// orders.group("workers").create(Position::Start)?;
+    /// orders.group("workers").consumer("alice").read().new_entries()?;
+    /// let details = Store::open_read_only(dir.path())?.stream("orders")?.group_details(10)?;
+    /// assert_eq!(details[0].pending[0].id, id);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn group_details(&self, count: usize) -> Result<Vec<GroupDetail>> {
         self.steadily(|stream| stream.group_details(count))
     }
 
     /// A handle to one of the stream's consumer groups, which need not exist yet.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = Store::open(dir.path())?;
+    /// let workers = Store::open_read_only(dir.path())?.stream("orders")?.group("workers");
+    /// assert!(!workers.exists()?);
+    /// store.stream("orders")?.group("workers").create_with(Position::Start, None, true)?;
+    /// assert!(workers.exists()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn group(&self, name: impl AsRef<[u8]>) -> ReadOnlyGroup {
         ReadOnlyGroup::new(self.clone(), self.stream.group(name))
