@@ -48,6 +48,20 @@ impl Store {
     /// # Errors
     ///
     /// As [`sync`](Self::sync).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Durability, Options};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = Options::new().durability(Durability::Os).open(dir.path())?;
+    /// store.create("orders")?.add([("order", "o1")])?;
+    /// let before = store.metrics()?;
+    /// pollster::block_on(store.sync_async())?; // now it survives a power cut
+    /// assert!(store.metrics()?.since(&before).syncs > 0.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn sync_async(&self) -> Operation<()> {
         let shared = self.handle();
         let syncing = Arc::clone(&shared);
@@ -91,6 +105,20 @@ impl Stream {
     /// # Errors
     ///
     /// As [`add_with`](Self::add_with).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{AddOptions, Store, Trim};
+    ///
+    /// let orders = Store::in_memory().stream("orders")?;
+    /// let newest = AddOptions::new().trim(Trim::to_len(1));
+    /// for order in ["o1", "o2"] {
+    ///     assert!(pollster::block_on(orders.add_with_async(newest, [("order", order)]))?.is_some());
+    /// }
+    /// assert_eq!(orders.len()?, 1);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn add_with_async<N: AsRef<[u8]>, V: AsRef<[u8]>>(
         &self,
         options: AddOptions<'_>,
@@ -111,6 +139,18 @@ impl Stream {
     /// # Errors
     ///
     /// As [`add_batch`](Self::add_batch).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{NewId, Store, StreamId};
+    ///
+    /// let orders = Store::in_memory().stream("orders")?;
+    /// let batch = ["o1", "o2"].map(|order| (NewId::AutoSequence(7), [("order", order)]));
+    /// let ids = pollster::block_on(orders.add_batch_async(batch))?;
+    /// assert_eq!(ids, [StreamId::new(7, 0), StreamId::new(7, 1)]);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn add_batch_async<F, N, V>(&self, entries: impl IntoIterator<Item = (NewId, F)>) -> Operation<Vec<StreamId>>
     where
         F: IntoIterator<Item = (N, V)>,
@@ -133,6 +173,22 @@ impl Group {
     /// # Errors
     ///
     /// As [`acknowledge`](Self::acknowledge).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # workers.consumer("alice").read().new_entries()?;
+    ///
+    /// assert_eq!(pollster::block_on(workers.acknowledge_async([id]))?, 1);
+    /// assert_eq!(workers.pending()?.count, 0);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn acknowledge_async(&self, ids: impl IntoIterator<Item = StreamId>) -> Operation<u64> {
         let (group, ids) = (self.clone(), ids.into_iter().collect::<Vec<_>>());
         Operation::of_call(&self.stream().shared(), move || group.acknowledge(ids))
@@ -145,6 +201,25 @@ impl Consumer {
     /// # Errors
     ///
     /// As [`ack`](Self::ack).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create_with(Position::Start, None, true)?;
+    /// # for order in ["o1", "o2"] {
+    /// #     orders.add([("order", order)])?;
+    /// # }
+    ///
+    /// let alice = workers.consumer("alice");
+    /// let orders = alice.read().new_entries()?;
+    /// let done = pollster::block_on(alice.ack_async(orders.iter().map(|order| order.id())))?;
+    /// assert_eq!(done, 2);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn ack_async(&self, ids: impl IntoIterator<Item = StreamId>) -> Operation<u64> {
         self.group().acknowledge_async(ids)
     }

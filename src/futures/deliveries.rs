@@ -14,6 +14,32 @@ const COUNT: u64 = 16;
 
 /// The entries that are delivered to a consumer, one after the other, as a [`Stream`](futures_core::Stream); see
 /// [`GroupRead::into_stream`].
+///
+/// # Examples
+///
+/// ```
+/// use std::future::poll_fn;
+/// use std::pin::Pin;
+/// use futures_core::Stream;
+/// use streamlog::{Position, Store};
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+/// # let workers = orders.group("workers");
+/// # workers.create_with(Position::Start, None, true)?;
+/// # for order in ["o1", "o2"] {
+/// #     orders.add([("order", order)])?;
+/// # }
+///
+/// let mut deliveries = workers.consumer("alice").deliveries();
+/// let mut next = || pollster::block_on(poll_fn(|cx| Pin::new(&mut deliveries).poll_next(cx)));
+/// next().expect("there are two")?;
+/// assert_eq!(workers.pending()?.count, 2, "they are delivered together, and handed over one by one");
+/// next().expect("there are two")?;
+/// store.close()?;
+/// assert!(matches!(next(), Some(Err(streamlog::Error::Closed))));
+/// assert!(next().is_none(), "an error is the last item");
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[must_use = "nothing is read before it is polled"]
 pub struct Deliveries {
     read: GroupRead,
@@ -95,6 +121,26 @@ impl GroupRead {
 
 impl Consumer {
     /// What is delivered to the consumer from now on: [`into_stream`](GroupRead::into_stream) of its [`read`](Self::read).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::poll_fn;
+    /// use std::pin::pin;
+    /// use futures_core::Stream;
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    ///
+    /// let alice = workers.consumer("alice");
+    /// let mut deliveries = pin!(alice.deliveries());
+    /// let order = pollster::block_on(poll_fn(|cx| deliveries.as_mut().poll_next(cx))).expect("it does not end")?;
+    /// assert_eq!(order.id, id);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn deliveries(&self) -> Deliveries {
         self.read().into_stream()
     }

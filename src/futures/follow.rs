@@ -17,6 +17,26 @@ const CHUNK_BYTES: usize = 256 << 10;
 
 /// The entries of a stream from some ID on, and those that are added later, as a [`Stream`](futures_core::Stream); see
 /// [`Stream::follow`](crate::Stream::follow).
+///
+/// # Examples
+///
+/// ```
+/// use std::future::poll_fn;
+/// use std::pin::Pin;
+/// use futures_core::Stream;
+/// use streamlog::{ReadFrom, Store};
+///
+/// let store = Store::in_memory();
+/// let orders = store.stream("orders")?;
+/// let mut follow = orders.follow(ReadFrom::End);
+/// let mut next = || pollster::block_on(poll_fn(|cx| Pin::new(&mut follow).poll_next(cx)));
+/// let id = orders.add([("order", "o1")])?;
+/// assert_eq!(next().expect("it was added")?.id(), id);
+/// store.close()?;
+/// assert!(matches!(next(), Some(Err(streamlog::Error::Closed))));
+/// assert!(next().is_none());
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[must_use = "nothing is read before it is polled"]
 pub struct Follow {
     stream: Stream,
@@ -45,6 +65,26 @@ impl Follow {
     }
 
     /// The ID of the last entry that was handed over, or else the one after which it began: to be followed from again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::poll_fn;
+    /// use std::pin::pin;
+    /// use futures_core::Stream;
+    /// use streamlog::{ReadFrom, Store, StreamId};
+    /// # let orders = Store::in_memory().stream("orders")?;
+    /// # let ids = [orders.add([("order", "o1")])?, orders.add([("order", "o2")])?];
+    ///
+    /// let mut follow = pin!(orders.follow(ReadFrom::After(StreamId::MIN)));
+    /// pollster::block_on(poll_fn(|cx| follow.as_mut().poll_next(cx))).expect("it does not end")?;
+    /// assert_eq!(follow.position(), ids[0]);
+    /// // Later, perhaps in another process.
+    /// let mut again = pin!(orders.follow(ReadFrom::After(follow.position())));
+    /// let next = pollster::block_on(poll_fn(|cx| again.as_mut().poll_next(cx))).expect("it does not end")?;
+    /// assert_eq!(next.id(), ids[1]);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[must_use]
     pub fn position(&self) -> StreamId {
         self.position

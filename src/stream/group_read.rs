@@ -484,6 +484,22 @@ impl GroupRead {
     /// # Errors
     ///
     /// As [`run`](Self::run).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Block, GroupReadFrom, Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # orders.group("workers").create(Position::Start)?;
+    ///
+    /// let read = store.read_group("workers", "alice").stream(&orders, GroupReadFrom::New).block(Block::Forever);
+    /// let found = pollster::block_on(read.run_async())?;
+    /// let (position, entries) = &found[0];
+    /// assert_eq!((*position, entries[0].id), (0, id));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[cfg(feature = "async")]
     pub fn run_async(self) -> Operation<Found> {
         Operation::new(Arc::clone(&self.shared), self.run_as_task())
@@ -526,6 +542,24 @@ impl GroupRead {
     /// # Errors
     ///
     /// As [`run`](Self::run).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::{Position, Store};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # workers.consumer("alice").read().new_entries()?;
+    ///
+    /// let read = workers.consumer("bob").read().claim(Duration::ZERO);
+    /// let taken = pollster::block_on(read.deliveries_async())?;
+    /// assert_eq!((taken[0].id, taken[0].delivery_count), (id, 1), "alice had it before");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[cfg(feature = "async")]
     pub fn deliveries_async(self) -> Operation<Vec<GroupEntry>> {
         let from = self.from();
@@ -537,6 +571,23 @@ impl GroupRead {
     /// # Errors
     ///
     /// As [`run`](Self::run).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store, StreamId};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    /// # let alice = workers.consumer("alice");
+    /// # alice.read().new_entries()?;
+    ///
+    /// let unfinished = pollster::block_on(alice.read().history_async(StreamId::MIN))?;
+    /// assert_eq!(unfinished[0].id, id);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[cfg(feature = "async")]
     pub fn history_async(self, after: StreamId) -> Operation<Vec<GroupEntry>> {
         self.own_async(GroupReadFrom::History(after), |found| found)
