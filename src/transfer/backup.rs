@@ -37,6 +37,24 @@ const WAIT: Duration = Duration::from_millis(5);
 const ABOUT: &[u8] = b"A backup of a store of streamlog: it is replaced by the next one.\n";
 
 /// What to do with files that never change again.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Store, inspect::Inspection, transfer::Sharing};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let store = Store::open(dir.path().join("data"))?;
+/// # for order in ["small", &"large".repeat(2_000)] {
+/// #     store.stream("orders")?.add([("order", order)])?;
+/// # }
+/// let back_up = |sharing, name| Inspection::of(&store)?.backup().sharing(sharing).to(dir.path().join(name), |_| {});
+/// let linked = back_up(Sharing::Link, "links")?;
+/// let copied = back_up(Sharing::Copy, "copies")?;
+/// assert_eq!(copied.bytes_shared, 0);
+/// assert_eq!(linked.bytes_shared + linked.bytes_copied, copied.bytes_copied);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Sharing {
@@ -49,6 +67,20 @@ pub enum Sharing {
 }
 
 /// What a backup came to.
+///
+/// # Examples
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let (path, copy) = (dir.path().join("data"), dir.path().join("copy"));
+/// let store = streamlog::Store::open(path)?;
+/// store.create("orders")?;
+/// store.create("payments")?;
+/// let done = store.backup(copy)?;
+/// assert_eq!(done.streams, 2);
+/// println!("{} bytes written, {} shared", done.bytes_copied, done.bytes_shared);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BackedUp {
@@ -61,6 +93,23 @@ pub struct BackedUp {
 }
 
 /// A copy of a store that is to be made: see [`Store::backup`] and [`Inspection::backup`].
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Store, inspect::Inspection, transfer::Sharing};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let (path, copy) = (dir.path().join("data"), dir.path().join("copy"));
+/// # let store = Store::open(&path)?;
+/// # store.stream("orders")?.add([("order", "o1")])?;
+/// // While another process writes to the store.
+/// let mut bytes = 0;
+/// let done = Inspection::open(&path)?.backup().sharing(Sharing::Copy).to(&copy, |more| bytes += more)?;
+/// assert!(done.streams == 1 && bytes > 0);
+/// assert_eq!(Store::open(&copy)?.stream("orders")?.len()?, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub struct Backup {
     inspection: Inspection,
@@ -166,6 +215,8 @@ impl Backup {
     /// The store has the identity of the one that the backup is of, and begins where the backup ends: IDs that were handed out
     /// since are handed out again.
     ///
+    /// Costs what a first backup costs: files that never change again are linked or copied, as [`sharing`](Self::sharing) says.
+    ///
     /// # Errors
     ///
     /// [`Error::Io`] if there is something in the directory; and as [`Store::backup`].
@@ -215,8 +266,6 @@ impl Backup {
         done.streams = place.within(STREAMS).list()?.len() as u64;
         if is_backup {
             place.rename(BACKUP_NEW, BACKUP)?;
-    /// Costs what a first backup costs: files that never change again are linked or copied, as [`sharing`](Self::sharing) says.
-    ///
         }
         place.sync()?;
         Ok(done)

@@ -47,6 +47,14 @@ pub struct RedisVersion {
 
 impl RedisVersion {
     /// The oldest that keeps the counters of a stream: 7.0.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::transfer::RedisVersion;
+    ///
+    /// assert_eq!(RedisVersion::OLDEST, RedisVersion::new(7, 0));
+    /// ```
     pub const OLDEST: Self = Self::new(7, 0);
     /// The one whose stream commands these are: 8.10.
     pub const LATEST: Self = Self::new(8, 10);
@@ -67,6 +75,29 @@ impl RedisVersion {
 }
 
 /// What [`Export::run`] gives, piece by piece.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::transfer::Part;
+/// # let orders = streamlog::Store::in_memory().stream("orders")?;
+/// # orders.add_batch(["o1", "o2"].map(|order| (Default::default(), [("order", order)])))?;
+///
+/// let mut exported = 0;
+/// orders.export()?.run(|part| {
+///     match part {
+///         Part::Commands { bytes, entries, .. } => {
+///             assert!(bytes.starts_with(b"*5\r\n$4\r\nXADD\r\n"));
+///             exported += entries;
+///         }
+///         Part::Damage(finding) => eprintln!("{finding}"),
+///         other => eprintln!("left out: {other:?}"),
+///     }
+///     Ok::<(), streamlog::Error>(())
+/// })?;
+/// assert_eq!(exported, 2);
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Part {
@@ -91,6 +122,26 @@ pub enum Part {
 }
 
 /// A stream at one moment, to be written as commands.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::Store;
+/// use streamlog::transfer::{Import, Part};
+/// # let orders = Store::in_memory().stream("orders")?;
+/// # let id = orders.add([("order", "o1")])?;
+///
+/// let export = orders.export()?;
+/// assert_eq!(export.entries(), 1);
+/// let copy = Store::in_memory();
+/// let mut import = Import::new(&copy)?;
+/// export.run(|part| match part {
+///     Part::Commands { bytes, .. } => import.read(&bytes[..], |_| {}),
+///     _ => Ok(()),
+/// })?;
+/// assert!(copy.stream("orders")?.get(id)?.is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Export {
     name: Vec<u8>,
     log: Arc<Log>,
@@ -163,6 +214,24 @@ impl Stream {
     ///
     /// [`Error::StreamNotFound`]; those of opening the stream; at [`Durability::Always`](crate::Durability::Always), those of a
     /// sync.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::transfer::Part;
+    /// # let orders = streamlog::Store::in_memory().stream("orders")?;
+    /// # orders.add([("order", "o1")])?;
+    ///
+    /// let mut file = Vec::new();
+    /// orders.export()?.run(|part| {
+    ///     if let Part::Commands { bytes, .. } = part {
+    ///         file.extend_from_slice(&bytes);
+    ///     }
+    ///     Ok::<(), streamlog::Error>(())
+    /// })?;
+    /// assert!(file.starts_with(b"*5\r\n$4\r\nXADD\r\n$6\r\norders\r\n"));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn export(&self) -> Result<Export> {
         let inner = self.existing()?;
         let (tail, aside) = inner.snapshot()?;
@@ -173,6 +242,26 @@ impl Stream {
 
 impl Export {
     /// Leaves out what a server of this version has no command for: released entries before 8.8, productions before 8.6.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::transfer::{Part, RedisVersion};
+    /// use streamlog::{AddOptions, Production, Store};
+    ///
+    /// let orders = Store::in_memory().stream("orders")?;
+    /// let once = AddOptions::new().production(Production::Named { producer: b"shop", id: b"o1" });
+    /// orders.add_with(once, [("order", "o1")])?;
+    /// let mut left_out = 0;
+    /// orders.export()?.redis_version(RedisVersion::new(7, 4)).run(|part| {
+    ///     if let Part::LeftOut { productions, .. } = part {
+    ///         left_out = productions;
+    ///     }
+    ///     Ok::<(), streamlog::Error>(())
+    /// })?;
+    /// assert_eq!(left_out, 1);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[must_use]
     pub fn redis_version(mut self, version: RedisVersion) -> Self {
         self.version = version;

@@ -48,6 +48,19 @@ pub struct Import {
 }
 
 /// Why an import stops. What comes before is done, and stays so.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::Store;
+/// use streamlog::transfer::{Import, ImportError};
+///
+/// let store = Store::in_memory();
+/// let read = Import::new(&store)?.read(&b"XADD orders 1-1 total 49.99\r\n*x\r\n"[..], |_| {});
+/// assert!(matches!(read, Err(ImportError::Malformed { offset: 29, .. })));
+/// assert_eq!(store.stream("orders")?.len()?, 1, "what comes before is done");
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
@@ -121,6 +134,8 @@ pub enum ImportError {
 impl Import {
     /// An import into a store, which may have other streams.
     ///
+    /// Costs reading one directory.
+    ///
     /// # Errors
     ///
     /// As [`Store::names`].
@@ -129,13 +144,24 @@ impl Import {
     }
 
     /// Which database of the server is taken in; 0 unless set.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// use streamlog::transfer::Import;
+    ///
+    /// let store = Store::in_memory();
+    /// let mut import = Import::new(&store)?.database(3);
+    /// import.read(&b"XADD a 1-1 f v\r\nSELECT 3\r\nXADD b 1-1 f v\r\n"[..], |_| {})?;
+    /// assert_eq!(store.names()?, [b"b"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn database(mut self, number: u64) -> Self {
         self.applier.wanted = number;
         self
     }
-    /// Costs reading one directory.
-    ///
 
     /// Reads one log to its end. Several are read one after the other: of a server that keeps its log in parts, the base and then
     /// the increments, as [`files_of`](super::files_of) gives them.
@@ -146,6 +172,24 @@ impl Import {
     ///
     /// [`ImportError`]. What comes before is done. After a log that is [cut short](Imported::torn) no other is read:
     /// [`ImportError::Torn`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// use streamlog::transfer::Import;
+    ///
+    /// let store = Store::in_memory();
+    /// let mut import = Import::new(&store)?;
+    /// let parts = [&b"XADD orders 1-1 order o1\r\n"[..], b"XADD orders 2-1 order o2\r\nXDEL orders 1-1\r\n"];
+    /// for part in parts {
+    ///     let mut read = 0;
+    ///     import.read(part, |progress| read = progress.offset)?;
+    ///     assert_eq!(read, part.len() as u64);
+    /// }
+    /// assert_eq!((import.imported().commands, store.stream("orders")?.len()?), (3, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn read(&mut self, input: impl BufRead, progress: impl FnMut(Progress)) -> Result<(), ImportError> {
         self.applier.begin_log()?;
         Reader::new(input).run(&mut self.applier, progress, |_, _| Ok(()))

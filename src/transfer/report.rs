@@ -14,6 +14,19 @@ const NAME_LEN_MAX: usize = 64;
 const REFUSED_MAX: usize = 10;
 
 /// How far an import is.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::Store;
+/// use streamlog::transfer::Import;
+///
+/// let (log, mut told) = (b"XADD orders 1-1 order o1\r\nXDEL orders 1-1\r\n", None);
+/// Import::new(&Store::in_memory())?.read(&log[..], |progress| told = Some(progress))?;
+/// let told = told.expect("it is told at least once");
+/// assert_eq!((told.offset, told.commands, told.entries), (log.len() as u64, 2, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
@@ -26,6 +39,21 @@ pub struct Progress {
 }
 
 /// What an import came to.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::Store;
+/// use streamlog::transfer::Import;
+///
+/// let mut import = Import::new(&Store::in_memory())?;
+/// let log = b"#TS:1700000000\r\nXADD orders 1-1 order o1\r\nSET a 1\r\nINCR a\r\nXADD orders 1-1 order o2\r\n";
+/// import.read(&log[..], |_| {})?;
+/// let imported = import.finish();
+/// assert_eq!((imported.entries, imported.annotations, imported.refused_count), (1, 1, 1));
+/// assert_eq!((imported.skipped_count(), imported.skipped.len()), (2, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Imported {
@@ -50,6 +78,20 @@ pub struct Imported {
 }
 
 /// What was passed over.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::Store;
+/// use streamlog::transfer::Import;
+///
+/// let mut import = Import::new(&Store::in_memory())?;
+/// import.read(&b"set a 1\r\nset b 2\r\nSELECT 1\r\nXADD orders 1-1 order o1\r\n"[..], |_| {})?;
+/// let imported = import.finish();
+/// let skipped: Vec<_> = imported.skipped.iter().map(|(of, n)| (of.database, of.command.as_str(), *n)).collect();
+/// assert_eq!(skipped, [(0, "SET", 2), (1, "XADD", 1)]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Skipped {
@@ -60,6 +102,20 @@ pub struct Skipped {
 }
 
 /// A command that was answered with an error.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::Store;
+/// use streamlog::transfer::Import;
+///
+/// let mut import = Import::new(&Store::in_memory())?;
+/// import.read(&b"XADD orders 5-1 order o1\r\nXADD orders 4-1 order o2\r\n"[..], |_| {})?;
+/// let refused = &import.imported().refused[0];
+/// assert_eq!((refused.offset, refused.command.as_str()), (26, "XADD orders 4-1 order"));
+/// assert!(refused.reply.contains("equal or smaller than the target stream top item"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refused {
@@ -72,6 +128,20 @@ pub struct Refused {
 }
 
 /// The end of an input that stops in the middle of a command or transaction.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::Store;
+/// use streamlog::transfer::Import;
+///
+/// let mut import = Import::new(&Store::in_memory())?;
+/// import.read(&b"XADD orders 1-1 order o1\r\nMULTI\r\nXADD orders 2-1 order o2\r\n"[..], |_| {})?;
+/// let imported = import.finish();
+/// let torn = imported.torn.expect("the transaction has no end");
+/// assert_eq!((torn.offset, torn.is_transaction, imported.entries), (26, true, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Torn {

@@ -130,6 +130,29 @@ impl ResumableImport {
     }
 
     /// Where an import goes on that was stopped: the number of the input, and the offset in it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::Options;
+    /// use streamlog::transfer::ResumableImport;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    ///
+    /// let log = &b"XADD orders 1-1 order o1\r\nXADD orders 2-1 order o2\r\n"[..];
+    /// let open = || ResumableImport::open(path, Options::new(), 0, Duration::ZERO);
+    /// let mut import = open()?;
+    /// import.read(0, &log[..30], |_| {})?;
+    /// drop(import); // or its process is killed
+    ///
+    /// let mut import = open()?;
+    /// assert_eq!(import.resumed_at(), Some((0, 26)));
+    /// import.read(0, log, |_| {})?;
+    /// assert_eq!(import.imported().entries, 2);
+    /// import.finish()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn resumed_at(&self) -> Option<(u64, u64)> {
         self.is_resumed.then_some((self.position.input, self.position.offset))
@@ -141,6 +164,22 @@ impl ResumableImport {
     /// # Errors
     ///
     /// As [`Import::read`]; [`ImportError::Resumption`] if it is not the input that was read before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::Options;
+    /// use streamlog::transfer::ResumableImport;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let mut import = ResumableImport::open(dir.path(), Options::new(), 0, Duration::from_secs(10))?;
+    /// for (number, log) in ["XADD orders 1-1 order o1\r\n", "XADD orders 2-1 order o2\r\n"].iter().enumerate() {
+    ///     import.read(number as u64, log.as_bytes(), |_| {})?;
+    /// }
+    /// assert_eq!(import.finish()?.entries, 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn read(
         &mut self,
         number: u64,
@@ -274,6 +313,24 @@ impl ResumableImport {
 /// [`Error::Io`] and [`Error::Locked`], and [`ImportError::Resumption`] if its position cannot be read. [`Error::NotAStore`] and
 /// [`Error::Corrupt`] if there is something called `import`, but no store; [`ImportError::Resumption`] also if it is not of an
 /// import. Nothing was changed then.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use streamlog::transfer::{ResumableImport, abandon};
+/// use streamlog::{Error, Options, Store};
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path();
+///
+/// let mut import = ResumableImport::open(path, Options::new(), 0, Duration::ZERO)?;
+/// import.read(0, &b"XADD orders 1-1 order o1\r\n"[..], |_| {})?;
+/// drop(import); // or its process is killed
+/// assert!(matches!(Store::open(path), Err(Error::ImportUnfinished { .. })));
+/// assert!(abandon(path)?);
+/// assert_eq!(Store::open(path)?.stream("orders")?.len()?, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn abandon(path: impl AsRef<Path>) -> Result<bool, ImportError> {
     let Some(stopped) = Stopped::find(path.as_ref())? else { return Ok(false) };
     stopped.restore()?;
