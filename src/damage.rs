@@ -6,6 +6,32 @@ use std::path::PathBuf;
 use crate::{Corruption, Error, StreamId};
 
 /// Something in a store that is not as it should be.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Problem, Store, inspect::Inspection};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path();
+/// # let store = Store::open(path)?;
+/// # for order in ["o1", "o2", "o3"] {
+/// #     store.stream("orders")?.add([("order", order)])?;
+/// # }
+/// # store.close()?;
+/// # let segment = path.join("streams/orders/00000000000000000001.log");
+/// # let mut bytes = std::fs::read(&segment)?;
+/// # let at = bytes.windows(2).position(|bytes| bytes == b"o2").expect("it is in there");
+/// # bytes[at] ^= 1;
+/// # std::fs::write(&segment, bytes)?;
+/// // One of three entries was damaged on the disk.
+/// let report = Inspection::open(path)?.verify_stream("orders", |_| {})?;
+/// let finding = &report.findings[0];
+/// assert!(finding.is_damage() && matches!(finding.problem, Problem::Damage(_)));
+/// assert!(finding.path.starts_with(path.join("streams/orders")));
+/// println!("{finding}"); // file, offset, what is wrong, and which IDs are lost
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
@@ -22,6 +48,21 @@ pub struct Finding {
 }
 
 /// What is the matter with a file. All but [`Damage`](Self::Damage) costs nothing: opening the stream or store mends it.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Problem, Store, inspect::Inspection};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path();
+/// Store::open(path)?.create("orders")?;
+/// std::fs::write(path.join("streams/orders/notes.txt"), "mind the gap")?;
+/// let report = Inspection::open(path)?.verify_stream("orders", |_| {})?;
+/// assert_eq!(report.findings[0].problem, Problem::Unknown);
+/// assert_eq!(report.findings[0].problem.to_string(), "not a file of the store");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
@@ -55,6 +96,30 @@ pub enum Problem {
 }
 
 /// A range of IDs: those above `after`, and not above `through` if it is known.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Error, OnDamage, Options, Store};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path();
+/// # let store = Store::open(path)?;
+/// # let orders = store.stream("orders")?;
+/// # let ids = ["o1", "o2", "o3"].map(|order| orders.add([("order", order)]).expect("there is room"));
+/// # store.close()?;
+/// # let segment = path.join("streams/orders/00000000000000000001.log");
+/// # let mut bytes = std::fs::read(&segment)?;
+/// # let at = bytes.windows(2).position(|bytes| bytes == b"o2").expect("it is in there");
+/// # bytes[at] ^= 1;
+/// # std::fs::write(&segment, bytes)?;
+/// // The second of three entries was damaged on the disk.
+/// let store = Options::new().on_damage(OnDamage::Quarantine).open(path)?;
+/// let second = store.stream("orders")?.range(..).nth(1).expect("there are three");
+/// let Err(Error::Corrupt { ids: Some(lost), .. }) = second else { panic!("it is damaged") };
+/// assert_eq!((lost.after, lost.through), (ids[0], ids[2].previous()), "all that may have been there");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdRange {
     /// The last ID before the range.

@@ -238,6 +238,18 @@ impl Inspection {
     /// # Errors
     ///
     /// [`Error::Io`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Store, inspect::Inspection};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let store = Store::open(path)?;
+    /// assert!(Inspection::open(path)?.reserve()? > 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reserve(&self) -> Result<u64> {
         match self.root.kind(RESERVE)? {
             Some(FileKind::File) => self.allocated(Path::new(RESERVE)),
@@ -256,6 +268,8 @@ impl Inspection {
     /// Verifies all streams, and what belongs to none: as [`verify_store`](Self::verify_store), in a report without name
     /// if there is anything, and [`verify_stream`](Self::verify_stream) for each.
     ///
+    /// Costs reading all files of the store.
+    ///
     /// # Errors
     ///
     /// As these.
@@ -268,8 +282,6 @@ impl Inspection {
     /// # let path = directory.path();
     /// # let store = streamlog::Store::open(path)?;
     /// # store.stream("orders")?.add([("order", "o1")])?;
-    /// Costs reading all files of the store.
-    ///
     ///
     /// let reports = Inspection::open(path)?.verify()?;
     /// assert!(reports.iter().all(|report| !report.is_damaged()));

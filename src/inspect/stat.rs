@@ -9,6 +9,24 @@ use crate::io::place::Place;
 use crate::{Error, Result, Retention, StreamId};
 
 /// Sizes and counts of a stream. Sizes are in bytes.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Store, inspect::Inspection};
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path();
+///
+/// let store = Store::open(path)?;
+/// let orders = store.stream("orders")?;
+/// let id = orders.add([("order", "o1")])?;
+/// orders.add([("order", "o2")])?;
+/// orders.delete([id])?;
+/// let stat = Inspection::open(path)?.stat_stream("orders")?;
+/// assert_eq!((stat.entries, stat.deleted, stat.max_deleted_id, stat.is_clean), (1, 1, id, false));
+/// assert_eq!(stat.bytes_per_entry(), Some(stat.log_bytes() as f64));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct StreamStat {
@@ -49,6 +67,24 @@ pub struct StreamStat {
 }
 
 /// A file of a log. Sizes are in bytes.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Store, inspect::Inspection};
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path();
+///
+/// let store = Store::open(path)?;
+/// for value in ["small", &"large".repeat(2_000)] {
+///     store.stream("orders")?.add([("order", value)])?;
+/// }
+/// let stat = Inspection::open(path)?.stat_stream("orders")?;
+/// let segments: Vec<_> = stat.segments.iter().map(|segment| (segment.base, segment.is_sealed)).collect();
+/// assert_eq!(segments, [(1, true), (2, false)]);
+/// assert!(stat.segments.iter().all(|segment| segment.used <= segment.len));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SegmentStat {
@@ -65,6 +101,25 @@ pub struct SegmentStat {
 }
 
 /// Counts of a group.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Position, Store, inspect::Inspection};
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path();
+/// # let store = Store::open(path)?;
+/// # let orders = store.stream("orders")?;
+/// # let id = orders.add([("order", "o1")])?;
+///
+/// let workers = orders.group("workers");
+/// workers.create(Position::Start)?;
+/// workers.consumer("alice").read().new_entries()?;
+/// let stat = Inspection::open(path)?.stat_stream("orders")?.groups.remove(0);
+/// assert_eq!((stat.name.as_slice(), stat.consumers, stat.pending), (&b"workers"[..], 1, 1));
+/// assert_eq!((stat.last_delivered_id, stat.lag), (id, Some(0)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GroupStat {

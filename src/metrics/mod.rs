@@ -116,6 +116,19 @@ pub struct Metrics {
 }
 
 /// How often something was done since the store was opened.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Store, metrics::Operation};
+///
+/// let store = Store::in_memory();
+/// store.create("orders")?;
+/// let operations = store.metrics()?.operations;
+/// let made = operations.iter().find(|metrics| metrics.operation == Operation::CreateStream).expect("all are there");
+/// assert_eq!((made.count, made.slow), (1, 0));
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OperationMetrics {
@@ -128,6 +141,22 @@ pub struct OperationMetrics {
 }
 
 /// A stream in numbers.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Position, Store};
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+/// # let id = orders.add([("order", "o1")])?;
+///
+/// orders.group("workers").create(Position::Start)?;
+/// let metrics = store.metrics()?.open_streams.remove(0);
+/// assert_eq!((metrics.name.as_slice(), metrics.last_id), (&b"orders"[..], id));
+/// assert_eq!((metrics.entries, metrics.entries_added, metrics.segments), (1, 1, 1));
+/// assert_eq!(metrics.groups[0].lag, Some(1));
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamMetrics {
@@ -148,6 +177,23 @@ pub struct StreamMetrics {
 }
 
 /// What happened between two snapshots, a second.
+///
+/// # Examples
+///
+/// ```
+/// # let store = streamlog::Store::in_memory();
+/// # let orders = store.stream("orders")?;
+/// # orders.add([("order", "o1")])?;
+/// let before = store.metrics()?;
+/// for order in ["o2", "o3"] {
+///     orders.add([("order", order)])?;
+/// }
+/// let rates = store.metrics()?.since(&before);
+/// let (name, added) = &rates.by_stream[0];
+/// assert_eq!(name, b"orders");
+/// assert_eq!((added * rates.elapsed.as_secs_f64()).round(), 2.0);
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Rates {

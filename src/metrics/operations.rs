@@ -9,6 +9,23 @@ use crate::metrics::times::Times;
 use crate::trace;
 
 /// What is counted, and has a span of its own with the feature `tracing`.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Store, metrics::Operation};
+///
+/// let store = Store::in_memory();
+/// store.create("orders")?;
+/// store.rename("orders", "orders-2025")?;
+/// for metrics in store.metrics()?.operations {
+///     match metrics.operation {
+///         Operation::RenameStream => assert_eq!(metrics.count, 1),
+///         other => println!("{other}: {}", metrics.count),
+///     }
+/// }
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Operation {
@@ -38,6 +55,16 @@ pub enum Operation {
 
 impl Operation {
     /// All of them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Store, metrics::Operation};
+    ///
+    /// let operations = Store::in_memory().metrics()?.operations;
+    /// assert!(operations.iter().map(|metrics| metrics.operation).eq(Operation::ALL), "also those that were never done");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub const ALL: [Self; 11] = [
         Self::OpenStore,
         Self::CloseStore,
@@ -53,6 +80,14 @@ impl Operation {
     ];
 
     /// Its name, as spans have it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::metrics::Operation;
+    ///
+    /// assert_eq!(Operation::CreateStream.name(), "create_stream");
+    /// ```
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

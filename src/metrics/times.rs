@@ -99,6 +99,18 @@ impl Latencies {
     }
 
     /// How long all of them took together.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = streamlog::Store::open(dir.path())?;
+    /// store.stream("orders")?.add([("order", "o1")])?;
+    /// let syncs = store.metrics()?.syncs;
+    /// assert!(syncs.total() >= syncs.longest());
+    /// println!("{:?} on average", syncs.total() / syncs.count() as u32);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn total(&self) -> Duration {
         self.total
@@ -129,6 +141,19 @@ impl Latencies {
     }
 
     /// What was done after `earlier`, which was taken from the same store.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = streamlog::Store::open(dir.path())?;
+    /// let orders = store.stream("orders")?;
+    /// orders.add([("order", "o1")])?;
+    /// let before = store.metrics()?.syncs;
+    /// orders.add([("order", "o2")])?;
+    /// assert_eq!(store.metrics()?.syncs.since(&before).count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let before = earlier.counts.iter().chain(std::iter::repeat(&0));
