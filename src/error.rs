@@ -8,9 +8,43 @@ use crate::damage::IdRange;
 use crate::io::budget::OverBudget;
 
 /// The result of a call into this crate.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Store, StreamId, Stream};
+///
+/// fn place(orders: &Stream, order: &str) -> streamlog::Result<StreamId> {
+///     orders.add([("type", "order.created"), ("order", order)])
+/// }
+///
+/// let orders = Store::in_memory().stream("orders")?;
+/// let id = place(&orders, "o1")?;
+/// assert_eq!(orders.last()?.map(|order| order.id()), Some(id));
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong. Each variant says what state it leaves.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{AddOptions, Error, Store, StreamId};
+/// # let store = Store::in_memory();
+///
+/// let orders = store.stream("orders")?;
+/// let add = |ms| orders.add_with(AddOptions::new().id(StreamId::new(ms, 0)), [("order", "o1")]);
+/// add(5)?;
+/// match add(4) {
+///     Err(error @ Error::IdTooSmall { last, .. }) => {
+///         assert_eq!(last, StreamId::new(5, 0));
+///         assert_eq!(error.to_string(), "the ID 4-0 is not above the last ID of the stream, 5-0");
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -257,6 +291,23 @@ pub enum Error {
 }
 
 /// What [`Stream::set_id`](crate::Stream::set_id) would have contradicted.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Error, SetId, SetIdConflict, Store, StreamId};
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+/// # let id = orders.add([("order", "o1")])?;
+///
+/// let conflict = |set| match orders.set_id(set) {
+///     Err(Error::SetId { reason, .. }) => Some(reason),
+///     _ => None,
+/// };
+/// assert_eq!(conflict(SetId::new(StreamId::new(5, 0))), Some(SetIdConflict::BelowNewestEntry));
+/// assert_eq!(conflict(SetId::new(id).entries_added(0)), Some(SetIdConflict::AddedBelowLength));
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetIdConflict {
@@ -275,6 +326,20 @@ pub enum SetIdConflict {
 }
 
 /// What is wrong with damaged bytes.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Corruption, Error, Store};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path();
+/// Store::open(path)?.stream("orders")?.add([("order", "o1")])?;
+/// std::fs::remove_file(path.join("streams/orders/00000000000000000001.log"))?;
+/// let added = Store::open(path)?.stream("orders")?.add([("order", "o2")]);
+/// assert!(matches!(added, Err(Error::Corrupt { what: Corruption::Missing, .. })));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Corruption {

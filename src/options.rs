@@ -8,6 +8,24 @@ use std::time::{Duration, SystemTime};
 use crate::{Result, Store};
 
 /// What has to happen before an operation returns.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use streamlog::{Durability, Options, Store};
+///
+/// # let dir = tempfile::tempdir()?;
+/// for (n, durability) in
+///     [Durability::Always, Durability::Interval(Duration::from_secs(1)), Durability::Os].into_iter().enumerate()
+/// {
+///     let store = Options::new().durability(durability).open(dir.path())?;
+///     store.stream("orders")?.add([("order", "o1")])?;
+///     drop(store);
+///     assert_eq!(Store::open(dir.path())?.stream("orders")?.len()?, n as u64 + 1);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Durability {
@@ -24,6 +42,20 @@ pub enum Durability {
 }
 
 /// How bytes get into the files.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Options, WriteMode};
+///
+/// # let dir = tempfile::tempdir()?;
+/// // What one of them writes, the other reads.
+/// for mode in [WriteMode::Mapped, WriteMode::Pwrite] {
+///     Options::new().write_mode(mode).open(dir.path())?.stream("orders")?.add([("order", "o1")])?;
+/// }
+/// assert_eq!(Options::new().open(dir.path())?.stream("orders")?.len()?, 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WriteMode {
@@ -41,6 +73,34 @@ pub enum WriteMode {
 /// last segment, its journal, or its superblock.
 ///
 /// Damage in other segments keeps no stream from opening: reading gives an error in its place, and goes on behind it.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Error, OnDamage, Options, Store};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path();
+/// # let store = Store::open(path)?;
+/// # for order in ["o1", "o2", "o3"] {
+/// #     store.stream("orders")?.add([("order", order)])?;
+/// # }
+/// # store.close()?;
+/// # let segment = path.join("streams/orders/00000000000000000001.log");
+/// # let mut bytes = std::fs::read(&segment)?;
+/// # let at = bytes.windows(2).position(|bytes| bytes == b"o2").expect("it is in there");
+/// # bytes[at] ^= 1;
+/// # std::fs::write(&segment, bytes)?;
+/// // The second of three entries was damaged on the disk.
+/// let refused = Store::open(path)?.stream("orders")?.len();
+/// assert!(matches!(refused, Err(Error::Corrupt { .. })));
+///
+/// let store = Options::new().on_damage(OnDamage::Quarantine).open(path)?;
+/// let orders = store.stream("orders")?;
+/// assert_eq!(orders.range(..).filter(|order| order.is_ok()).count(), 2);
+/// assert!(orders.add([("order", "o4")]).is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnDamage {
@@ -64,8 +124,43 @@ pub enum OnDamage {
 }
 
 /// Where a store gets the time from.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use std::time::{Duration, SystemTime, UNIX_EPOCH};
+/// use streamlog::{Clock, Options};
+///
+/// /// Stands still unless it is put forward.
+/// #[derive(Clone, Default)]
+/// struct ByHand(Arc<AtomicU64>);
+///
+/// impl Clock for ByHand {
+///     fn now(&self) -> SystemTime {
+///         UNIX_EPOCH + Duration::from_millis(self.0.load(Ordering::Relaxed))
+///     }
+/// }
+///
+/// let clock = ByHand::default();
+/// let orders = Options::new().clock(clock.clone()).in_memory().stream("orders")?;
+/// clock.0.store(5_000, Ordering::Relaxed);
+/// assert_eq!(orders.add([("order", "o1")])?.ms(), 5_000);
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 pub trait Clock: Send + Sync + 'static {
     /// The time now. It may stand still or go backwards; IDs increase nevertheless.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::{Duration, UNIX_EPOCH};
+    /// use streamlog::Clock;
+    ///
+    /// let stopped = || UNIX_EPOCH + Duration::from_secs(5);
+    /// assert_eq!(stopped.now(), UNIX_EPOCH + Duration::from_secs(5));
+    /// ```
     fn now(&self) -> SystemTime;
 }
 
@@ -315,6 +410,25 @@ impl Options {
     ///
     /// With zero there is no thread. Then age and acknowledgements count when a segment is full, when a stream is opened, and
     /// when [`Store::enforce_retention`](crate::Store::enforce_retention) is called.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::{Options, Position, Retention};
+    ///
+    /// // Only when the program says so.
+    /// let store = Options::new().retention_interval(Duration::ZERO).in_memory();
+    /// let orders = store.stream("orders")?;
+    /// orders.set_retention(Retention::new().acknowledged_only())?;
+    /// orders.group("workers").create(Position::Start)?;
+    /// orders.add([("order", "o1")])?;
+    /// orders.group("workers").consumer("alice").read().no_ack().new_entries()?;
+    /// assert_eq!(orders.len()?, 1);
+    /// store.enforce_retention()?;
+    /// assert_eq!(orders.len()?, 0);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn retention_interval(mut self, interval: Duration) -> Self {
         self.retention_interval = interval;
         self
@@ -329,6 +443,19 @@ impl Options {
     /// How long an operation takes to count as slow, of those that are watched: syncs, going on in a new segment, opening a stream
     /// and so on; a second unless told otherwise. [`metrics`](crate::metrics) count them, and with the feature `tracing` each is
     /// a warning.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::Options;
+    ///
+    /// let store = Options::new().slow(Duration::ZERO).in_memory();
+    /// store.create("orders")?;
+    /// let operations = store.metrics()?.operations;
+    /// assert!(operations.iter().all(|operation| operation.slow == operation.count), "everything counts as slow");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn slow(mut self, threshold: Duration) -> Self {
         self.slow = threshold;
         self

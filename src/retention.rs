@@ -18,9 +18,12 @@ use std::time::Duration;
 ///
 /// let store = Store::in_memory();
 /// let readings = store.stream("temperature")?;
-/// readings.set_retention(Retention::new().max_age(Duration::from_secs(7 * 86_400)).max_bytes(1 << 30))?;
+/// let week = Duration::from_secs(7 * 86_400);
+/// readings.set_retention(Retention::new().max_age(week).max_bytes(1 << 30).max_len(1_000_000))?;
 /// readings.add([("celsius", "20.5")])?;
-/// assert_eq!(readings.retention()?.bytes_max(), Some(1 << 30));
+/// let kept = readings.retention()?;
+/// assert_eq!((kept.age_max(), kept.bytes_max(), kept.len_max()), (Some(week), Some(1 << 30), Some(1_000_000)));
+/// assert!(!kept.is_none() && !kept.is_acknowledged_only());
 ///
 /// // A queue that cleans up after itself: what every group has acknowledged goes.
 /// let orders = store.stream("orders")?;
@@ -57,6 +60,21 @@ impl Retention {
     /// second if that is more; their bytes go with the segment they are in. A stream that nobody uses is looked at once
     /// an hour, by the headers of its segments, and in full when it is used again; not before a stream with a retention has
     /// been used since the store was opened: see [`Options::retention_interval`](crate::Options::retention_interval).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::{AddOptions, Options, Retention, StreamId};
+    ///
+    /// let store = Options::new().retention_interval(Duration::ZERO).in_memory();
+    /// let readings = store.stream("temperature")?;
+    /// readings.add_with(AddOptions::new().id(StreamId::new(5, 0)), [("celsius", "20.5")])?;
+    /// let new = readings.add([("celsius", "21.0")])?;
+    /// readings.set_retention(Retention::new().max_age(Duration::from_secs(3_600)))?;
+    /// assert_eq!(readings.first()?.map(|reading| reading.id()), Some(new), "the other is from 1970");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn max_age(mut self, age: Duration) -> Self {
         self.age_ms_max = Some(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
         self
@@ -67,6 +85,21 @@ impl Retention {
     ///
     /// Room is made before a segment is begun: it is exceeded only by a segment that is there when the limit is set, or that
     /// one entry or batch needs. Journal, indexes and superblock are not counted: some 20 KiB, and 1 % of the log.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Retention, Store};
+    ///
+    /// let readings = Store::in_memory().stream("temperature")?;
+    /// readings.set_retention(Retention::new().max_bytes(64 << 10))?;
+    /// for n in 0..10_000 {
+    ///     readings.add([("celsius", n.to_string())])?;
+    /// }
+    /// assert!(readings.len()? < 10_000);
+    /// assert_eq!(readings.last()?.expect("the newest stay").get("celsius"), Some(&b"9999"[..]));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.bytes_max = Some(bytes);
         self
@@ -74,6 +107,20 @@ impl Retention {
 
     /// The oldest entries go when there are more than this, as if each add did [`Trim::to_len`](crate::Trim::to_len): it is
     /// never exceeded. With [`acknowledged_only`](Self::acknowledged_only), by 100 entries and a batch for up to a second.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Retention, Store};
+    ///
+    /// let readings = Store::in_memory().stream("temperature")?;
+    /// readings.set_retention(Retention::new().max_len(2))?;
+    /// for celsius in ["20.5", "21.0", "21.5"] {
+    ///     readings.add([("celsius", celsius)])?;
+    /// }
+    /// assert_eq!(readings.len()?, 2);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn max_len(mut self, len: u64) -> Self {
         self.len_max = Some(len);
         self
@@ -84,6 +131,26 @@ impl Retention {
     ///
     /// Without a limit beside it, what every group has acknowledged goes: within a second or two, if the stream is open. As
     /// long as there is no group then, everything is kept.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::{Options, Position, Retention};
+    ///
+    /// let store = Options::new().retention_interval(Duration::ZERO).in_memory();
+    /// let orders = store.stream("orders")?;
+    /// orders.set_retention(Retention::new().max_len(1).acknowledged_only())?;
+    /// orders.group("workers").create(Position::Start)?;
+    /// for order in ["o1", "o2", "o3"] {
+    ///     orders.add([("order", order)])?;
+    /// }
+    /// assert_eq!(orders.len()?, 3);
+    /// orders.group("workers").consumer("alice").read().count(2).no_ack().new_entries()?;
+    /// store.enforce_retention()?;
+    /// assert_eq!(orders.len()?, 1);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn acknowledged_only(mut self) -> Self {
         self.acknowledged_only = true;
         self

@@ -19,6 +19,16 @@ pub(crate) use catalog::open_to_read;
 pub(crate) use shared::Shared;
 
 /// The longest name a stream can have, in bytes.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Error, NAME_LEN_MAX, Store};
+///
+/// let store = Store::in_memory();
+/// assert!(store.stream([b'x'; NAME_LEN_MAX]).is_ok());
+/// assert!(matches!(store.stream([b'x'; NAME_LEN_MAX + 1]), Err(Error::NameTooLong { .. })));
+/// ```
 pub const NAME_LEN_MAX: usize = 3072;
 
 /// A directory of streams. Cheap to clone; all clones are the same store, and any number of threads may use them.
@@ -153,6 +163,8 @@ impl Store {
 
     /// Creates an empty stream.
     ///
+    /// Costs making a directory and its first files, and their syncs, at every level of durability.
+    ///
     /// # Errors
     ///
     /// [`Error::StreamExists`] if there is one; [`Error::NoSpace`] and [`Error::Io`]: there is none then.
@@ -162,8 +174,6 @@ impl Store {
     /// ```
     /// use streamlog::{Error, Store};
     /// # let store = Store::in_memory();
-    ///
-    /// Costs making a directory and its first files, and their syncs, at every level of durability.
     ///
     /// let orders = store.create("orders")?;
     /// assert!(orders.is_empty()?);
@@ -201,6 +211,8 @@ impl Store {
 
     /// Whether there is a stream of that name.
     ///
+    /// Costs a look at the directory if the stream is not open.
+    ///
     /// # Errors
     ///
     /// [`Error::Io`] if the directory cannot be looked at, [`Error::Closed`], [`Error::NameTooLong`].
@@ -211,8 +223,6 @@ impl Store {
     /// use streamlog::Store;
     /// # let store = Store::in_memory();
     /// # let orders = store.stream("orders")?;
-    /// Costs a look at the directory if the stream is not open.
-    ///
     /// # let id = orders.add([("order", "o1")])?;
     ///
     /// assert!(store.exists("orders")?);
@@ -226,6 +236,8 @@ impl Store {
 
     /// Deletes streams, all of them at once also if a crash comes; returns how many there were.
     ///
+    /// Costs a few syncs, those of closing the streams that are open, and removing their files; at every level of durability.
+    ///
     /// # Errors
     ///
     /// [`Error::Io`] and [`Error::NoSpace`]; what has begun then is finished when the store is opened again.
@@ -236,8 +248,6 @@ impl Store {
     /// use streamlog::Store;
     /// # let store = Store::in_memory();
     /// # let orders = store.stream("orders")?;
-    /// Costs a few syncs, those of closing the streams that are open, and removing their files; at every level of durability.
-    ///
     /// # let id = orders.add([("order", "o1")])?;
     ///
     /// assert_eq!(store.delete(["orders", "payments"])?, 1);
@@ -272,6 +282,8 @@ impl Store {
 
     /// Renames a stream, replacing one that has the new name.
     ///
+    /// Costs a few syncs, at every level of durability, however much is in the stream.
+    ///
     /// # Errors
     ///
     /// [`Error::StreamNotFound`], [`Error::NameTooLong`], and as [`delete`](Self::delete).
@@ -282,8 +294,6 @@ impl Store {
     /// use streamlog::Store;
     /// # let store = Store::in_memory();
     /// # let orders = store.stream("orders")?;
-    /// Costs a few syncs, at every level of durability, however much is in the stream.
-    ///
     /// # let id = orders.add([("order", "o1")])?;
     ///
     /// store.rename("orders", "orders-2025")?;
@@ -387,6 +397,21 @@ impl Store {
     ///
     /// The first of [`Error::Corrupt`], if what there is to be known is damaged, [`Error::NoSpace`] and [`Error::Io`]; other
     /// streams have been seen to then, unless the store is poisoned.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::{AddOptions, Options, Retention, StreamId};
+    ///
+    /// let store = Options::new().retention_interval(Duration::ZERO).in_memory();
+    /// let readings = store.stream("temperature")?;
+    /// readings.set_retention(Retention::new().max_age(Duration::from_secs(60)))?;
+    /// readings.add_with(AddOptions::new().id(StreamId::new(5, 0)), [("celsius", "20.5")])?;
+    /// store.enforce_retention()?;
+    /// assert!(readings.is_empty()?, "it was from 1970");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub fn enforce_retention(&self) -> Result<()> {
         self.shared.keep_all()
     }
@@ -482,6 +507,8 @@ impl Store {
 
     /// Makes everything that was acknowledged so far survive power loss.
     ///
+    /// Costs a look at each stream that is open, and syncs of those that were written to since they were synced last.
+    ///
     /// # Errors
     ///
     /// [`Error::Io`]: it is not known what survives, and the store is poisoned. [`Error::Poisoned`], [`Error::Closed`].
@@ -506,8 +533,6 @@ impl Store {
     /// [`Error::Closed`]. The lock is given up when it returns.
     ///
     /// # Errors
-    ///
-    /// Costs a look at each stream that is open, and syncs of those that were written to since they were synced last.
     ///
     /// [`Error::Io`] and [`Error::Poisoned`]: the store is closed, but not everything that was acknowledged at
     /// [`Durability::Interval`](crate::Durability::Interval) or [`Durability::Os`](crate::Durability::Os) may survive power
