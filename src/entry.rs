@@ -133,6 +133,19 @@ impl Entry {
 ///
 /// As an [`Entry`] otherwise, but that it takes no part in counting who uses the memory of the entry, which takes about a
 /// quarter of the time of a scan.
+///
+/// # Examples
+///
+/// ```
+/// # let store = streamlog::Store::in_memory();
+/// let orders = store.stream("orders")?;
+/// let id = orders.add([("type", "order.created"), ("order", "o1")])?;
+/// let mut range = orders.range(..);
+/// let order = range.next_ref().expect("there is one")?;
+/// assert_eq!((order.id(), order.fields().len()), (id, 2));
+/// assert_eq!(order.get("order"), Some(&b"o1"[..]));
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct EntryRef<'a> {
     id: StreamId,
@@ -234,6 +247,20 @@ impl fmt::Debug for Entry {
 }
 
 /// The fields of an [`Entry`]; see [`Entry::fields`].
+///
+/// # Examples
+///
+/// ```
+/// # let store = streamlog::Store::in_memory();
+/// let orders = store.stream("orders")?;
+/// orders.add([("type", "order.created"), ("tag", "new"), ("tag", "gift")])?;
+/// let order = orders.last()?.expect("it was added");
+/// let fields = order.fields();
+/// assert_eq!(fields.len(), 3);
+/// let tags: Vec<_> = fields.filter(|(name, _)| *name == b"tag").map(|(_, value)| value).collect();
+/// assert_eq!(tags, [&b"new"[..], b"gift"]);
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
     names: Reader<'a>,

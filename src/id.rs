@@ -27,8 +27,33 @@ pub struct StreamId {
 
 impl StreamId {
     /// `0-0`: below every entry, and the ID of none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{ReadFrom, Store, StreamId};
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// let all = orders.read(ReadFrom::After(StreamId::MIN)).run()?;
+    /// assert_eq!(all[0].1[0].id(), id);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub const MIN: Self = Self::new(0, 0);
     /// The highest ID. A stream whose last ID this is accepts nothing more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{AddOptions, Error, Store, StreamId};
+    /// # let store = Store::in_memory();
+    ///
+    /// let orders = store.stream("orders")?;
+    /// orders.add_with(AddOptions::new().id(StreamId::MAX), [("order", "o1")])?;
+    /// assert!(matches!(orders.add([("order", "o2")]), Err(Error::IdsExhausted)));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     pub const MAX: Self = Self::new(u64::MAX, u64::MAX);
 
     /// The ID `ms-seq`.
@@ -148,6 +173,15 @@ impl From<(u64, u64)> for StreamId {
 }
 
 /// Text that is not an ID.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::StreamId;
+///
+/// let error = "yesterday".parse::<StreamId>().expect_err("it is no ID");
+/// assert!(error.to_string().ends_with(r#"not "yesterday""#));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an entry ID is two decimal numbers below 2^64 joined by '-', not {text:?}")]
 pub struct ParseIdError {
@@ -175,6 +209,20 @@ fn parse_decimal(digits: &str) -> Option<u64> {
 }
 
 /// How an added entry gets its ID.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{NewId, Store, StreamId};
+/// # let store = Store::in_memory();
+///
+/// let readings = store.stream("temperature")?;
+/// let new = [NewId::Exact(StreamId::new(5, 3)), NewId::AutoSequence(5), NewId::AutoSequence(6), NewId::Auto];
+/// let ids = readings.add_batch(new.map(|id| (id, [("celsius", "20.5")])))?;
+/// assert_eq!(ids[..3], [StreamId::new(5, 3), StreamId::new(5, 4), StreamId::new(6, 0)]);
+/// assert!(ids[3].ms() > 1_700_000_000_000, "it is the time");
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NewId {

@@ -100,6 +100,18 @@ fn line(out: &mut Vec<u8>, kind: u8, text: &[u8]) {
 /// Bytes that are no command. A Redis server replies with the error and closes the connection.
 ///
 /// [`Reply::from`] gives the reply to send.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::command::{DecodeError, Decoder, Reply};
+///
+/// let mut decoder = Decoder::new();
+/// decoder.feed(b"XADD orders * note \"no end\r\n");
+/// let error = decoder.next_command().expect_err("a quote is not closed");
+/// assert_eq!(error, DecodeError::UnbalancedQuotes);
+/// assert_eq!(Reply::from(error), Reply::Error(b"ERR Protocol error: unbalanced quotes in request".to_vec()));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
