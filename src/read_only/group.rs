@@ -43,12 +43,32 @@ impl ReadOnlyGroup {
     }
 
     /// The name of the group.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let _store = streamlog::Store::open(dir.path())?;
+    /// let workers = streamlog::Store::open_read_only(dir.path())?.stream("orders")?.group("workers");
+    /// assert_eq!(workers.name(), b"workers");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn name(&self) -> &[u8] {
         self.group.name()
     }
 
     /// The stream whose entries it reads.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let _store = streamlog::Store::open(dir.path())?;
+    /// let workers = streamlog::Store::open_read_only(dir.path())?.stream("orders")?.group("workers");
+    /// assert_eq!(workers.stream().name(), b"orders");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn stream(&self) -> &ReadOnlyStream {
         &self.stream
@@ -59,6 +79,20 @@ impl ReadOnlyGroup {
     /// # Errors
     ///
     /// As [`Group::exists`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = Store::open(dir.path())?;
+    /// let workers = Store::open_read_only(dir.path())?.stream("orders")?.group("workers");
+    /// assert!(!workers.exists()?);
+    /// store.stream("orders")?.group("workers").create_with(Position::Start, None, true)?;
+    /// assert!(workers.exists()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn exists(&self) -> Result<bool> {
         self.now()?.exists()
     }
@@ -68,6 +102,23 @@ impl ReadOnlyGroup {
     /// # Errors
     ///
     /// As [`Group::info`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// # let orders = store.stream("orders")?;
+    /// # orders.group("workers").create_with(Position::Start, None, true)?;
+    /// let workers = Store::open_read_only(dir.path())?.stream("orders")?.group("workers");
+    /// for order in ["o1", "o2"] {
+    ///     orders.add([("order", order)])?;
+    /// }
+    /// assert_eq!(workers.info()?.lag, Some(2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn info(&self) -> Result<GroupInfo> {
         self.stream.steadily(|_| self.group.info())
     }
@@ -77,6 +128,24 @@ impl ReadOnlyGroup {
     /// # Errors
     ///
     /// As [`Group::consumers`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// # let orders = store.stream("orders")?;
+    /// # orders.add([("order", "o1")])?;
+    /// # orders.group("workers").create(Position::Start)?;
+    /// let workers = Store::open_read_only(dir.path())?.stream("orders")?.group("workers");
+    /// assert!(workers.consumers()?.is_empty());
+    /// orders.group("workers").consumer("alice").read().new_entries()?;
+    /// let alice = workers.consumers()?.remove(0);
+    /// assert_eq!((alice.name.as_slice(), alice.pending), (&b"alice"[..], 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn consumers(&self) -> Result<Vec<ConsumerInfo>> {
         self.now()?.consumers()
     }
@@ -86,6 +155,25 @@ impl ReadOnlyGroup {
     /// # Errors
     ///
     /// As [`Group::pending`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Store};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # orders.group("workers").create(Position::Start)?;
+    /// let workers = Store::open_read_only(dir.path())?.stream("orders")?.group("workers");
+    /// let alice = orders.group("workers").consumer("alice");
+    /// alice.read().new_entries()?;
+    /// assert_eq!(workers.pending()?.first_id, Some(id));
+    /// alice.ack([id])?;
+    /// assert_eq!(workers.pending()?.count, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn pending(&self) -> Result<PendingSummary> {
         self.now()?.pending()
     }
@@ -95,6 +183,25 @@ impl ReadOnlyGroup {
     /// # Errors
     ///
     /// As [`Group::pending`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::{Position, Store};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # orders.group("workers").create(Position::Start)?;
+    /// orders.group("workers").consumer("alice").read().new_entries()?;
+    /// let workers = Store::open_read_only(dir.path())?.stream("orders")?.group("workers");
+    /// assert_eq!(workers.pending_entries()?.consumer("alice").run()?[0].id, id);
+    /// let stuck = workers.pending_entries()?.min_idle(Duration::from_secs(60)).run()?;
+    /// assert!(stuck.is_empty(), "she has just begun");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn pending_entries(&self) -> Result<Pending> {
         Ok(self.now()?.pending_entries())
     }

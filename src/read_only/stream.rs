@@ -94,6 +94,20 @@ impl ReadOnlyStream {
     /// # Errors
     ///
     /// As [`Stream::exists`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = Store::open(dir.path())?;
+    /// let orders = Store::open_read_only(dir.path())?.stream("orders")?;
+    /// assert!(!orders.exists()?);
+    /// store.create("orders")?;
+    /// assert!(orders.exists()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn exists(&self) -> Result<bool> {
         self.now()?.exists()
     }
@@ -103,6 +117,21 @@ impl ReadOnlyStream {
     /// # Errors
     ///
     /// As [`Stream::len`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = Store::open(dir.path())?;
+    /// let orders = Store::open_read_only(dir.path())?.stream("orders")?;
+    /// for len in 1..=3 {
+    ///     store.stream("orders")?.add([("order", "o1")])?;
+    ///     assert_eq!(orders.len()?, len);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn len(&self) -> Result<u64> {
         self.now()?.len()
     }
@@ -112,6 +141,21 @@ impl ReadOnlyStream {
     /// # Errors
     ///
     /// As [`Stream::len`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Store, Trim};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = Store::open(dir.path())?;
+    /// store.stream("orders")?.add([("order", "o1")])?;
+    /// let orders = Store::open_read_only(dir.path())?.stream("orders")?;
+    /// assert!(!orders.is_empty()?);
+    /// store.stream("orders")?.trim(Trim::to_len(0))?;
+    /// assert!(orders.is_empty()?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_empty(&self) -> Result<bool> {
         self.now()?.is_empty()
     }
@@ -121,6 +165,21 @@ impl ReadOnlyStream {
     /// # Errors
     ///
     /// As [`Stream::get`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Store, StreamId};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// let id = store.stream("orders")?.add([("order", "o1")])?;
+    /// let orders = Store::open_read_only(dir.path())?.stream("orders")?;
+    /// let order = orders.get(id)?.expect("it was added");
+    /// assert_eq!(order.get("order"), Some(&b"o1"[..]));
+    /// assert!(orders.get(StreamId::new(1, 1))?.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn get(&self, id: StreamId) -> Result<Option<Entry>> {
         self.now()?.get(id)
     }
@@ -128,6 +187,21 @@ impl ReadOnlyStream {
     /// The entries between two IDs, as they are at the time of the call; from either end. See [`Stream::range`].
     ///
     /// What is trimmed or deleted while it is read may or may not be seen.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// # let writing = store.stream("orders")?;
+    /// let ids = [writing.add([("order", "o1")])?, writing.add([("order", "o2")])?];
+    /// let orders = Store::open_read_only(dir.path())?.stream("orders")?;
+    /// let backwards = orders.range(ids[0]..).rev().map(|order| Ok(order?.id()));
+    /// assert_eq!(backwards.collect::<streamlog::Result<Vec<_>>>()?, [ids[1], ids[0]]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn range(&self, ids: impl RangeBounds<StreamId>) -> Range {
         match self.now() {
             Ok(stream) => stream.range(ids),
@@ -140,6 +214,22 @@ impl ReadOnlyStream {
     /// # Errors
     ///
     /// As [`Stream::get`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Store, Trim};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let store = Store::open(dir.path())?;
+    /// # let writing = store.stream("orders")?;
+    /// let ids = [writing.add([("order", "o1")])?, writing.add([("order", "o2")])?];
+    /// let orders = Store::open_read_only(dir.path())?.stream("orders")?;
+    /// assert_eq!(orders.first()?.map(|order| order.id()), Some(ids[0]));
+    /// writing.trim(Trim::to_len(1))?;
+    /// assert_eq!(orders.first()?.map(|order| order.id()), Some(ids[1]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn first(&self) -> Result<Option<Entry>> {
         self.now()?.first()
     }
@@ -149,6 +239,20 @@ impl ReadOnlyStream {
     /// # Errors
     ///
     /// As [`Stream::get`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = Store::open(dir.path())?;
+    /// let orders = Store::open_read_only(dir.path())?.stream("orders")?;
+    /// assert!(orders.last()?.is_none());
+    /// let id = store.stream("orders")?.add([("order", "o1")])?;
+    /// assert_eq!(orders.last()?.map(|order| order.id()), Some(id));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn last(&self) -> Result<Option<Entry>> {
         self.now()?.last()
     }
