@@ -141,6 +141,21 @@ impl Inspection {
     }
 
     /// A copy of the store that is to be made, while it is used by this process or another.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Store, inspect::Inspection};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let (path, copy) = (dir.path().join("data"), dir.path().join("copy"));
+    /// # let store = Store::open(&path)?;
+    /// # store.create("orders")?;
+    /// // Without opening the store, which may be in use.
+    /// Inspection::open(&path)?.backup().to(&copy, |_| {})?;
+    /// assert_eq!(Inspection::open(&copy)?.names()?, [b"orders"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn backup(self) -> Backup {
         Backup { inspection: self, sharing: Sharing::default() }
     }
@@ -189,6 +204,21 @@ impl Store {
 
 impl Backup {
     /// What to do with files that never change again; they are linked unless this says otherwise.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Store, inspect::Inspection, transfer::Sharing};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let (path, copy) = (dir.path().join("data"), dir.path().join("copy"));
+    /// # let store = Store::open(&path)?;
+    /// # store.stream("orders")?.add([("order", "o1")])?;
+    /// // A second copy of every byte, in case the disk forgets one.
+    /// let done = Inspection::of(&store)?.backup().sharing(Sharing::Copy).to(&copy, |_| {})?;
+    /// assert_eq!(done.bytes_shared, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn sharing(mut self, sharing: Sharing) -> Self {
         self.sharing = sharing;
         self
@@ -200,6 +230,22 @@ impl Backup {
     /// # Errors
     ///
     /// As [`Store::backup`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Store, inspect::Inspection};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let (path, copy) = (dir.path().join("data"), dir.path().join("copy"));
+    /// # let store = Store::open(&path)?;
+    /// # store.stream("orders")?.add([("order", "o1")])?;
+    /// let mut bytes = 0;
+    /// let done = Inspection::of(&store)?.backup().to(&copy, |more| bytes += more)?;
+    /// assert_eq!(done.streams, 1);
+    /// assert!(bytes > 0 && Store::open(&copy)?.exists("orders")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn to(self, path: impl AsRef<Path>, progress: impl FnMut(u64)) -> Result<BackedUp> {
         let target = Target::new(path.as_ref())?;
         target.check_outside(&self.inspection)?;

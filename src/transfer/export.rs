@@ -57,9 +57,25 @@ impl RedisVersion {
     /// ```
     pub const OLDEST: Self = Self::new(7, 0);
     /// The one whose stream commands these are: 8.10.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::transfer::RedisVersion;
+    ///
+    /// assert_eq!(RedisVersion::LATEST, RedisVersion::new(8, 10));
+    /// ```
     pub const LATEST: Self = Self::new(8, 10);
 
     /// A version.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::transfer::RedisVersion;
+    ///
+    /// assert!(RedisVersion::new(8, 6) < RedisVersion::new(8, 10));
+    /// ```
     #[must_use]
     pub const fn new(major: u16, minor: u16) -> Self {
         Self { major, minor }
@@ -269,6 +285,17 @@ impl Export {
     }
 
     /// How many entries there are.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let orders = streamlog::Store::in_memory().stream("orders")?;
+    /// # orders.add([("order", "o1")])?;
+    /// let export = orders.export()?;
+    /// orders.add([("order", "o2")])?;
+    /// assert_eq!(export.entries(), 1, "as it was");
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[must_use]
     pub fn entries(&self) -> u64 {
         self.log.len(&self.tail)
@@ -282,6 +309,26 @@ impl Export {
     ///
     /// What `each` returns. [`Error::Io`] if something cannot be read, also because somebody else trimmed the stream meanwhile:
     /// what was given so far is of no use then. Damage is no error, but given in its place.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// use streamlog::transfer::Part;
+    /// # let orders = streamlog::Store::in_memory().stream("orders")?;
+    /// # orders.add([("order", "o1")])?;
+    ///
+    /// # let mut file = Vec::new();
+    /// orders.export()?.run(|part| -> Result<(), Box<dyn std::error::Error>> {
+    ///     match part {
+    ///         Part::Commands { bytes, .. } => Ok(file.write_all(&bytes)?),
+    ///         Part::Damage(finding) => Err(finding.to_string().into()),
+    ///         _ => Ok(()),
+    ///     }
+    /// })?;
+    /// assert!(file.starts_with(b"*5\r\n$4\r\nXADD\r\n$6\r\norders\r\n"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn run<E: From<Error>>(self, mut each: impl FnMut(Part) -> Result<(), E>) -> Result<(), E> {
         let (released, productions) = self.left_out();
         if released + productions > 0 {

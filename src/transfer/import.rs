@@ -139,6 +139,20 @@ impl Import {
     /// # Errors
     ///
     /// As [`Store::names`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// use streamlog::transfer::Import;
+    ///
+    /// let store = Store::in_memory();
+    /// store.create("payments")?;
+    /// let mut import = Import::new(&store)?;
+    /// import.read(&b"XADD orders 1-1 order o1\r\n"[..], |_| {})?;
+    /// assert_eq!(store.names()?, [&b"orders"[..], b"payments"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(store: &Store) -> Result<Self> {
         Ok(Self { applier: Applier::new(store, store.names()?.is_empty()) })
     }
@@ -196,12 +210,42 @@ impl Import {
     }
 
     /// What it has come to so far.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// use streamlog::transfer::Import;
+    ///
+    /// let mut import = Import::new(&Store::in_memory())?;
+    /// for entries in 1..=2 {
+    ///     import.read(format!("XADD orders {entries}-1 order o1\r\n").as_bytes(), |_| {})?;
+    ///     assert_eq!(import.imported().entries, entries);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn imported(&self) -> &Imported {
         &self.applier.imported
     }
 
     /// What it has come to.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// use streamlog::transfer::Import;
+    ///
+    /// let mut import = Import::new(&Store::in_memory())?;
+    /// import.read(&b"XADD orders 1-1 order o1\r\nXADD orders 1-1 order o2\r\n"[..], |_| {})?;
+    /// let imported = import.finish();
+    /// for refused in &imported.refused {
+    ///     eprintln!("{refused}");
+    /// }
+    /// assert_eq!((imported.entries, imported.refused_count), (1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn finish(self) -> Imported {
         self.applier.imported

@@ -168,6 +168,18 @@ impl fmt::Display for Refused {
 
 impl Imported {
     /// How many commands were passed over.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// use streamlog::transfer::Import;
+    ///
+    /// let mut import = Import::new(&Store::in_memory())?;
+    /// import.read(&b"SET a 1\r\nSET b 2\r\nEVAL 'return 1' 0\r\n"[..], |_| {})?;
+    /// assert_eq!(import.imported().skipped_count(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn skipped_count(&self) -> u64 {
         self.skipped.values().sum()

@@ -90,6 +90,23 @@ impl ResumableImport {
     ///
     /// As [`Options::open`]; [`ImportError::Resumption`] if the one that was stopped took in another database, if its position
     /// cannot be read, or if what is called `import` in the store is not of an import. Nothing was changed then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::transfer::{ImportError, ResumableImport};
+    /// use streamlog::Options;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    ///
+    /// let begun = ResumableImport::open(path, Options::new(), 0, Duration::from_secs(10))?;
+    /// assert_eq!(begun.resumed_at(), None);
+    /// drop(begun);
+    /// let other = ResumableImport::open(path, Options::new(), 1, Duration::from_secs(10));
+    /// assert!(matches!(other, Err(ImportError::Resumption { .. })), "it was of database 0");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open(path: impl AsRef<Path>, options: Options, database: u64, every: Duration) -> Result<Self, ImportError> {
         let path = path.as_ref();
         let options = options.importing();
@@ -194,6 +211,23 @@ impl ResumableImport {
     /// # Errors
     ///
     /// As [`read`](Self::read).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::Options;
+    /// use streamlog::transfer::ResumableImport;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let (path, log) = (dir.path().join("data"), dir.path().join("appendonly.aof"));
+    /// # std::fs::write(&log, "XADD orders 1-1 order o1\r\n")?;
+    /// let mut import = ResumableImport::open(&path, Options::new(), 0, Duration::from_secs(10))?;
+    /// let len = std::fs::metadata(&log)?.len();
+    /// import.read_file(0, &log, |progress| println!("{} of {len} bytes", progress.offset))?;
+    /// assert_eq!(import.finish()?.bytes, len);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn read_file(
         &mut self,
         number: u64,
@@ -267,6 +301,20 @@ impl ResumableImport {
     }
 
     /// What it has come to so far.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::Options;
+    /// use streamlog::transfer::ResumableImport;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let mut import = ResumableImport::open(dir.path(), Options::new(), 0, Duration::from_secs(10))?;
+    /// import.read(0, &b"XADD orders 1-1 order o1\r\nSET greeting hello\r\n"[..], |_| {})?;
+    /// assert_eq!((import.imported().entries, import.imported().skipped_count()), (1, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn imported(&self) -> &Imported {
         self.import.imported()
@@ -297,6 +345,22 @@ impl ResumableImport {
     /// # Errors
     ///
     /// As [`Store::close`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::transfer::ResumableImport;
+    /// use streamlog::{Options, Store};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    ///
+    /// let mut import = ResumableImport::open(path, Options::new(), 0, Duration::from_secs(10))?;
+    /// import.read(0, &b"XADD orders 1-1 order o1\r\n"[..], |_| {})?;
+    /// assert_eq!(import.finish()?.entries, 1);
+    /// assert_eq!(Store::open(path)?.names()?, [b"orders"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn finish(self) -> Result<Imported> {
         self.store.sync()?;
         give_up(&self.root)?;
