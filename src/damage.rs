@@ -149,6 +149,20 @@ impl Finding {
     }
 
     /// Whether something that had been synced is lost or changed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Store, inspect::Inspection};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// Store::open(path)?.create("orders")?;
+    /// std::fs::write(path.join("streams/orders/notes.txt"), "mind the gap")?;
+    /// let report = Inspection::open(path)?.verify_stream("orders", |_| {})?;
+    /// assert!(!report.findings[0].is_damage(), "it is told, but nothing is lost");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_damage(&self) -> bool {
         matches!(self.problem, Problem::Damage(_))

@@ -139,12 +139,43 @@ pub struct GroupStat {
 
 impl StreamStat {
     /// What all segments take that is written.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Store, inspect::Inspection};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    ///
+    /// let store = Store::open(path)?;
+    /// store.stream("orders")?.add([("order", "x".repeat(1_000))])?;
+    /// let stat = Inspection::open(path)?.stat_stream("orders")?;
+    /// assert!((1_000..2_000).contains(&stat.log_bytes()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn log_bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.used).sum()
     }
 
     /// How many bytes of the log there are for each entry; `None` if there is none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Store, Trim, inspect::Inspection};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// # let store = Store::open(path)?;
+    ///
+    /// let readings = store.stream("temperature")?;
+    /// readings.add_batch((0..1_000).map(|_| (Default::default(), [("celsius", "20.5")])))?;
+    /// let per_entry = || Ok::<_, streamlog::Error>(Inspection::open(path)?.stat_stream("temperature")?.bytes_per_entry());
+    /// assert!(per_entry()?.is_some_and(|bytes| bytes < 20.0));
+    /// readings.trim(Trim::to_len(0))?;
+    /// assert_eq!(per_entry()?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn bytes_per_entry(&self) -> Option<f64> {
         (self.entries > 0).then(|| self.log_bytes() as f64 / self.entries as f64)

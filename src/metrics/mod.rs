@@ -214,6 +214,19 @@ impl Metrics {
     ///
     /// A stream of which fewer entries were added than before was deleted and created again, or had its counters set: it counts
     /// from zero.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let store = streamlog::Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # orders.add([("order", "o1")])?;
+    /// let before = store.metrics()?;
+    /// assert_eq!(store.metrics()?.since(&before).entries_added, 0.0);
+    /// orders.add([("order", "o2")])?;
+    /// assert!(store.metrics()?.since(&before).entries_added > 0.0);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Rates {
         let elapsed = self.age.saturating_sub(earlier.age);
