@@ -122,6 +122,10 @@ impl GroupRead {
 impl Consumer {
     /// What is delivered to the consumer from now on: [`into_stream`](GroupRead::into_stream) of its [`read`](Self::read).
     ///
+    /// # Errors
+    ///
+    /// As [`into_stream`](GroupRead::into_stream).
+    ///
     /// # Examples
     ///
     /// ```

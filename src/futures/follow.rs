@@ -186,6 +186,8 @@ impl Stream {
     /// What is deleted or trimmed before it is reached is not seen. Where [`ReadFrom::End`] is, is looked up when this is called,
     /// for which a stream that is not open is opened.
     ///
+    /// # Errors
+    ///
     /// Where entries are damaged there is an error in their place, and the next item is behind it. Any other error is the last
     /// item: [`Error::Closed`] when the store is closed, those of opening the stream, [`Error::Io`].
     ///

@@ -188,6 +188,10 @@ impl ReadOnlyStream {
     ///
     /// What is trimmed or deleted while it is read may or may not be seen.
     ///
+    /// # Errors
+    ///
+    /// As [`Stream::range`].
+    ///
     /// # Examples
     ///
     /// ```

@@ -534,7 +534,7 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// As [`pending`](Self::pending); [`Error::Corrupt`] if the first entry of the stream is damaged.
+    /// As [`pending`](Self::pending); [`Error::Io`] if it cannot be read where the stream begins.
     ///
     /// # Examples
     ///

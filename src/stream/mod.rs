@@ -185,7 +185,8 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// [`Error::StreamNotFound`], and as [`info`](Self::info).
+    /// [`Error::StreamNotFound`]; those of opening the stream; [`Error::Io`] if it cannot be read where it begins. That its first
+    /// entry is damaged is no error: groups count by what is before and behind it.
     ///
     /// # Examples
     ///
@@ -550,6 +551,8 @@ impl Stream {
     /// A stream that does not exist has none. Nothing is read before the first entry is asked for; from then on chunks
     /// of up to 64 KiB are read at a time. What is added later is not seen; what is deleted later may or may not be, and
     /// so may the entries of a stream that is deleted, replaced or renamed later. Writers do not wait for it, nor it for them.
+    ///
+    /// # Errors
     ///
     /// Items are errors if the stream cannot be opened ([`Error::Io`], [`Error::Corrupt`], [`Error::Unsupported`]), or
     /// where entries are damaged: then the next item is behind the damage.
