@@ -42,6 +42,7 @@ const _: () = assert!(NOTICE_CRC_AT + 4 <= NOTICE_LEN && HEADER_CRC_AT + 4 <= PL
 const MAGIC: [u8; 8] = *b"\x89SLBD\r\n\x1a";
 const STORE_AT: usize = 16;
 const HEADER_CRC_AT: usize = STORE_AT + 32;
+const INCARNATION_AT: usize = 8;
 const NOTICE_CRC_AT: usize = 104;
 
 /// What a board begins with.
@@ -117,6 +118,16 @@ impl Notice {
         let (first, second) = bytes.split_at_checked(NOTICE_LEN)?;
         let found = [Self::decode(first, place), Self::decode(second, place)];
         found.into_iter().flatten().max_by_key(|(number, _)| *number)
+    }
+
+    /// What a place says of a stream; `None` if the notice that counts there is of another one.
+    pub fn of_stream(bytes: &[u8], place: u32, incarnation: &Identity) -> Option<Self> {
+        // Checksums cost more than all else: they are computed only if one of the two may be of the stream.
+        let is_named = |at: usize| bytes.get(at..)?.first_chunk().map(|found: &Identity| found == incarnation);
+        if ![INCARNATION_AT, NOTICE_LEN + INCARNATION_AT].into_iter().any(|at| is_named(at) == Some(true)) {
+            return None;
+        }
+        Self::of_place(bytes, place).map(|(_, notice)| notice).filter(|notice| notice.incarnation == *incarnation)
     }
 }
 

@@ -21,6 +21,9 @@ use crate::io::{Disk, File};
 const LEN_FIRST: u64 = 4096;
 const LEN_MAX: u64 = 16 << 20;
 
+/// So much of a board is searched at a time: what fits the nearest cache. In bytes.
+const SEARCHED_LEN: usize = 64 * PLACE_LEN;
+
 /// The board of the process that writes.
 #[derive(Debug)]
 pub struct Board {
@@ -132,6 +135,25 @@ fn places(bytes: &[u8]) -> impl Iterator<Item = (u32, Option<(u64, Notice)>)> {
     (0..).zip(places).map(|(place, bytes)| (place, Notice::of_place(bytes, place)))
 }
 
+/// The place of a stream and what is said of it. Most readers look for one that is nowhere: nothing is allocated, and little is
+/// done for the places of others.
+fn search(file: &dyn File, incarnation: &Identity) -> std::io::Result<Option<(u32, Notice)>> {
+    let mut bytes = [0; SEARCHED_LEN];
+    let end = file.len()?.min(LEN_MAX);
+    let mut numbers = 0..;
+    for offset in (PLACE_LEN as u64..end).step_by(SEARCHED_LEN) {
+        let len = usize::try_from(end - offset).unwrap_or(SEARCHED_LEN).min(SEARCHED_LEN);
+        let bytes = bytes.get_mut(..len).unwrap_or_default();
+        file.read_at(offset, bytes)?;
+        for (bytes, place) in bytes.chunks_exact(PLACE_LEN).zip(&mut numbers) {
+            if let Some(notice) = Notice::of_stream(bytes, place, incarnation) {
+                return Ok(Some((place, notice)));
+            }
+        }
+    }
+    Ok(None)
+}
+
 fn read_all(file: &dyn File) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(file.len()?.min(LEN_MAX)).unwrap_or(0)];
     file.read_at(0, &mut bytes)?;
@@ -162,16 +184,12 @@ impl Reader {
             return None;
         }
         let at = (u64::from(*hint) + 1) * PLACE_LEN as u64;
-        let is_there = |notice: &Notice| notice.incarnation == *incarnation;
         if file.read_at(at, &mut bytes).is_ok()
-            && let Some((_, notice)) = Notice::of_place(&bytes, *hint).filter(|(_, notice)| is_there(notice))
+            && let Some(notice) = Notice::of_stream(&bytes, *hint, incarnation)
         {
             return Some(notice);
         }
-        let bytes = read_all(&*file).ok()?;
-        let (place, notice) = places(&bytes).find_map(|(place, notice)| {
-            notice.map(|(_, notice)| (place, notice)).filter(|(_, notice)| is_there(notice))
-        })?;
+        let (place, notice) = search(&*file, incarnation).ok()??;
         *hint = place;
         Some(notice)
     }
