@@ -157,14 +157,16 @@ impl Follower {
         if inner.log.is_doubted() || !self.is_same()? {
             return Ok(Fate::Over);
         }
+        let reached = self.journal_reached();
         self.change_journal()?;
         let notice = self.notice();
         if let Some(journal) = &mut self.journal {
             journal.read(notice.as_ref())?;
         }
         let progress = self.log.read(&self.place, &self.meta, notice.as_ref(), &mut self.journal)?;
+        let is_news = progress.is_more || !progress.newer.is_empty() || self.journal_reached() != reached;
         // Who has begun to write meanwhile may not have published what was found.
-        if notice.is_none() && self.notice().is_some() {
+        if notice.is_none() && is_news && self.notice().is_some() {
             return Ok(Fate::Over);
         }
         if !progress.is_more && progress.newer.is_empty() && !self.log.is_there(&self.place)? {
@@ -180,6 +182,11 @@ impl Follower {
         }
         self.take_in(inner, notice.as_ref(), progress, due);
         Ok(Fate::Same)
+    }
+
+    /// Which journal is read, and how far.
+    fn journal_reached(&self) -> Option<(u64, u64)> {
+        self.journal.as_ref().map(|journal| (journal.generation(), journal.offset()))
     }
 
     fn notice(&mut self) -> Option<Notice> {
