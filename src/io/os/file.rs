@@ -52,9 +52,8 @@ impl Shared {
 
     /// As [`new`](Self::new), of a file that was opened for reading only.
     pub(super) fn reading(file: Option<fs::File>, len: u64) -> Self {
-        let mut shared = Self::new(file, len);
-        shared.is_read_only = true;
-        shared
+        // Nothing is written to it, so no limit is asked for.
+        Self { file, is_read_only: true, len: AtomicU64::new(len), allowed: AtomicU64::new(0), locked_by: None }
     }
 
     fn writable(&self) -> Result<&fs::File> {
