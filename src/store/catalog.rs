@@ -21,7 +21,6 @@ use crate::format::file_name::{self, Directory, IMPORT, INTENT, INTENT_NEW, LOCK
 use crate::format::meta::NAME_AT;
 use crate::format::new_entries::NewEntries;
 use crate::format::store::{Intent, LOCK_LEN, Rename, decode_lock, encode_lock};
-use crate::hash::HashMap;
 use crate::io::board::Board;
 use crate::io::budget::Budgeted;
 use crate::io::place::Place;
@@ -31,6 +30,7 @@ use crate::metrics::Operation;
 use crate::options::Durability;
 use crate::store::background::Background;
 use crate::store::budget::Budget;
+use crate::store::open_streams::OpenStreams;
 use crate::store::reserve::Reserve;
 use crate::store::{Shared, check_name};
 use crate::stream::inner::{Inner, Outcome};
@@ -55,7 +55,7 @@ pub struct Catalog {
     pub(super) streams: Place,
     tmp: Place,
     catalog: Mutex<()>,
-    open: Arc<Mutex<OpenStreams>>,
+    open: Arc<Mutex<OpenStreams<Inner>>>,
     syncer: Mutex<Option<Background>>,
     /// Sees to the retention of streams, once one has any.
     pub(super) keeper: Mutex<Option<Background>>,
@@ -67,13 +67,6 @@ pub struct Catalog {
     lock: Mutex<Option<Arc<dyn File>>>,
     /// What the streams are taken from, if another process writes them.
     watch: Option<Arc<Watch>>,
-}
-
-/// The streams that are open, by name, and when each was last looked up.
-#[derive(Debug, Default)]
-struct OpenStreams {
-    by_name: HashMap<Vec<u8>, (Arc<Inner>, u64)>,
-    lookups: u64,
 }
 
 /// Opens the store in a directory of the operating system's.
@@ -326,16 +319,11 @@ impl Catalog {
     }
 
     fn cached(&self, name: &[u8]) -> Option<Arc<Inner>> {
-        let mut open = self.open.lock();
-        open.lookups += 1;
-        let lookups = open.lookups;
-        let (inner, used) = open.by_name.get_mut(name)?;
-        *used = lookups;
-        Some(Arc::clone(inner))
+        self.open.lock().find(name)
     }
 
     pub fn is_open(&self, name: &[u8]) -> bool {
-        self.open.lock().by_name.contains_key(name)
+        self.open.lock().contains(name)
     }
 
     /// All streams that are open.
@@ -346,29 +334,24 @@ impl Catalog {
     fn insert(&self, inner: &Arc<Inner>) {
         // Before anything can be written to it.
         inner.post();
-        {
-            let mut open = self.open.lock();
-            open.lookups += 1;
-            let lookups = open.lookups;
-            open.by_name.insert(inner.name.to_vec(), (Arc::clone(inner), lookups));
-        }
+        self.open.lock().insert(&inner.name, Arc::clone(inner));
         inner.is_listed.store(true, Ordering::Release);
         self.evict();
     }
 
     /// Closes the streams that were not used for longest, as long as there are too many and nobody is using them.
     fn evict(&self) {
-        while (self.open.lock().by_name.len() > self.env.open_streams_max || self.root.disk().lacks_descriptors())
+        while (self.open.lock().len() > self.env.open_streams_max || self.root.disk().lacks_descriptors())
             && self.close_idle()
         {}
     }
 
     /// Closes the stream that was not used for longest; returns whether there was one that nobody is using.
     fn close_idle(&self) -> bool {
-        let Some(idle) = self.idle() else { return false };
+        let Some(idle) = self.open.lock().idle() else { return false };
         // A failure poisons the store, and is told to whoever writes next: it is not this call that failed.
         let _ = idle.retire();
-        self.open.lock().by_name.remove(&*idle.name);
+        self.open.lock().remove(&idle.name);
         // Not before: nothing is kept of a stream that is open.
         self.note_oldest(&idle);
         true
@@ -392,13 +375,6 @@ impl Catalog {
             Err(Error::NoDescriptors { .. }) if self.close_all_idle_in_turn() => open(),
             opened => opened,
         }
-    }
-
-    /// The stream to close next.
-    fn idle(&self) -> Option<Arc<Inner>> {
-        let open = self.open.lock();
-        let idle = open.by_name.values().filter(|(inner, _)| Arc::strong_count(inner) == 1);
-        idle.min_by_key(|(_, used)| *used).map(|(inner, _)| Arc::clone(inner))
     }
 
     /// The stream of this name, opened if need be; `None` if there is none.
@@ -487,7 +463,7 @@ impl Catalog {
         if self.watch.is_none() {
             return Ok(());
         }
-        let names: Vec<_> = self.open.lock().by_name.keys().cloned().collect();
+        let names: Vec<_> = self.open.lock().iter().map(|(name, _)| name.to_vec()).collect();
         names.iter().try_for_each(|name| self.catch_up(name))
     }
 
@@ -636,11 +612,8 @@ impl Catalog {
 
     /// Ends the life of an open stream, of which the directory is about to change.
     fn let_go(&self, name: &[u8]) -> Result<()> {
-        let inner = self.open.lock().by_name.remove(name);
-        match inner {
-            Some((inner, _)) => inner.retire(),
-            None => Ok(()),
-        }
+        let inner = self.open.lock().remove(name);
+        inner.map_or(Ok(()), |inner| inner.retire())
     }
 
     /// Renames a stream; `false` if the new name is taken and is not to be replaced.
@@ -835,7 +808,7 @@ impl Catalog {
         #[cfg(feature = "async")]
         self.tasks.stop();
         let _catalog = self.catalog.lock();
-        let all: Vec<_> = self.open.lock().by_name.drain().map(|(_, (inner, _))| inner).collect();
+        let all = self.open.lock().take_all();
         let mut result = self.env.latch.check();
         for inner in all {
             let retired = inner.retire();
@@ -852,11 +825,11 @@ impl std::fmt::Debug for Catalog {
     }
 }
 
-fn all_open(open: &Mutex<OpenStreams>) -> Vec<Weak<Inner>> {
-    open.lock().by_name.values().map(|(inner, _)| Arc::downgrade(inner)).collect()
+fn all_open(open: &Mutex<OpenStreams<Inner>>) -> Vec<Weak<Inner>> {
+    open.lock().iter().map(|(_, inner)| Arc::downgrade(inner)).collect()
 }
 
-fn sync_all(open: &Mutex<OpenStreams>) -> Result<()> {
+fn sync_all(open: &Mutex<OpenStreams<Inner>>) -> Result<()> {
     // Held one by one: a stream that somebody holds is not closed when another one needs its descriptors. One that is
     // closed meanwhile has been synced.
     all_open(open).iter().filter_map(Weak::upgrade).try_for_each(|inner| inner.sync())

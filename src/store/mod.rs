@@ -4,6 +4,7 @@ mod background;
 pub(crate) mod budget;
 pub(crate) mod catalog;
 mod keep;
+mod open_streams;
 pub(crate) mod reserve;
 mod shared;
 #[cfg(test)]
