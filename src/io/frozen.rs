@@ -173,8 +173,8 @@ impl File for Bytes {
 
 /// Where the last byte of a file is that is not zero, plus one; found from the end.
 pub fn extent(file: &dyn File) -> Result<u64> {
-    let mut chunk = vec![0; 256 << 10];
     let mut end = file.len()?;
+    let mut chunk = vec![0; usize::try_from(end).unwrap_or(usize::MAX).min(256 << 10)];
     while end > 0 {
         let len = usize::try_from(end).unwrap_or(usize::MAX).min(chunk.len());
         let chunk = chunk.get_mut(..len).unwrap_or_default();
