@@ -138,3 +138,24 @@ fn top_sees_what_another_process_does_meanwhile() {
     let rate = |name: &str| looks.iter().any(|look| look["streams"][0][name].as_f64().is_some_and(|rate| rate > 0.0));
     assert!(rate("added_per_second") && rate("read_per_second"), "{looks:?}");
 }
+
+#[test]
+fn top_shows_each_of_many_streams() {
+    let store = tempfile::tempdir().unwrap();
+    let script: String = (1..=150).map(|n| format!("XADD s{n:03} {n}-0 a b\n")).collect();
+    assert_eq!(streamlog().store(store.path()).arg("pipe").run_with_input(script.as_bytes()).status, 0);
+    let (mut running, mut writer) = writer(store.path());
+    writer.write_all(b"XADD s077 500-0 a b\r\n").unwrap();
+    let mut reply = [0; 11];
+    running.0.stdout.as_mut().unwrap().read_exact(&mut reply).unwrap();
+    let looks = run(store.path(), "top --json --count 2 --interval 50ms");
+    for look in looks.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+        let streams = look["streams"].as_array().unwrap();
+        assert_eq!(streams.len(), 150);
+        for (n, stream) in (1..).zip(streams) {
+            let (entries, last) = if n == 77 { (2, 500) } else { (1, n) };
+            assert_eq!(stream["name"], json!(format!("s{n:03}")));
+            assert_eq!((&stream["entries"], &stream["last_id"]), (&json!(entries), &json!(format!("{last}-0"))));
+        }
+    }
+}

@@ -6,6 +6,7 @@
 //! | [`equal`] | after each of many operations, a reader sees what the writer sees |
 //! | [`published`] | at `Always` nothing is seen before it is synced |
 //! | [`changes`] | streams that are deleted, created, renamed, trimmed and damaged while somebody reads |
+//! | [`many`] | many idle streams, and the one that changes |
 //! | [`waiting`] | reads that wait, and following |
 //! | [`untouched`] | nothing is written, locked or held |
 //! | [`kills`] | two processes: each entry once, in order, through rotations, trims and kills of the writer |
@@ -18,6 +19,7 @@ mod child;
 mod equal;
 mod harness;
 mod kills;
+mod many;
 mod published;
 mod untouched;
 mod waiting;
