@@ -75,12 +75,12 @@ impl Uncut {
 
 impl RecoveryReport {
     /// Of a stream that was just created.
-    pub fn new_stream() -> Self {
+    pub(crate) fn new_stream() -> Self {
         Self { is_clean: true, ..Self::default() }
     }
 
     /// Of what was found; `last_ids` are what entries and changes give, and what it has become.
-    pub fn of(
+    pub(crate) fn of(
         files: &Files,
         uncut: Uncut,
         active: &Active,
