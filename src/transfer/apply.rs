@@ -188,6 +188,14 @@ impl Applier {
     }
 }
 
+/// Whether a command of this name does something here, or to what is here.
+pub fn is_known(name: &[u8]) -> bool {
+    const OTHERS: [&str; 11] =
+        ["SELECT", "MULTI", "EXEC", "DISCARD", "FLUSHALL", "FLUSHDB", "SWAPDB", "RENAME", "RENAMENX", "COPY", "MOVE"];
+    let mut known = CARRIED_OUT.iter().chain(&OTHERS);
+    known.any(|word| name.eq_ignore_ascii_case(word.as_bytes())) || foreign::effect(name).is_some()
+}
+
 /// The database that a command names besides its own, as that which a key comes to.
 fn destination(args: &[Vec<u8>]) -> Option<u64> {
     match args {

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead};
 
 use super::apply::Applier;
+use super::beginning;
 use super::report::{Imported, Progress, Torn};
 use crate::command::{DecodeError, Decoder};
 use crate::{Error, Result, Store};
@@ -19,6 +20,7 @@ use crate::{Error, Result, Store};
 /// | `MULTI`, `EXEC` | what is between is carried out when `EXEC` is there, and otherwise not at all |
 /// | commands of other types, scripts, functions | counted; where one puts something else at the key of a stream, that stream is deleted, as it was there |
 /// | expiry times of streams | counted: streams here have none. That a key has expired is in the log as its deletion |
+/// | a beginning that is something else: a text, a table | [`ImportError::NotCommands`]; a command that is not known is counted, as those of other types are |
 /// | lines that begin with `#` | counted: they annotate the log with times |
 /// | a snapshot (RDB) at the beginning | [`ImportError::Snapshot`], which says what to do |
 /// | a key that comes from another database (`COPY`, `MOVE`), databases that are exchanged (`SWAPDB`) | [`ImportError::Moved`], [`ImportError::Swapped`]: what comes was not read |
@@ -88,6 +90,18 @@ pub enum ImportError {
     /// The input is the list of the files of an append-only file, and nothing was done.
     #[error("it is a list of files (a manifest): import the directory it is in, or the file under its name")]
     Manifest,
+    /// The input is text, but not of commands, and nothing was done: the word that its first command would be called by is none.
+    /// A line that begins with `#` is passed over, here as anywhere, and so is one that is empty.
+    #[error(
+        "line {line} begins with `{word}`, which is no command: what is taken in are the files that `streamlog export` or a \
+         Redis server has written, and plain lines that begin with the name of a command, such as XADD or JSON.SET"
+    )]
+    NotCommands {
+        /// The number of the line, from 1 on.
+        line: u64,
+        /// What it begins with, escaped and shortened.
+        word: String,
+    },
     /// Bytes that are no command. Nobody can say where the next one begins.
     #[error("there is no command at byte {offset}")]
     Malformed {
@@ -331,19 +345,8 @@ impl<R: BufRead> Reader<R> {
     }
 
     fn look_at_beginning(&mut self) -> Result<(), ImportError> {
-        const LONGEST: usize = 5;
-        while self.decoder.unread() < LONGEST && self.fill()? > 0 {}
-        refuse_others(self.decoder.peek())
-    }
-}
-
-/// Refuses what is something else altogether, and would be taken for damage.
-fn refuse_others(beginning: &[u8]) -> Result<(), ImportError> {
-    match beginning {
-        [b'R', b'E', b'D', b'I', b'S', ..] => Err(ImportError::Snapshot),
-        [0x1f, 0x8b, ..] => Err(ImportError::Compressed),
-        [b'f', b'i', b'l', b'e', b' ', ..] => Err(ImportError::Manifest),
-        _ => Ok(()),
+        while !beginning::is_enough(self.decoder.peek()) && self.fill()? > 0 {}
+        beginning::check(self.decoder.peek())
     }
 }
 
@@ -354,8 +357,8 @@ fn refuse_others(beginning: &[u8]) -> Result<(), ImportError> {
 ///
 /// # Errors
 ///
-/// [`ImportError::Snapshot`], [`ImportError::Compressed`], [`ImportError::Manifest`], [`ImportError::Malformed`]: as the import
-/// would come to; [`ImportError::Read`] if it cannot be read.
+/// [`ImportError::Snapshot`], [`ImportError::Compressed`], [`ImportError::Manifest`], [`ImportError::NotCommands`],
+/// [`ImportError::Malformed`]: as the import would come to; [`ImportError::Read`] if it cannot be read.
 ///
 /// # Examples
 ///
@@ -364,6 +367,7 @@ fn refuse_others(beginning: &[u8]) -> Result<(), ImportError> {
 ///
 /// assert!(look_at_beginning(&b"XADD orders 1-1 total 49.99\r\n"[..]).is_ok());
 /// assert!(matches!(look_at_beginning(&b"REDIS0011\xfa"[..]), Err(ImportError::Snapshot)));
+/// assert!(matches!(look_at_beginning(&b"root:x:0:0\n"[..]), Err(ImportError::NotCommands { line: 1, .. })));
 /// assert!(matches!(look_at_beginning(&b"*1\r\nPING\r\n"[..]), Err(ImportError::Malformed { offset: 0, .. })));
 /// ```
 pub fn look_at_beginning(mut input: impl BufRead) -> Result<(), ImportError> {
@@ -375,8 +379,8 @@ pub fn look_at_beginning(mut input: impl BufRead) -> Result<(), ImportError> {
         }
     };
     let beginning = beginning.map_err(|source| ImportError::Read { offset: 0, source })?;
-    refuse_others(beginning)?;
-    let mut decoder = Decoder::new();
+    beginning::check(beginning)?;
+    let mut decoder = Decoder::of_log();
     decoder.feed(beginning);
     decoder.next_command().map(drop).map_err(|source| ImportError::Malformed { offset: 0, source })
 }

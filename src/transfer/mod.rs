@@ -27,6 +27,7 @@
 
 mod apply;
 mod backup;
+mod beginning;
 mod copy;
 mod encode;
 mod export;

@@ -19,6 +19,17 @@ fn what_is_no_log_is_refused_before_there_is_a_store() {
         ("streams.aof.gz", b"\x1f\x8b\x08\0\0\0", "it is compressed"),
         ("copy", b"file a.1.base.aof seq 1 type b\n", "it is a list of files"),
         ("noise", b"*1\r\n!3\r\n", "there is no command at byte 0: "),
+        (
+            "passwd",
+            b"root:x:0:0:root:/root:/bin/bash\n",
+            "line 1 begins with `root:x:0:0:root:/root:/bin/bash`, which is no",
+        ),
+        (
+            "script",
+            b"#!/bin/sh\n\n[ -e x ] || exit\n",
+            "line 3 begins with `[`, which is no command: what is taken in are",
+        ),
+        ("unended", b"{\"key\":\"value\"}", "line 1 begins with `"),
     ] {
         let file = path(name);
         fs::write(&file, bytes).unwrap();
@@ -36,6 +47,26 @@ fn what_is_no_log_is_refused_before_there_is_a_store() {
     assert_eq!(missing.status, 1);
     assert!(missing.stderr.contains("missing.aof: cannot read the input at byte 0: No such file"), "{missing:?}");
     assert!(!path("store").exists());
+}
+
+/// A module of the server may have any command, which is passed over as those of other types are.
+#[test]
+fn a_log_may_begin_with_what_is_passed_over() {
+    let directory = tempfile::tempdir().unwrap();
+    for (number, (line, told)) in [
+        ("JSON.SET doc $ 1", "  skipped: 1 JSON.SET in database 0\n"),
+        ("hset h f v", "  skipped: 1 HSET in database 0\n"),
+        ("# it's a note\n\n#TS:1700000000", ""),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let store = directory.path().join(number.to_string());
+        let log = format!("{line}\nXADD orders 1-1 a b\nroot:x:0\n");
+        let ended = import(&store, &[Path::new("-")], log.as_bytes());
+        let later = "  skipped: 1 ROOT:X:0 in database 0\n";
+        assert_eq!(ended, prints(format!("1 entries, 1 commands, {} bytes\n{told}{later}", log.len())));
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Promise: of a log that is cut short, damaged, or of more than streams, what can be taken in is, and the rest is told.
 
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 
 use streamlog::command::{Reply, execute};
 use streamlog::transfer::{Import, ImportError, Imported, Skipped, Torn, files_of};
@@ -109,6 +109,27 @@ fn what_is_no_log_is_refused_with_advice() {
     assert!(matches!(fails(b"\x1f\x8b\x08\0"), ImportError::Compressed));
     assert!(matches!(fails(b"file appendonly.aof.1.base.rdb seq 1 type b\n"), ImportError::Manifest));
     assert!(Import::new(&in_memory()).unwrap().read(&b""[..], |_| {}).is_ok());
+}
+
+#[test]
+fn a_text_is_refused_and_says_where_it_is_none() {
+    let text = b"# a comment\n\nroot:x:0:0:root:/root:/bin/bash\nXADD s 1-1 f v\n";
+    for input in [&mut &text[..] as &mut dyn BufRead, &mut BufReader::new(Drops(text))] {
+        let store = in_memory();
+        let mut import = Import::new(&store).unwrap();
+        let error = import.read(input, |_| {}).unwrap_err();
+        assert!(matches!(&error, ImportError::NotCommands { line: 3, word } if word.starts_with("root:x")), "{error}");
+        assert_eq!(
+            error.to_string(),
+            "line 3 begins with `root:x:0:0:root:/root:/bin/bash`, which is no command: what is taken in are the files that \
+             `streamlog export` or a Redis server has written, and plain lines that begin with the name of a command, such as \
+             XADD or JSON.SET"
+        );
+        assert_eq!((len(&store, "s"), import.imported().skipped_count()), (None, 0));
+    }
+    // Further on it may be a command of a server to come.
+    let (store, imported) = lines("XADD s 1-1 f v\nroot:x:0\n");
+    assert_eq!((len(&store, "s"), skipped(&imported)), (Some(1), vec!["ROOT:X:0:0:1".to_owned()]));
 }
 
 #[test]

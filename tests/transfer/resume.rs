@@ -235,7 +235,7 @@ fn an_import_is_resumed_without_its_streams() {
 fn names_of_commands_may_be_of_any_length_and_number() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("data");
-    let mut log = Vec::new();
+    let mut log = b"SELECT 0\r\n".to_vec();
     for number in 0..300 {
         log.extend_from_slice(format!("{number:03}{}\r\n", "x".repeat(30_000)).as_bytes());
     }
