@@ -110,7 +110,9 @@ pub enum OnDamage {
     Refuse,
     /// It goes on, with the damage kept out of the way. What can be read, is; reading across what cannot gives an
     /// [`Error::Corrupt`](crate::Error::Corrupt) that names the IDs, each time. A group gets that error once, and goes on behind
-    /// the lost entries then; a pending entry that is lost is as one that was deleted.
+    /// the lost entries then; a pending entry that is lost is as one that was deleted. Deleting a lost entry by its ID does not
+    /// find it. Trims and retention go on: lost entries count as others do, and go with those around them. They stay for as long
+    /// as they may be above the ID that a trim names, and where groups are heeded, until each of them has come there and was told.
     ///
     /// No byte of damaged entries is changed. A damaged journal or superblock is copied to the store's folder `quarantine`
     /// before it is replaced: of the journal, what precedes the damage is kept, so that entries may be delivered again, or

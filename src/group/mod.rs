@@ -116,6 +116,25 @@ impl Groups {
         self.by_number.values().any(|group| group.position < id || refers(group))
     }
 
+    /// Whether some group has yet to come to some entry of a range that ends with this ID, or to be told that it is lost.
+    pub fn has_yet_to_reach(&self, last: StreamId) -> bool {
+        self.by_number.values().any(|group| group.position < last)
+    }
+
+    /// The IDs above one and up to another that are pending in some group, in ascending order.
+    pub fn pending_between(&self, after: StreamId, through: StreamId) -> Vec<StreamId> {
+        let mut ids: Vec<StreamId> = Vec::new();
+        if let Some(from) = after.next() {
+            for group in self.by_number.values() {
+                let pending = group.pending.iter_from(from).map(|pending| pending.id);
+                ids.extend(pending.take_while(|&id| id <= through));
+            }
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
     /// Takes in a change. One that names what is not there does nothing.
     pub fn apply(&mut self, change: &GroupChange) {
         match change {

@@ -507,10 +507,39 @@ impl View {
             .map(|found| found.map(|position| position.ordinal))
     }
 
+    /// As [`find`](Self::find), of what can be read.
+    pub fn find_behind_damage(&self, id: StreamId) -> Result<Option<u64>> {
+        let mut cursor = Cursor::new(self.clone(), id, id);
+        loop {
+            match cursor.next_position() {
+                Some(Err(Error::Corrupt { .. })) => {}
+                found => return found.transpose().map(|found| found.map(|position| position.ordinal)),
+            }
+        }
+    }
+
     /// The ordinal of the first live entry at or above `id`; that after the last entry if there is none.
     pub fn first_at_or_above(&self, id: StreamId) -> Result<u64> {
         let found = Cursor::new(self.clone(), id, StreamId::MAX).next_position().transpose()?;
         Ok(found.map_or(self.tail.next_ordinal, |position| position.ordinal))
+    }
+
+    /// As [`first_at_or_above`](Self::first_at_or_above), or the first of lost entries of which it is not known whether they are:
+    /// whatever is before it is below `id`.
+    pub fn first_not_known_below(&self, id: StreamId) -> Result<u64> {
+        match self.first_at_or_above(id) {
+            Err(Error::Corrupt { .. }) => {}
+            found => return found,
+        }
+        let Some(below) = id.previous() else { return Ok(self.tail.floor) };
+        let mut cursor = Cursor::new(self.clone(), StreamId::MIN, below);
+        loop {
+            match cursor.next_position_back() {
+                Some(Err(Error::Corrupt { .. })) => {}
+                Some(found) => return found.map(|position| position.ordinal + 1),
+                None => return Ok(self.tail.floor),
+            }
+        }
     }
 }
 

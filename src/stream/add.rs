@@ -287,7 +287,7 @@ impl Inner {
         let exact = match trim.to {
             TrimTo::Len(len) => trim::exact_by_len(floor, end, len, live),
             TrimTo::Before(id) => {
-                let found = self.log.view_to(appender.tail()).first_at_or_above(id)?;
+                let found = self.first_from(&self.log.view_to(appender.tail()), id)?;
                 let below = entries.list.iter().take_while(|entry| entry.id < id).count() as u64;
                 if found == appender.next_ordinal { found + below } else { found }
             }

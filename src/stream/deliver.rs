@@ -13,7 +13,7 @@ use crate::stream::fetch::Fetcher;
 use crate::stream::group_options::{GroupEntry, GroupReadFrom};
 use crate::stream::groups::{Entering, InGroup};
 use crate::stream::inner::{Inner, Journaling, Outcome};
-use crate::{Entry, Error, OnDamage, Result, StreamId};
+use crate::{Entry, Error, Result, StreamId};
 
 /// How many bytes an entry counts for, or one that is gone.
 pub type Measure = fn(StreamId, Option<&Entry>) -> u64;
@@ -87,7 +87,7 @@ pub struct Delivered {
 impl Inner {
     /// Looks up what is pending. Where a stream goes on with its damage, what is lost is as if it had been deleted.
     pub fn fetcher(&self) -> Fetcher {
-        Fetcher::new(self.view(), self.env.on_damage == OnDamage::Quarantine)
+        Fetcher::new(self.view(), self.passes_damage())
     }
 
     /// Reads for a consumer, which is created if it is new; `None` if there is no such group. What is read may be handed
@@ -220,7 +220,7 @@ impl Reading<'_> {
 
     /// Whether a group goes on behind damage once somebody was told of it.
     fn may_pass_damage(&self) -> bool {
-        self.inner.env.on_damage == OnDamage::Quarantine && self.delivered.budget.is_first
+        self.inner.passes_damage() && self.delivered.budget.is_first
     }
 
     /// Lets the group go on behind entries that are lost, of which it is not known how many there were.

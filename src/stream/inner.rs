@@ -42,7 +42,7 @@ use crate::stream::put_off::put_off;
 use crate::stream::recovery::RecoveryReport;
 use crate::stream::retain::Retaining;
 use crate::stream::superblock::Superblock;
-use crate::{Error, Result, StreamId};
+use crate::{Error, OnDamage, Result, StreamId};
 
 /// A stream that is open.
 #[derive(Debug)]
@@ -255,6 +255,21 @@ impl Inner {
             .as_ref()
             .map_or(Mark::default(), |journal| mark(&journal.header, journal.offset));
         self.env.poisoning(self.superblock.note_end(&self.place, log, journal, last_id))
+    }
+
+    /// Whether what is damaged counts as gone, and is no reason not to go on behind it.
+    pub fn passes_damage(&self) -> bool {
+        self.env.on_damage == OnDamage::Quarantine
+    }
+
+    /// The ordinal of the first entry that is not known to be below `id`; see [`passes_damage`](Self::passes_damage).
+    pub fn first_from(&self, view: &View, id: StreamId) -> Result<u64> {
+        if self.passes_damage() { view.first_not_known_below(id) } else { view.first_at_or_above(id) }
+    }
+
+    /// The ordinal of the living entry with this ID; see [`passes_damage`](Self::passes_damage).
+    pub fn find(&self, view: &View, id: StreamId) -> Result<Option<u64>> {
+        if self.passes_damage() { view.find_behind_damage(id) } else { view.find(id) }
     }
 
     /// The tail, and what is not in the log, of one moment.

@@ -645,9 +645,10 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// Those of opening the stream. [`Error::Corrupt`] if it cannot be told for damage what is to go: nothing was changed.
-    /// [`Error::NoSpace`] if the journal has no room left, and [`Error::Io`]; what is left is valid, but after [`Error::Io`] it
-    /// is not known whether the trim was done, and the store is poisoned.
+    /// Those of opening the stream. [`Error::Corrupt`] if it cannot be told for damage what is to go, unless the stream goes on
+    /// with its damage ([`OnDamage::Quarantine`]): nothing was changed. [`Error::NoSpace`] if the journal has no room left, and
+    /// [`Error::Io`]; what is left is valid, but after [`Error::Io`] it is not known whether the trim was done, and the store is
+    /// poisoned.
     ///
     /// # Examples
     ///
@@ -670,6 +671,7 @@ impl Stream {
     /// Deletes the entries with these IDs, all at once; returns how many there were.
     ///
     /// Costs a look-up for each, and one record in the journal. The bytes go when nothing in their segment is alive.
+    /// Where the stream goes on with its damage, an entry that is lost is not found.
     ///
     /// # Errors
     ///

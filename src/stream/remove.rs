@@ -1,17 +1,20 @@
 //! Trimming and deleting, with or without regard to groups.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
+use crate::damage::IdRange;
 use crate::format::groups::GroupChange;
 use crate::format::journal::{Change, Run};
 use crate::format::new_entries::NewEntries;
 use crate::log::View;
+use crate::log::append::Appender;
 use crate::log::cursor::Cursor;
 use crate::stream::change::Planned;
 use crate::stream::inner::{Appending, Inner, Journaling, Outcome};
 use crate::stream::options::{Deletion, References, Trim, TrimTo};
 use crate::stream::trim;
-use crate::{Result, StreamId};
+use crate::{Error, Result, StreamId};
 
 impl Inner {
     /// Trims; returns how many entries went.
@@ -56,10 +59,21 @@ impl Inner {
         let mut changes = vec![Change::Trim { floor }];
         if journaling.groups.has_pending() {
             let mut ids = Vec::new();
-            let mut cursor = Cursor::new(self.log.view_to(appender.tail()), StreamId::MIN, StreamId::MAX);
-            while let Some(position) = cursor.next_position().transpose()?.filter(|entry| entry.ordinal < floor) {
-                if journaling.groups.is_pending(position.id) {
-                    ids.push(position.id);
+            for met in self.walk(appender) {
+                match met? {
+                    Met::Entry { ordinal, .. } if ordinal >= floor => break,
+                    Met::Entry { id, .. } if journaling.groups.is_pending(id) => ids.push(id),
+                    Met::Entry { .. } => {}
+                    // Which of the lost ones goes and which stays is not known; if all of them go, no ID of theirs stays.
+                    Met::Lost { ordinals, .. }
+                        if ordinals.start >= floor || self.log.live(floor, ordinals.end.max(floor)) > 0 =>
+                    {
+                        break;
+                    }
+                    Met::Lost { ids: lost, .. } => {
+                        let through = lost.through.unwrap_or(appender.last_id);
+                        ids.extend(journaling.groups.pending_between(lost.after, through));
+                    }
                 }
             }
             // A new one, too, if it has an ID that was given before the last ID was set back.
@@ -90,17 +104,26 @@ impl Inner {
         };
         let mut quota = trim::Quota::new(trim, |from, to| self.log.live(from, to));
         let mut found = Vec::new();
-        let mut cursor = Cursor::new(self.log.view_to(appender.tail()), StreamId::MIN, StreamId::MAX);
-        let old = std::iter::from_fn(|| cursor.next_position().map(|it| it.map(|entry| (entry.ordinal, entry.id))));
         let new = (appender.next_ordinal..).zip(entries.list.iter().map(|entry| entry.id));
-        for entry in old.chain(new.map(Ok)) {
-            let (ordinal, id) = entry?;
-            let count = found.len() as u64;
-            if count == excess || id >= below || !quota.allows(ordinal, count) {
-                break;
-            }
-            if !journaling.groups.is_referenced(id, None) {
-                found.push((ordinal, id));
+        let new = new.map(|(ordinal, id)| Ok(Met::Entry { ordinal, id }));
+        let groups = &journaling.groups;
+        'trimming: for met in self.walk(appender).chain(new) {
+            // Lost entries go by the last ID that one of them may have. What is lost and pending is as good as deleted.
+            let (ordinals, last, is_referenced, is_lost) = match met? {
+                Met::Entry { ordinal, id } => (ordinal..ordinal + 1, id, groups.is_referenced(id, None), false),
+                Met::Lost { ordinals, ids } => {
+                    let last = ids.through.unwrap_or(appender.last_id);
+                    (ordinals, last, groups.has_yet_to_reach(last), true)
+                }
+            };
+            for ordinal in ordinals.filter(|&ordinal| !is_lost || self.log.live(ordinal, ordinal + 1) > 0) {
+                let count = found.len() as u64;
+                if count == excess || last >= below || !quota.allows(ordinal, count) {
+                    break 'trimming;
+                }
+                if !is_referenced {
+                    found.push((ordinal, last));
+                }
             }
         }
         let count = found.len() as u64;
@@ -111,7 +134,7 @@ impl Inner {
     /// Deletes entries; returns how many there were.
     pub fn delete(&self, ids: &[StreamId]) -> Result<Outcome<u64>> {
         let deleted = self.change(|append, _| {
-            let mut removal = Removal::of(self.log.view_to(append.appender.tail()));
+            let mut removal = self.removal(append);
             for &id in ids {
                 removal.delete(id)?;
             }
@@ -125,7 +148,7 @@ impl Inner {
     pub fn delete_with(&self, ids: &[StreamId], references: References) -> Result<Outcome<Vec<Deletion>>> {
         let deleted = self.change(|append, journaling| {
             let groups = &journaling.groups;
-            let mut removal = Removal::of(self.log.view_to(append.appender.tail()));
+            let mut removal = self.removal(append);
             let mut each = Vec::with_capacity(ids.len());
             for &id in ids {
                 // An entry that never was, too: see DEL-3.
@@ -154,7 +177,7 @@ impl Inner {
         let deleted = self.change(|append, journaling| {
             let groups = &journaling.groups;
             let Some(group) = groups.get(group) else { return Ok(Planned::nothing(None)) };
-            let mut removal = Removal::of(self.log.view_to(append.appender.tail()));
+            let mut removal = self.removal(append);
             let mut acknowledged: Vec<StreamId> = Vec::new();
             let mut seen = HashSet::new();
             let mut each = Vec::with_capacity(ids.len());
@@ -184,6 +207,44 @@ impl Inner {
         self.reclaim_after(deleted)
     }
 
+    /// The living entries in order. Where a stream goes on with its damage, what is lost is in its place: its ordinals are those
+    /// that are missing between its neighbours, some of which may have been removed.
+    fn walk(&self, appender: &Appender) -> impl Iterator<Item = Result<Met>> {
+        let (floor, end) = (appender.floor, appender.next_ordinal);
+        let mut cursor = Cursor::new(self.log.view_to(appender.tail()), StreamId::MIN, StreamId::MAX);
+        let passes_damage = self.passes_damage();
+        let (mut next, mut ahead, mut lost) = (floor, None, None::<IdRange>);
+        std::iter::from_fn(move || {
+            if let Some(entry) = ahead.take() {
+                return Some(Ok(entry));
+            }
+            loop {
+                let (ordinal, entry) = match cursor.next_position() {
+                    Some(Err(Error::Corrupt { ids: Some(ids), .. })) if passes_damage => {
+                        lost = Some(IdRange { after: lost.map_or(ids.after, |lost| lost.after), ..ids });
+                        continue;
+                    }
+                    Some(Err(error)) => return Some(Err(error)),
+                    Some(Ok(at)) => (at.ordinal, Some(Met::Entry { ordinal: at.ordinal, id: at.id })),
+                    None => (end, None),
+                };
+                let ordinals = std::mem::replace(&mut next, ordinal.saturating_add(1))..ordinal;
+                return match lost.take().filter(|_| !ordinals.is_empty()) {
+                    Some(ids) => {
+                        ahead = entry;
+                        Some(Ok(Met::Lost { ordinals, ids }))
+                    }
+                    None => entry.map(Ok),
+                };
+            }
+        })
+    }
+
+    fn removal(&self, append: &Appending) -> Removal<'_> {
+        let view = self.log.view_to(append.appender.tail());
+        Removal { inner: self, view, found: Vec::new(), ordinals: HashSet::new(), unreferenced: Vec::new() }
+    }
+
     fn reclaim_after<T>(&self, done: Outcome<T>) -> Result<Outcome<T>> {
         if matches!(done, Outcome::Done(_)) {
             self.reclaim_if_possible();
@@ -192,22 +253,25 @@ impl Inner {
     }
 }
 
+/// What is met on the way through a log.
+enum Met {
+    Entry { ordinal: u64, id: StreamId },
+    Lost { ordinals: Range<u64>, ids: IdRange },
+}
+
 /// Entries that are to be deleted, and IDs that no group is to refer to any more.
-struct Removal {
+struct Removal<'a> {
+    inner: &'a Inner,
     view: View,
     found: Vec<(u64, StreamId)>,
     ordinals: HashSet<u64>,
     unreferenced: Vec<StreamId>,
 }
 
-impl Removal {
-    fn of(view: View) -> Self {
-        Self { view, found: Vec::new(), ordinals: HashSet::new(), unreferenced: Vec::new() }
-    }
-
+impl Removal<'_> {
     /// Returns whether there is such an entry, and it was not named before.
     fn delete(&mut self, id: StreamId) -> Result<bool> {
-        let Some(ordinal) = self.view.find(id)? else { return Ok(false) };
+        let Some(ordinal) = self.inner.find(&self.view, id)? else { return Ok(false) };
         let is_first = self.ordinals.insert(ordinal);
         if is_first {
             self.found.push((ordinal, id));

@@ -72,7 +72,7 @@ impl Stream {
     ///
     /// [`Error::Io`] if the thread cannot be started: nothing has changed then. [`Error::Io`] if it cannot be stored, and the
     /// store is poisoned. It may be stored, and what is not kept yet to be removed, after [`Error::Corrupt`], if it cannot be
-    /// told for damage what groups need, and after [`Error::NoSpace`].
+    /// told for damage what groups need and the stream does not go on with it, and after [`Error::NoSpace`].
     ///
     /// # Examples
     ///
@@ -300,19 +300,23 @@ impl Inner {
     fn held_from(&self, append: &Appending, groups: &Groups) -> Result<u64> {
         let view = self.log.view_to(append.appender.tail());
         let mut held = view.tail.next_ordinal;
-        let first = Cursor::new(view.clone(), StreamId::MIN, StreamId::MAX).next_position().transpose()?;
-        let Some(first) = first else { return Ok(held) };
+        let first = match Cursor::new(view.clone(), StreamId::MIN, StreamId::MAX).next_position() {
+            None => return Ok(held),
+            // A group that has yet to come to what is lost is told of it first.
+            Some(Err(Error::Corrupt { .. })) if self.passes_damage() => StreamId::MIN,
+            Some(first) => first?.id,
+        };
         for group in groups.iter() {
             if let Some(unread) = group.position.next() {
-                held = held.min(view.first_at_or_above(unread.max(first.id))?);
+                held = held.min(self.first_from(&view, unread.max(first))?);
             }
-            // One that is pending may have been deleted, and is not waited for.
-            for (passed, pending) in group.pending.iter_from(first.id).enumerate() {
-                let at = view.first_at_or_above(pending.id)?;
+            // One that is pending may have been deleted, or be lost, and is not waited for.
+            for (passed, pending) in group.pending.iter_from(first).enumerate() {
+                let at = self.first_from(&view, pending.id)?;
                 if at >= held {
                     break;
                 }
-                if passed == GONE_MAX || view.find(pending.id)?.is_some() {
+                if passed == GONE_MAX || self.find(&view, pending.id)?.is_some() {
                     held = at;
                     break;
                 }

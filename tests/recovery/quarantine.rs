@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use streamlog::sim::{Image, SimDisk};
-use streamlog::{AddOptions, Error, OnDamage, Options, Position, Store, Stream, StreamId};
+use streamlog::{
+    AddOptions, Deletion, Error, OnDamage, Options, Position, References, Retention, Store, Stream, StreamId, Trim,
+};
 
 const LOG: &str = "streams/s/00000000000000000001.log";
 const JOURNAL: &str = "streams/s/00000000000000000001.journal";
@@ -490,4 +492,161 @@ fn a_repair_deletes_what_cannot_be_read_and_keeps_the_rest() {
         image.file_mut(path).unwrap().truncate(300);
         repaired(&image, &all(&inside));
     }
+}
+
+/// A store with six entries, all of them read by a group that has acknowledged all but the fourth; some of them are damaged.
+fn damaged(lost: &[u64]) -> Image {
+    let disk = SimDisk::new();
+    let store = open(&disk, OnDamage::Refuse);
+    let stream = store.stream("s").unwrap();
+    (1..=6).for_each(|ms| add(&stream, ms));
+    let group = stream.group("g");
+    group.create(Position::Start).unwrap();
+    group.consumer("carol").read().new_entries().unwrap();
+    group.acknowledge([1, 2, 3, 5, 6].map(id)).unwrap();
+    store.sync().unwrap();
+    let mut image = disk.kill_image(disk.steps());
+    let bytes = image.file_mut(LOG).unwrap();
+    for ms in lost {
+        let at = find(bytes, &format!("value of {ms}."));
+        bytes[at] ^= 1;
+    }
+    image
+}
+
+/// The first entry that can be read.
+fn first(stream: &Stream) -> Option<StreamId> {
+    stream.info().unwrap().first_entry.map(|entry| entry.id())
+}
+
+fn acknowledged(trim: Trim) -> Trim {
+    trim.references(References::Acknowledged)
+}
+
+/// What was read and acknowledged goes, and so does what is lost among it: no group has yet to come to it.
+#[test]
+fn a_trim_of_what_is_acknowledged_goes_on_behind_damage() {
+    for lost in [&[1][..], &[2], &[2, 3], &[1, 3, 5]] {
+        let store = open(&damaged(lost).mount(), OnDamage::Quarantine);
+        let stream = store.stream("s").unwrap();
+        assert_eq!(stream.trim(acknowledged(Trim::to_len(0))).unwrap(), 5, "{lost:?}");
+        assert_eq!((stream.len().unwrap(), stream.get(id(4)).unwrap().is_some()), (1, true), "{lost:?}");
+        assert_eq!(pending(&stream), [4]);
+        stream.group("g").acknowledge([id(4)]).unwrap();
+        assert_eq!(stream.trim(acknowledged(Trim::to_len(0))).unwrap(), 1);
+        assert_eq!(stream.len().unwrap(), 0);
+    }
+    // No more than asked for, the oldest first, lost or not.
+    let store = open(&damaged(&[2, 3]).mount(), OnDamage::Quarantine);
+    let stream = store.stream("s").unwrap();
+    assert_eq!(stream.trim(acknowledged(Trim::to_len(4))).unwrap(), 2);
+    assert_eq!(stream.trim(acknowledged(Trim::before(id(4)))).unwrap(), 1);
+    assert_eq!((stream.len().unwrap(), first(&stream)), (3, Some(id(4))));
+}
+
+/// That it is lost is told to each group first.
+#[test]
+fn what_is_lost_stays_until_every_group_has_passed_it() {
+    let store = open(&damaged(&[2]).mount(), OnDamage::Quarantine);
+    let stream = store.stream("s").unwrap();
+    let late = stream.group("late");
+    late.create(Position::Start).unwrap();
+    assert_eq!(stream.trim(acknowledged(Trim::to_len(0))).unwrap(), 0);
+    let read = || late.consumer("dan").read().no_ack().new_entries();
+    assert_eq!(read().unwrap().len(), 1);
+    assert_eq!(stream.trim(acknowledged(Trim::to_len(0))).unwrap(), 1, "the first");
+    assert_eq!(stream.trim(acknowledged(Trim::before(id(4)))).unwrap(), 0);
+    assert!(matches!(read().unwrap_err(), Error::Corrupt { .. }));
+    assert_eq!(stream.trim(acknowledged(Trim::to_len(0))).unwrap(), 1, "the second, which is lost");
+    assert_eq!(read().unwrap().len(), 4);
+    assert_eq!(stream.trim(acknowledged(Trim::to_len(0))).unwrap(), 3);
+    assert_eq!(stream.len().unwrap(), 1);
+}
+
+/// What may be above the ID is not removed for being lost.
+#[test]
+fn a_trim_by_id_stops_before_what_may_have_to_stay() {
+    for (lost, before, removed) in
+        [(&[3][..], 3, 2), (&[3], 4, 3), (&[3, 4], 4, 2), (&[1], 1, 0), (&[1, 2], 2, 0), (&[1], 2, 1)]
+    {
+        for references in [References::Keep, References::Delete] {
+            let store = open(&damaged(lost).mount(), OnDamage::Quarantine);
+            let stream = store.stream("s").unwrap();
+            let trim = Trim::before(id(before)).references(references);
+            assert_eq!(stream.trim(trim).unwrap(), removed, "{lost:?} before {before}");
+            assert_eq!(stream.len().unwrap(), 6 - removed);
+            // With an add, too.
+            let options = AddOptions::new().trim(trim);
+            stream.add_with(options, [("n", "afterwards")]).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_is_lost_is_pending_nowhere_after_a_trim_that_says_so() {
+    let store = open(&damaged(&[4]).mount(), OnDamage::Quarantine);
+    let stream = store.stream("s").unwrap();
+    let trim = |len| stream.trim(Trim::to_len(len).references(References::Delete)).unwrap();
+    assert_eq!((trim(3), pending(&stream)), (3, vec![4]));
+    assert_eq!((trim(2), pending(&stream)), (1, vec![]));
+    let store = open(&damaged(&[4, 5]).mount(), OnDamage::Quarantine);
+    let stream = store.stream("s").unwrap();
+    let trim = |len| stream.trim(Trim::to_len(len).references(References::Delete)).unwrap();
+    assert_eq!((trim(2), pending(&stream)), (4, vec![4]), "it may be the one that stays");
+    assert_eq!((trim(1), pending(&stream)), (1, vec![]));
+}
+
+#[test]
+fn what_is_lost_is_not_found_to_be_deleted_and_keeps_nobody_from_deleting_the_rest() {
+    let store = open(&damaged(&[2, 4]).mount(), OnDamage::Quarantine);
+    let stream = store.stream("s").unwrap();
+    assert_eq!(stream.delete([1, 2].map(id)).unwrap(), 1);
+    let deleted = stream.delete_with([2, 3].map(id), References::Keep).unwrap();
+    assert_eq!(deleted, [Deletion::NotFound, Deletion::Deleted]);
+    let group = stream.group("g");
+    let deleted = group.acknowledge_and_delete([4, 5].map(id), References::Keep).unwrap();
+    assert_eq!(deleted, [Deletion::Deleted, Deletion::NotFound], "the fifth was acknowledged before");
+    assert_eq!(pending(&stream), []);
+    assert_eq!(stream.len().unwrap(), 4, "what is damaged still counts");
+}
+
+#[test]
+fn retention_that_heeds_groups_goes_on_behind_damage() {
+    let rules = Retention::new().max_len(1).acknowledged_only();
+    let store = open(&damaged(&[1, 2]).mount(), OnDamage::Quarantine);
+    let stream = store.stream("s").unwrap();
+    stream.set_retention(rules).unwrap();
+    assert_eq!((stream.len().unwrap(), first(&stream)), (3, Some(id(4))));
+    // A group that has yet to be told keeps it.
+    let store = open(&damaged(&[1, 2]).mount(), OnDamage::Quarantine);
+    let stream = store.stream("s").unwrap();
+    let late = stream.group("late");
+    late.create(Position::Start).unwrap();
+    stream.set_retention(rules).unwrap();
+    assert_eq!(stream.len().unwrap(), 6);
+    assert!(matches!(late.consumer("dan").read().no_ack().new_entries().unwrap_err(), Error::Corrupt { .. }));
+    store.enforce_retention().unwrap();
+    assert_eq!(stream.len().unwrap(), 4);
+    // What is lost was pending, and nobody waits for it.
+    let store = open(&damaged(&[4]).mount(), OnDamage::Quarantine);
+    let stream = store.stream("s").unwrap();
+    stream.set_retention(rules).unwrap();
+    assert_eq!((stream.len().unwrap(), first(&stream)), (1, Some(id(6))));
+}
+
+#[test]
+fn where_a_stream_is_not_to_go_on_damage_is_an_error_and_nothing_is_removed() {
+    let disk = damaged(&[2]).mount();
+    open(&disk, OnDamage::Quarantine).stream("s").unwrap().len().unwrap();
+    // What is damaged is not in the last segment any more, so the stream opens.
+    let store = open(&disk, OnDamage::Refuse);
+    let stream = store.stream("s").unwrap();
+    let is_corrupt = |done: streamlog::Result<()>| assert!(matches!(done, Err(Error::Corrupt { .. })), "{done:?}");
+    is_corrupt(stream.trim(acknowledged(Trim::to_len(0))).map(drop));
+    is_corrupt(stream.trim(Trim::to_len(0).references(References::Delete)).map(drop));
+    is_corrupt(stream.trim(Trim::before(id(2))).map(drop));
+    is_corrupt(stream.delete([1, 2].map(id)).map(drop));
+    is_corrupt(stream.delete_with([id(2)], References::Keep).map(drop));
+    assert_eq!(stream.len().unwrap(), 6);
+    assert_eq!(stream.trim(Trim::to_len(3)).unwrap(), 3, "for this nothing is read");
 }
