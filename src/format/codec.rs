@@ -19,20 +19,18 @@ fn put_long_varint(out: &mut Vec<u8>, value: u64) {
         out.extend_from_slice(&spread(value));
         return out.truncate(start + varint_len(value));
     }
-    let (start, mut rest) = (out.len(), value);
-    // All at once and too many: cheaper than making room for each byte.
-    out.extend_from_slice(&[0; 10]);
-    let mut len = 1;
-    for byte in out.iter_mut().skip(start) {
-        *byte = rest as u8;
+    let (bytes, len) = varint(value);
+    out.extend_from_slice(bytes.get(..len).unwrap_or_default());
+}
+
+/// The bytes of a varint, and how many there are.
+pub fn varint(value: u64) -> ([u8; VARINT_LEN_MAX], usize) {
+    let (mut bytes, mut rest, len) = ([0; VARINT_LEN_MAX], value, varint_len(value));
+    for (at, byte) in bytes.iter_mut().enumerate().take(len) {
+        *byte = rest as u8 & 0x7f | if at + 1 < len { 0x80 } else { 0 };
         rest >>= 7;
-        if rest == 0 {
-            break;
-        }
-        *byte |= 0x80;
-        len += 1;
     }
-    out.truncate(start + len);
+    (bytes, len)
 }
 
 /// The bytes of the varint of a value below 2^56, and what is left of eight of them.
@@ -72,61 +70,81 @@ pub fn put_id(out: &mut Vec<u8>, id: StreamId) {
 }
 
 /// Bytes that are written from the last to the first: what is in front of something whose length is known only then.
-#[derive(Clone, Copy, Debug)]
-pub struct Front<const N: usize> {
-    bytes: [u8; N],
-    /// Where they begin; they end with the array.
+///
+/// They are gathered in a register. Single bytes in memory would be read back, with those that follow, before they have left
+/// the processor's store buffer, and each such load waits for all of them.
+#[derive(Debug)]
+pub struct Front<'a, const N: usize> {
+    room: &'a mut [u8; N],
+    /// Where those that are in the room begin; they end with it.
     start: usize,
+    /// Those before them, the first one lowest.
+    gathered: u128,
+    len: usize,
 }
 
-impl<const N: usize> Front<N> {
+impl<'a, const N: usize> Front<'a, N> {
     #[inline]
-    pub fn new() -> Self {
-        Self { bytes: [0; N], start: N }
+    pub fn new(room: &'a mut [u8; N]) -> Self {
+        Self { room, start: N, gathered: 0, len: 0 }
     }
 
     /// How many bytes there are.
     #[inline]
     pub fn len(&self) -> usize {
-        N - self.start
+        N - self.start + self.len
     }
 
-    /// Puts `part` before what is there. The callers see to it that there is room: what does not fit is left out.
+    /// Puts the lowest `len` bytes, at most eight, of a number that has no others before what is there.
     #[inline]
-    pub fn put(&mut self, part: &[u8]) {
-        debug_assert!(part.len() <= self.start);
-        let start = self.start.saturating_sub(part.len());
-        if let Some(room) = self.bytes.get_mut(start..self.start)
-            && room.len() == part.len()
-        {
-            room.copy_from_slice(part);
-            self.start = start;
+    pub fn put(&mut self, bytes: u64, len: usize) {
+        if self.len + len > size_of::<u128>() {
+            self.spill();
         }
+        self.gathered = self.gathered << (8 * len) | u128::from(bytes);
+        self.len += len;
     }
 
     /// Puts a varint before what is there.
     #[inline]
     pub fn put_varint(&mut self, value: u64) {
-        if value < 0x80 {
-            return self.put(&[value as u8]);
+        match value {
+            ..0x80 => self.put(value, 1),
+            _ => self.put_long_varint(value),
         }
-        let len = varint_len(value);
-        if value < 1 << 56 {
-            return self.put(spread(value).get(..len).unwrap_or_default());
-        }
-        let mut bytes = [0; VARINT_LEN_MAX];
-        let mut rest = value;
-        for (at, byte) in bytes.iter_mut().enumerate().take(len) {
-            *byte = rest as u8 & 0x7f | if at + 1 < len { 0x80 } else { 0 };
-            rest >>= 7;
-        }
-        self.put(bytes.get(..len).unwrap_or_default());
     }
 
-    /// The whole array, whose last [`len`](Self::len) bytes are those that were put.
+    fn put_long_varint(&mut self, value: u64) {
+        /// The bits of seven bytes, and what says of each that another follows.
+        const BITS: u32 = 49;
+        const FOLLOWED: u64 = 0x0080_8080_8080_8080;
+        if value < 1 << 56 {
+            return self.put(u64::from_le_bytes(spread(value)), varint_len(value));
+        }
+        self.put_long_varint(value >> BITS);
+        self.put(u64::from_le_bytes(spread(value & ((1 << BITS) - 1))) | FOLLOWED, 7);
+    }
+
+    /// Moves what is gathered into the room. The callers see to it that it is large enough: what does not fit is left out.
+    fn spill(&mut self) {
+        let (before, _) = self.room.split_at_mut(self.start);
+        let Some(last) = before.last_chunk_mut() else {
+            debug_assert!(false, "there is no room for {} bytes", self.len);
+            return;
+        };
+        // The bytes before those that count are room that is free.
+        *last = (self.gathered << (8 * (size_of::<u128>() - self.len))).to_le_bytes();
+        self.start -= self.len;
+        (self.gathered, self.len) = (0, 0);
+    }
+
+    /// Returns where the bytes begin in the room.
     #[inline]
-    pub fn into_bytes(self) -> [u8; N] {
-        self.bytes
+    pub fn finish(mut self) -> usize {
+        if self.len > 0 {
+            self.spill();
+        }
+        self.start
     }
 }
 
@@ -338,15 +356,17 @@ mod tests {
     fn what_is_put_in_front_reads_back() {
         for shift in 0..64 {
             let value = u64::MAX >> shift;
-            let mut front = Front::<32>::new();
-            front.put(b"end");
+            let mut room = [0xff; 48];
+            let mut front = Front::new(&mut room);
+            front.put(u64::from_le_bytes(*b"the end!"), 8);
             front.put_varint(value);
-            front.put(b"begin");
-            let (len, bytes) = (front.len(), front.into_bytes());
+            front.put(u64::from_le_bytes(*b"begin\0\0\0"), 5);
+            let (len, start) = (front.len(), front.finish());
+            assert_eq!(start, 48 - len);
             let mut expected = b"begin".to_vec();
             put_varint(&mut expected, value);
-            expected.extend_from_slice(b"end");
-            assert_eq!(bytes[32 - len..], expected, "{value}");
+            expected.extend_from_slice(b"the end!");
+            assert_eq!(room[start..], expected, "{value}");
         }
     }
 

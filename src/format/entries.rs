@@ -88,7 +88,7 @@ pub fn put_first_id(out: &mut Vec<u8>, id: StreamId, base_ms: u64) {
 
 /// Puts the ID of the only entry of a frame, and the number of its shape, in front of its values.
 #[inline]
-pub fn put_in_front(front: &mut Front<FRONT_LEN>, id: StreamId, shape: u64, base_ms: u64) {
+pub fn put_in_front(front: &mut Front<'_, FRONT_LEN>, id: StreamId, shape: u64, base_ms: u64) {
     front.put_varint(shape);
     front.put_varint(id.seq());
     front.put_varint(zigzag(id.ms().wrapping_sub(base_ms) as i64));

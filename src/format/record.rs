@@ -147,24 +147,32 @@ pub fn encode(out: &mut Vec<u8>, salt: Salt, offset: u64, head: &Head, parts: &[
     }
 }
 
-/// Makes a frame where its payload is: `front` holds the first bytes of the payload, `bytes` the rest of it behind
-/// [`FRONT_LEN`] bytes of room. Returns where in `bytes` the frame, which is to stand at `offset`, begins.
+/// Makes a frame where its payload is: in `bytes`, behind [`FRONT_LEN`] bytes of room, before which `begin` puts what the
+/// payload begins with. Returns where in `bytes` the frame, which is to stand at `offset`, begins.
 ///
 /// The caller has made sure that the body is at most [`BODY_LEN_MAX`] bytes.
 #[inline]
-pub fn encode_in_place(bytes: &mut [u8], mut front: Front<FRONT_LEN>, salt: Salt, offset: u64, head: &Head) -> usize {
+pub fn encode_in_place(
+    bytes: &mut [u8],
+    salt: Salt,
+    offset: u64,
+    head: &Head,
+    begin: impl FnOnce(&mut Front<'_, FRONT_LEN>),
+) -> usize {
     debug_assert!(head.kind != 0 && head.kind <= KIND);
     let Some((room, rest)) = bytes.split_first_chunk_mut::<FRONT_LEN>() else { return 0 };
+    let mut front = Front::new(room);
+    begin(&mut front);
     let mut put = |number: Option<u64>| number.map_or((), |number| front.put_varint(number));
     put(head.floor);
     put(head.peer);
     put(head.synced);
-    front.put(&head.position.to_le_bytes());
+    front.put(head.position.into(), 2);
     let body_len = front.len() + rest.len();
     front.put_varint(body_len as u64);
-    front.put(&[0, 0, 0, 0, head.kind | head.flags()]);
-    let start = FRONT_LEN - front.len();
-    *room = front.into_bytes();
+    // Behind room for the checksum.
+    front.put(u64::from(head.kind | head.flags()) << (8 * CRC_LEN), CRC_LEN + 1);
+    let start = front.finish();
     if let Some((crc, covered)) = bytes.get_mut(start..).and_then(|frame| frame.split_first_chunk_mut::<CRC_LEN>()) {
         *crc = checksum(salt, offset, covered).to_le_bytes();
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::format::NUMBER_MAX;
-use crate::format::codec::Front;
 use crate::format::entries::Production;
 use crate::format::file_name::File as FileName;
 use crate::format::groups::GroupChange;
@@ -212,7 +211,7 @@ impl Journal {
             peer: (next_ordinal > self.peer).then(|| next_ordinal - self.header.peer),
             floor: None,
         };
-        let start = record::encode_in_place(&mut self.payload, Front::new(), self.salt, self.offset, &head);
+        let start = record::encode_in_place(&mut self.payload, self.salt, self.offset, &head, |_| ());
         let len = self.payload.len() - start;
         self.make_room(len as u64)?;
         if let Err(error) = self.file.write_at(self.offset, self.payload.get(start..).unwrap_or_default()) {

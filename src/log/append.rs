@@ -227,12 +227,11 @@ impl Appender {
         let Some(shape) = self.known_shape(entries.shape(only)) else { return Ok(None) };
         let id = only.id;
         check_body_len(entries.values(only).len() + FRONT_LEN)?;
-        let mut front = Front::new();
-        put_in_front(&mut front, id, shape, self.segment.header.base_ms);
         let head = self.head(entries::ENTRY, 1, self.offset, floor, peer);
-        let salt = self.segment.salt;
+        let (salt, base_ms) = (self.segment.salt, self.segment.header.base_ms);
         self.entry_frame = 0;
-        Ok(Some(record::encode_in_place(entries.values_with_front(), front, salt, self.offset, &head)))
+        let begin = |front: &mut Front<'_, FRONT_LEN>| put_in_front(front, id, shape, base_ms);
+        Ok(Some(record::encode_in_place(entries.values_with_front(), salt, self.offset, &head, begin)))
     }
 
     /// The head of the frame of `count` entries that is to stand at `offset`.
