@@ -5,8 +5,8 @@
 //! ```
 //!
 //! A model that hangs is reported as a deadlock, so "nobody sleeps for ever" needs no assertion. What is modelled is the
-//! real [`Waiters`], [`Committer`], [`Log::publish`] and [`Env::close`]; what stands in for the rest is below. Other locks
-//! of the crate are not scheduled: nothing here holds one at a point where threads change.
+//! real [`Waiters`], [`Committer`], both ways in which a [`Log`] publishes, and [`Env::close`]; what stands in for the rest is
+//! below. Other locks of the crate are not scheduled: nothing here holds one at a point where threads change.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
@@ -75,37 +75,51 @@ fn deadline() -> Option<Instant> {
 /// Two writers publish, in whatever order they get to it; readers follow.
 #[test]
 fn a_blocked_reader_sees_every_tail_and_none_goes_back() {
-    const LAST: u64 = 4;
+    check(|| readers_follow(|log, tail| _ = log.publish(tail)));
+}
+
+/// As where each tail is published under the lock of the appender.
+#[test]
+fn a_blocked_reader_sees_every_tail_that_is_published_in_turn() {
     check(|| {
-        let log = Log::new(Arc::new(place()), [0; 16], Vec::new(), Tail::default());
-        let waiters = Waiters::default();
-        let publish = |version: u64| {
-            log.publish(Tail { version, last_id: id(version), ..Tail::default() });
-            waiters.published(S, id(version));
-        };
-        let follow = |deadline: Option<Instant>| {
-            let mut seen = 0;
-            while seen < LAST {
-                let reader = waiters.register([(S, Interest::Entries { after: id(seen) })]);
-                loop {
-                    let tail = log.tail();
-                    assert!(tail.version >= seen && tail.last_id == id(tail.version));
-                    if tail.version > seen {
-                        seen = tail.version;
-                        break;
-                    }
-                    reader.wait(deadline);
-                }
-            }
-        };
-        thread::scope(|scope| {
-            for versions in [[1, 3], [2, LAST]] {
-                scope.spawn(move || versions.into_iter().for_each(publish));
-            }
-            for deadline in [None, None, deadline()] {
-                scope.spawn(move || follow(deadline));
-            }
+        let turn = Mutex::new(());
+        readers_follow(|log, tail| {
+            let _turn = turn.lock();
+            log.publish_in_turn(tail);
         });
+    });
+}
+
+fn readers_follow(publish: impl Fn(&Log, Tail) + Sync) {
+    const LAST: u64 = 4;
+    let log = Log::new(Arc::new(place()), [0; 16], Vec::new(), Tail::default());
+    let waiters = Waiters::default();
+    let publish = |version: u64| {
+        publish(&log, Tail { version, last_id: id(version), ..Tail::default() });
+        waiters.published(S, id(version));
+    };
+    let follow = |deadline: Option<Instant>| {
+        let mut seen = 0;
+        while seen < LAST {
+            let reader = waiters.register([(S, Interest::Entries { after: id(seen) })]);
+            loop {
+                let tail = log.tail();
+                assert!(tail.version >= seen && tail.last_id == id(tail.version));
+                if tail.version > seen {
+                    seen = tail.version;
+                    break;
+                }
+                reader.wait(deadline);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for versions in [[1, 3], [2, LAST]] {
+            scope.spawn(move || versions.into_iter().for_each(publish));
+        }
+        for deadline in [None, None, deadline()] {
+            scope.spawn(move || follow(deadline));
+        }
     });
 }
 

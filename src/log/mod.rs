@@ -128,6 +128,13 @@ impl Log {
         self.tail.set(tail)
     }
 
+    /// As [`publish`](Self::publish), where each tail is published under the lock of the appender: all but those that wait
+    /// for a sync.
+    #[inline]
+    pub fn publish_in_turn(&self, tail: Tail) -> bool {
+        self.tail.set_alone(tail)
+    }
+
     #[inline]
     pub fn tail(&self) -> Tail {
         self.tail.get()

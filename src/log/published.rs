@@ -52,6 +52,20 @@ impl Published {
             }
             pause(&mut spins);
         };
+        self.replace(before, tail)
+    }
+
+    /// As [`set`](Self::set), by one of those who take turns at it under a lock: without an atomic exchange.
+    #[inline]
+    pub fn set_alone(&self, tail: Tail) -> bool {
+        let before = self.sequence.load(Ordering::Relaxed);
+        debug_assert!(before.is_multiple_of(2), "somebody else is replacing it");
+        self.sequence.store(before + 1, Ordering::Relaxed);
+        self.replace(before, tail)
+    }
+
+    #[inline]
+    fn replace(&self, before: u64, tail: Tail) -> bool {
         // Whoever loads one of the words stored below finds the number changed.
         fence(Ordering::Release);
         let [version, _, _, next_ordinal, ..] = &self.words;

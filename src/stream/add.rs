@@ -261,7 +261,7 @@ impl Inner {
         // Who sees the entry sees this: publishing comes after it, with release.
         self.next_ordinal.store(tail.next_ordinal, Ordering::Release);
         if !follows && !self.env.is_durable_first() {
-            self.log.publish(tail);
+            self.log.publish_in_turn(tail);
         }
         Ok((Progress { next_ordinal: tail.next_ordinal, changes }, tail.last_id))
     }

@@ -222,7 +222,7 @@ impl Inner {
 
     pub fn publish_unless_durable_first(&self, append: &Appending) {
         if !self.env.is_durable_first() {
-            self.log.publish(append.appender.tail());
+            self.log.publish_in_turn(append.appender.tail());
         }
     }
 

@@ -185,8 +185,8 @@ impl Inner {
         drop(watch);
         // Only now: a watermark says that entries and the changes they depend on are durable.
         segment.synced.fetch_max(tail.offset, Ordering::AcqRel);
-        // Nobody is woken for changes alone.
-        if self.log.publish(tail) {
+        // Otherwise it was, under the lock. Nobody is woken for changes alone.
+        if self.env.is_durable_first() && self.log.publish(tail) {
             self.env.waiters.published(&self.name, tail.last_id);
         }
         if notice.limits {
