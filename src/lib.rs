@@ -197,7 +197,7 @@
 //! | mappings, address space (`RLIMIT_AS`) | a quarter of the address space is mapped | files are read and written with calls |
 //! | the size of files (`RLIMIT_FSIZE`) | segments are smaller | [`Error::Io`], and no signal |
 //! | all files of a store together | [`Options::bytes_max`], if it is set | [`Error::NoSpace`] |
-//! | threads | `streamlog-sync` for each store at [`Durability::Interval`]; `streamlog-keep` for each with a [`Retention`] in use, or [`Options::bytes_budget`]; `streamlog-pages` for the process, once a stream has written a few megabytes; with `futures`, `streamlog-tasks` and up to four `streamlog-commit` for each store | opening such a store, or setting a retention, is [`Error::Io`], and so is a future; without the others, others do their work |
+//! | threads | `streamlog-sync` for each store at [`Durability::Interval`]; `streamlog-keep` for each with a [`Retention`] in use, or [`Options::bytes_budget`]; `streamlog-pages` and `streamlog-write` for the process, once a stream has written a few megabytes; with `futures`, `streamlog-tasks` and up to four `streamlog-commit` for each store | opening such a store, or setting a retention, is [`Error::Io`], and so is a future; without the others, others do their work |
 //! | processes that write | the one that opened the store | [`Error::Locked`], [`Error::Forked`] in its children; [`Store::open_read_only`] |
 //!
 //! # Differences from Redis

@@ -111,6 +111,14 @@ impl Map {
         self.region.populate(range)
     }
 
+    /// Writes the pages of a range to the disk, and waits for it. An error is one of those that a sync would report.
+    pub(super) fn write_back(&self, range: Range<usize>) -> Result<()> {
+        if range.start > range.end || range.end > self.len {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        self.region.write_back(range)
+    }
+
     /// The words that hold `len` bytes at `offset`.
     #[inline]
     fn words(&self, offset: usize, len: usize) -> &[AtomicUsize] {
@@ -201,6 +209,10 @@ impl Region {
     fn populate(&self, _: Range<usize>) -> Result<()> {
         Err(ErrorKind::Unsupported.into())
     }
+
+    fn write_back(&self, range: Range<usize>) -> Result<()> {
+        self.0.flush_range(range.start, range.len())
+    }
 }
 
 /// The twin for Miri, which cannot map files: a copy of the file. Only files that are not written to have one, the
@@ -229,6 +241,10 @@ impl Region {
     fn populate(&self, _: Range<usize>) -> Result<()> {
         Err(ErrorKind::Unsupported.into())
     }
+
+    fn write_back(&self, _: Range<usize>) -> Result<()> {
+        Err(ErrorKind::Unsupported.into())
+    }
 }
 
 /// Windows neither deletes, cuts nor renames over a file that is mapped: none is, and calls are made instead.
@@ -250,6 +266,10 @@ impl Region {
     }
 
     fn populate(&self, _: Range<usize>) -> Result<()> {
+        match *self {}
+    }
+
+    fn write_back(&self, _: Range<usize>) -> Result<()> {
         match *self {}
     }
 }

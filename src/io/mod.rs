@@ -13,6 +13,7 @@
 pub mod board;
 pub mod budget;
 pub mod frozen;
+mod helper;
 pub mod latch;
 mod map;
 mod mem;
@@ -25,6 +26,7 @@ pub mod sim;
 mod tree;
 mod window;
 mod words;
+mod write_behind;
 
 #[cfg(test)]
 mod contract;

@@ -7,20 +7,18 @@
 //! # Ahead
 //!
 //! Where steps have become large, the next one is made ready by a thread of its own while this one is written to: bringing
-//! in pages takes longer than filling them, and a writer that did it would stand still for as long. One thread does it
-//! for the whole process, from the first time on that there is something to do. It is help only: a writer that comes to the
-//! end of what is ready, for whatever reason, makes the next step ready itself, and that is how a full disk is noticed.
+//! in pages takes longer than filling them, and a writer that did it would stand still for as long. It is
+//! help only: a writer that comes to the end of what is ready, for whatever reason, makes the next step ready itself, and that
+//! is how a full disk is noticed.
 
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, OnceLock, Weak};
-use std::thread;
+use std::sync::{Arc, Weak};
 
+use super::helper::{self, Helper};
 use super::map::Map;
-use super::process::Process;
 
 /// A window of one file.
 ///
@@ -67,6 +65,11 @@ impl Window {
     /// The size of the next step.
     pub(super) fn size(&self) -> u64 {
         self.size.load(Relaxed)
+    }
+
+    /// Where it ends.
+    pub(super) fn end(&self) -> u64 {
+        self.to.load(Relaxed)
     }
 
     /// Where it begins and ends.
@@ -142,7 +145,8 @@ impl Window {
         ahead.ready.store(to, Relaxed);
         ahead.end.store(end, Relaxed);
         let map = Arc::downgrade(map);
-        Helper::give(Job { map, ahead: Arc::clone(ahead), range: to..end });
+        static HELPER: Helper<Job> = Helper::new("streamlog-pages");
+        HELPER.give(Job { map, ahead: Arc::clone(ahead), range: to..end });
     }
 }
 
@@ -157,8 +161,10 @@ struct Job {
 impl Job {
     /// How many bytes are made ready at a time, so that a writer that catches up finds some of them.
     const STEP: u64 = 128 << 10;
+}
 
-    fn run(&self) {
+impl helper::Job for Job {
+    fn run(self) {
         let mut ready = self.range.start;
         while ready < self.range.end && !self.ahead.stopped.load(Relaxed) {
             let Some(map) = self.map.upgrade() else { return };
@@ -172,35 +178,6 @@ impl Job {
         }
         // Nothing is being done any more.
         self.ahead.end.store(ready, Relaxed);
-    }
-}
-
-/// The thread that makes pages ready.
-struct Helper {
-    jobs: Sender<Job>,
-    /// A forked child has no such thread.
-    process: Process,
-}
-
-impl Helper {
-    /// Leaves a job to the thread. Where there can be none, nothing comes of it.
-    fn give(job: Job) {
-        static HELPER: OnceLock<Option<Helper>> = OnceLock::new();
-        let helper = HELPER.get_or_init(Self::start).as_ref();
-        if let Some(helper) = helper.filter(|helper| helper.process.is_current()) {
-            let _ = helper.jobs.send(job);
-        }
-    }
-
-    fn start() -> Option<Self> {
-        let (jobs, taken) = channel();
-        let work = move || {
-            let taken: Receiver<Job> = taken;
-            taken.iter().for_each(|job| job.run());
-        };
-        let thread = thread::Builder::new().name("streamlog-pages".into()).stack_size(64 << 10);
-        thread.spawn(work).ok()?;
-        Some(Self { jobs, process: Process::current() })
     }
 }
 
@@ -228,7 +205,7 @@ mod tests {
         let begun = Instant::now();
         while !done() {
             assert!(begun.elapsed() < Duration::from_secs(60), "it is never done");
-            thread::yield_now();
+            std::thread::yield_now();
         }
     }
 

@@ -14,6 +14,7 @@ use super::system;
 use crate::io::map::Map;
 use crate::io::process::Process;
 use crate::io::window::Window;
+use crate::io::write_behind::WriteBehind;
 use crate::io::{File, gap, read_only};
 
 /// What the handles of one open file have in common.
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     len: AtomicU64,
     /// Up to where `RLIMIT_FSIZE` is known to let us write.
     allowed: AtomicU64,
+    behind: Arc<WriteBehind>,
     /// Who has its lock, which lasts as long as this does.
     pub(super) locked_by: Option<Process>,
 }
@@ -47,13 +49,15 @@ impl Drop for Shared {
 impl Shared {
     pub(super) fn new(file: Option<fs::File>, len: u64) -> Self {
         let within = if allowed(len).is_ok() { len } else { 0 };
-        Self { file, is_read_only: false, len: AtomicU64::new(len), allowed: AtomicU64::new(within), locked_by: None }
+        let (len, allowed) = (AtomicU64::new(len), AtomicU64::new(within));
+        Self { file, is_read_only: false, len, allowed, behind: Arc::new(WriteBehind::new()), locked_by: None }
     }
 
     /// As [`new`](Self::new), of a file that was opened for reading only.
     pub(super) fn reading(file: Option<fs::File>, len: u64) -> Self {
         // Nothing is written to it, so no limit is asked for.
-        Self { file, is_read_only: true, len: AtomicU64::new(len), allowed: AtomicU64::new(0), locked_by: None }
+        let (len, allowed) = (AtomicU64::new(len), AtomicU64::new(0));
+        Self { file, is_read_only: true, len, allowed, behind: Arc::new(WriteBehind::new()), locked_by: None }
     }
 
     fn writable(&self) -> Result<&fs::File> {
@@ -104,6 +108,8 @@ impl OsFile {
             && self.window.advance(map, offset, end, len)
         {
             map.write(offset as usize, bytes);
+            // One byte after the other, as it is a log.
+            self.shared.behind.stored(map, offset);
             return Ok(());
         }
         self.write_by_call(offset, bytes, end)
@@ -155,6 +161,7 @@ impl File for OsFile {
         // Before and after, as we may lengthen or shorten the file meanwhile.
         let len = self.shared.len.load(Relaxed);
         file.sync_data()?;
+        self.shared.behind.synced(self.window.end())?;
         // Not by its metadata: who asks for those is told the times as well, and Linux, since 6.13, makes the next write change
         // them then, which the next sync writes to the disk.
         let found = (&*file).seek(SeekFrom::End(0))?;

@@ -47,3 +47,18 @@ fn writes_before_the_window_are_calls() {
     file.read_at(0, &mut head).unwrap();
     assert_eq!(&head, b"head");
 }
+
+#[test]
+fn what_is_behind_the_tail_is_written_back_and_a_failure_of_that_is_the_next_sync_s() {
+    let file = mapped(8 << 20);
+    file.shared.behind.make_due();
+    for offset in 0..6 {
+        file.write_at(offset << 20, &[1; 1 << 20]).unwrap();
+    }
+    assert_eq!(file.shared.behind.begun(), 4 << 20);
+    file.sync().unwrap();
+    file.shared.behind.fail(ErrorKind::QuotaExceeded);
+    for _ in 0..2 {
+        assert_eq!(file.sync().unwrap_err().kind(), ErrorKind::QuotaExceeded);
+    }
+}
