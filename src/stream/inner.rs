@@ -9,8 +9,8 @@
 //!
 //! # What is published when
 //!
-//! At [`Always`](crate::Durability::Always) the tail is published after the sync that made it durable, otherwise at
-//! once. Deletions are visible at once at every level; their caller returns when they are durable.
+//! At [`Always`](crate::Durability::Always) the tail is published after the sync that made it durable, by whoever synced;
+//! otherwise at once, with `append` locked. Deletions are visible at once at every level; their caller returns when they are durable.
 
 use std::sync::Arc;
 #[cfg(feature = "async")]

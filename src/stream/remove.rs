@@ -116,6 +116,10 @@ impl Inner {
                     (ordinals, last, groups.has_yet_to_reach(last), true)
                 }
             };
+            if is_lost && is_referenced {
+                // They may be very many, and all of them stay.
+                continue;
+            }
             for ordinal in ordinals.filter(|&ordinal| !is_lost || self.log.live(ordinal, ordinal + 1) > 0) {
                 let count = found.len() as u64;
                 if count == excess || last >= below || !quota.allows(ordinal, count) {
@@ -209,7 +213,7 @@ impl Inner {
 
     /// The living entries in order. Where a stream goes on with its damage, what is lost is in its place: its ordinals are those
     /// that are missing between its neighbours, some of which may have been removed.
-    fn walk(&self, appender: &Appender) -> impl Iterator<Item = Result<Met>> {
+    pub(super) fn walk(&self, appender: &Appender) -> impl Iterator<Item = Result<Met>> {
         let (floor, end) = (appender.floor, appender.next_ordinal);
         let mut cursor = Cursor::new(self.log.view_to(appender.tail()), StreamId::MIN, StreamId::MAX);
         let passes_damage = self.passes_damage();
@@ -254,7 +258,7 @@ impl Inner {
 }
 
 /// What is met on the way through a log.
-enum Met {
+pub(super) enum Met {
     Entry { ordinal: u64, id: StreamId },
     Lost { ordinals: Range<u64>, ids: IdRange },
 }

@@ -18,6 +18,7 @@ use crate::store::budget::Promise;
 use crate::stream::change::Planned;
 use crate::stream::inner::{Appending, Inner, Outcome};
 use crate::stream::options::Trim;
+use crate::stream::remove::Met;
 use crate::stream::superblock::Superblock;
 use crate::stream::trim::exact_by_len;
 use crate::{Error, Result, Retention, Stream, StreamId};
@@ -300,11 +301,11 @@ impl Inner {
     fn held_from(&self, append: &Appending, groups: &Groups) -> Result<u64> {
         let view = self.log.view_to(append.appender.tail());
         let mut held = view.tail.next_ordinal;
-        let first = match Cursor::new(view.clone(), StreamId::MIN, StreamId::MAX).next_position() {
+        let first = match self.walk(&append.appender).next().transpose()? {
             None => return Ok(held),
+            Some(Met::Entry { id, .. }) => id,
             // A group that has yet to come to what is lost is told of it first.
-            Some(Err(Error::Corrupt { .. })) if self.passes_damage() => StreamId::MIN,
-            Some(first) => first?.id,
+            Some(Met::Lost { ids, .. }) => ids.after.next().unwrap_or(StreamId::MIN),
         };
         for group in groups.iter() {
             if let Some(unread) = group.position.next() {

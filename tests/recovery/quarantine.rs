@@ -634,6 +634,35 @@ fn retention_that_heeds_groups_goes_on_behind_damage() {
     assert_eq!((stream.len().unwrap(), first(&stream)), (1, Some(id(6))));
 }
 
+/// However many of those that are pending were trimmed before: they are not waited for, and not looked for either.
+#[test]
+fn retention_behind_damage_does_not_wait_for_what_is_gone() {
+    let gone = 1..=1100;
+    let disk = SimDisk::new();
+    let store = open(&disk, OnDamage::Refuse);
+    let stream = store.stream("s").unwrap();
+    gone.clone().for_each(|ms| add(&stream, ms));
+    let group = stream.group("g");
+    group.create(Position::Start).unwrap();
+    group.consumer("carol").read().new_entries().unwrap();
+    stream.trim(Trim::to_len(0)).unwrap();
+    (2001..=2003).for_each(|ms| add(&stream, ms));
+    group.consumer("carol").read().new_entries().unwrap();
+    group.acknowledge((2001..=2003).map(id)).unwrap();
+    store.sync().unwrap();
+    let mut image = disk.kill_image(disk.steps());
+    let logs: Vec<_> = image.files().filter(|path| path.extension().is_some_and(|end| end == "log")).collect();
+    let last = logs.into_iter().max().unwrap().to_owned();
+    let bytes = image.file_mut(&last).unwrap();
+    let at = find(bytes, "value of 2001.");
+    bytes[at] ^= 1;
+    let store = open(&image.mount(), OnDamage::Quarantine);
+    let stream = store.stream("s").unwrap();
+    stream.set_retention(Retention::new().max_len(1).acknowledged_only()).unwrap();
+    assert_eq!((stream.len().unwrap(), first(&stream)), (1, Some(id(2003))));
+    assert_eq!(pending(&stream).len(), gone.count());
+}
+
 #[test]
 fn where_a_stream_is_not_to_go_on_damage_is_an_error_and_nothing_is_removed() {
     let disk = damaged(&[2]).mount();
