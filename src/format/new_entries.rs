@@ -169,6 +169,13 @@ impl NewEntries {
         let (count, len) = varint(self.building.count);
         self.shapes.splice(start..=start, count.into_iter().take(len));
         let shape = start..self.shapes.len();
+        // Those that are not compared while they are put are now, so that they do not take the room of each entry.
+        if let Some(last) = self.list.last().map(|last| last.shape.clone())
+            && self.shapes.get(shape.clone()) == self.shapes.get(last.clone())
+        {
+            self.shapes.truncate(start);
+            return last;
+        }
         // The names are looked for behind a count of one byte.
         self.last_shape = if len == 1 { shape.clone() } else { 0..0 };
         shape
@@ -228,6 +235,20 @@ mod tests {
         let values: Vec<_> = entries.list.iter().map(|entry| entries.values(entry)).collect();
         assert_eq!(values, [[1, b'1'], [1, b'2'], [1, b'3']]);
         assert_eq!((entries.list[2].count, entries.list[2].len), (1, 2));
+    }
+
+    #[test]
+    fn long_names_and_many_of_them_are_shared_too() {
+        for (count, len) in [(1, 128), (128, 1), (3, 300)] {
+            let mut entries = NewEntries::default();
+            for _ in 0..3 {
+                (0..count).for_each(|_| entries.put_field(&vec![b'n'; len], b"value"));
+                entries.complete(NewId::Auto);
+            }
+            let [first, .., last] = &*entries.list else { panic!("there are three") };
+            assert_eq!(entries.shape(last), entries.shape(first));
+            assert_eq!(entries.shapes.len(), entries.shape(first).len());
+        }
     }
 
     #[test]
