@@ -148,6 +148,7 @@ mod tests {
     fn whole_pages_are_written_back_when_there_are_many() {
         let (map, behind) = (mapped(16 << 20), Arc::new(WriteBehind::new()));
         let soon = |tail: u64| {
+            *behind.begun_at.lock() = Instant::now();
             behind.stored(&map, tail);
             behind.begun()
         };
