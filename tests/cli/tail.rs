@@ -114,8 +114,19 @@ fn a_reader_that_leaves_ends_it_although_nothing_comes() {
     }
 }
 
+/// Whether this process ignores interrupts, and those that it starts: so does what a script runs in the background.
+fn interrupts_are_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    ignored.is_some_and(|signals| signals & (1 << 1) != 0)
+}
+
 #[test]
 fn an_interrupt_ends_it_quietly() {
+    if interrupts_are_ignored() {
+        eprintln!("SKIPPED: interrupts are ignored here");
+        return;
+    }
     let (directory, _store) = filled();
     let mut tail = streamlog().store(directory.path()).args("tail -f -n 1 orders").start();
     let mut out = BufReader::new(tail.0.stdout.take().unwrap());
