@@ -341,7 +341,7 @@ impl Catalog {
 
     /// Closes the streams that were not used for longest, as long as there are too many and nobody is using them.
     fn evict(&self) {
-        while (self.open.lock().len() > self.env.open_streams_max || self.root.disk().lacks_descriptors())
+        while (self.open.lock().count() > self.env.open_streams_max || self.root.disk().lacks_descriptors())
             && self.close_idle()
         {}
     }
@@ -351,7 +351,7 @@ impl Catalog {
         let Some(idle) = self.open.lock().idle() else { return false };
         // A failure poisons the store, and is told to whoever writes next: it is not this call that failed.
         let _ = idle.retire();
-        self.open.lock().remove(&idle.name);
+        self.open.lock().take(&idle.name);
         // Not before: nothing is kept of a stream that is open.
         self.note_oldest(&idle);
         true
@@ -612,7 +612,7 @@ impl Catalog {
 
     /// Ends the life of an open stream, of which the directory is about to change.
     fn let_go(&self, name: &[u8]) -> Result<()> {
-        let inner = self.open.lock().remove(name);
+        let inner = self.open.lock().take(name);
         inner.map_or(Ok(()), |inner| inner.retire())
     }
 

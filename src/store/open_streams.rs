@@ -33,7 +33,7 @@ impl<T> Default for OpenStreams<T> {
 }
 
 impl<T> OpenStreams<T> {
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.by_name.len()
     }
 
@@ -51,14 +51,14 @@ impl<T> OpenStreams<T> {
 
     /// Adds a stream, which is used now; it takes the place of another one of its name.
     pub fn insert(&mut self, name: &[u8], stream: Arc<T>) {
-        self.remove(name);
+        self.take(name);
         self.uses += 1;
         let name: Arc<[u8]> = name.into();
         self.queue.insert(self.uses, Arc::clone(&name));
         self.by_name.insert(name, Open { stream, used: self.uses, queued: self.uses });
     }
 
-    pub fn remove(&mut self, name: &[u8]) -> Option<Arc<T>> {
+    pub fn take(&mut self, name: &[u8]) -> Option<Arc<T>> {
         let open = self.by_name.remove(name)?;
         self.queue.remove(&open.queued);
         Some(open.stream)
@@ -107,7 +107,7 @@ mod tests {
 
     fn idle(open: &mut OpenStreams<String>) -> Option<String> {
         let name = open.idle().map(|stream| (*stream).clone())?;
-        open.remove(name.as_bytes());
+        open.take(name.as_bytes());
         Some(name)
     }
 
@@ -119,7 +119,7 @@ mod tests {
         }
         let order: Vec<_> = std::iter::from_fn(|| idle(&mut open)).collect();
         assert_eq!(order, ["c", "d", "a", "b"]);
-        assert_eq!((open.len(), open.queue.len()), (0, 0));
+        assert_eq!((open.count(), open.queue.len()), (0, 0));
     }
 
     #[test]
@@ -135,12 +135,12 @@ mod tests {
     #[test]
     fn one_that_is_replaced_or_removed_leaves_nothing_behind() {
         let mut open = with(&["a", "b", "a", "c"]);
-        assert_eq!((open.len(), open.queue.len()), (3, 3));
+        assert_eq!((open.count(), open.queue.len()), (3, 3));
         open.find(b"b");
-        assert!(open.remove(b"c").is_some() && open.remove(b"c").is_none());
+        assert!(open.take(b"c").is_some() && open.take(b"c").is_none());
         assert_eq!(idle(&mut open).as_deref(), Some("a"));
         assert_eq!(open.take_all().len(), 1);
-        assert_eq!((open.len(), open.queue.len()), (0, 0));
+        assert_eq!((open.count(), open.queue.len()), (0, 0));
         assert_eq!(idle(&mut open), None);
     }
 }
