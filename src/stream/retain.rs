@@ -12,7 +12,6 @@ use crate::format::new_entries::NewEntries;
 use crate::group::Groups;
 use crate::log::View;
 use crate::log::append::Appender;
-use crate::log::cursor::Cursor;
 use crate::retention::segment_bytes_for;
 use crate::store::budget::Promise;
 use crate::stream::change::Planned;
