@@ -26,7 +26,7 @@ fn adds(rate: u64, time: Duration) -> Histogram<u64> {
     let (begin, mut bytes) = (Instant::now(), 0);
     let mut events = events.iter().cycle();
     while begin.elapsed() < time {
-        // Those that are due since the last time: a few thousand a second at the least, so that no timer sets the rate.
+        // All that have become due while this slept, however long that was: the timer does not set the rate.
         let due = (begin.elapsed().as_secs_f64() * rate as f64) as u64;
         while bytes < due {
             let event = events.next().unwrap();

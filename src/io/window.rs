@@ -7,9 +7,9 @@
 //! # Ahead
 //!
 //! Where steps have become large, the next one is made ready by a thread of its own while this one is written to: bringing
-//! in pages takes longer than filling them, and a writer that did it would stand still for as long. It is
-//! help only: a writer that comes to the end of what is ready, for whatever reason, makes the next step ready itself, and that
-//! is how a full disk is noticed.
+//! in pages takes longer than filling them, and a writer that did it would stand still for as long. It is help only: a
+//! writer that comes to the end of what is ready, for whatever reason, makes the next step ready itself, and that is how a full
+//! disk is noticed.
 
 use std::io::ErrorKind;
 use std::ops::Range;
