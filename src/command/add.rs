@@ -17,6 +17,7 @@ fn xadd(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
     let Add { id, no_create, mut trim, production, fields } = Add::parse(rest, session.replays)?;
     trim.ignores_idle_limit = session.replays;
     let trim = trim.into_trim()?;
+    let id = id.ok_or(Failure::Arity)?;
     let (fields, odd) = fields.as_chunks::<2>();
     if fields.is_empty() || !odd.is_empty() {
         return Err(Failure::Arity);
@@ -49,7 +50,8 @@ fn xadd(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
 
 /// The arguments after the key.
 struct Add<'a> {
-    id: NewId,
+    /// `None` if there was nothing but options.
+    id: Option<NewId>,
     no_create: bool,
     trim: TrimOptions,
     production: Option<Production<'a>>,
@@ -60,8 +62,7 @@ impl<'a> Add<'a> {
     /// Reads options until something is not one, which is the ID then (ADD-1).
     fn parse(mut args: &'a [&'a [u8]], replays: bool) -> Result<Self, Failure> {
         let (mut no_create, mut trim, mut production) = (false, TrimOptions::default(), None);
-        loop {
-            let [first, rest @ ..] = args else { return Err(Failure::Arity) };
+        while let [first, rest @ ..] = args {
             if parse::is(first, "NOMKSTREAM") {
                 no_create = true;
                 args = rest;
@@ -75,9 +76,10 @@ impl<'a> Add<'a> {
                 if production.is_some() && id != NewId::Auto && !replays {
                     return Err(Failure::IdempotencyNeedsAutoId);
                 }
-                return Ok(Self { id, no_create, trim, production, fields: rest });
+                return Ok(Self { id: Some(id), no_create, trim, production, fields: rest });
             }
         }
+        Ok(Self { id: None, no_create, trim, production, fields: args })
     }
 }
 

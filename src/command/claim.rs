@@ -58,9 +58,11 @@ impl ClaimOptions {
                     rest
                 }
                 [value, rest @ ..] if parse::is(option, "TIME") => {
-                    claim = match u64::try_from(claim_number(value, "TIME")?) {
-                        Ok(time) => claim.delivered_at(UNIX_EPOCH + Duration::from_millis(time)),
-                        Err(_) => claim.idle(Duration::ZERO),
+                    let time = u64::try_from(claim_number(value, "TIME")?).ok().map(Duration::from_millis);
+                    // One that the system has no room for is in the future, too.
+                    claim = match time.and_then(|time| UNIX_EPOCH.checked_add(time)) {
+                        Some(time) => claim.delivered_at(time),
+                        None => claim.idle(Duration::ZERO),
                     };
                     rest
                 }

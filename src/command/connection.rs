@@ -44,9 +44,10 @@ fn select(_: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
 }
 
 pub(super) fn only_database(database: &[u8]) -> Result<(), Failure> {
-    match parse::integer(database)? {
-        0 => Ok(()),
-        _ => Err(Failure::DatabaseOutOfRange),
+    match i32::try_from(parse::integer(database)?) {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(Failure::DatabaseOutOfRange),
+        Err(_) => Err(Failure::IntegerOutOfRange),
     }
 }
 

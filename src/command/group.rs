@@ -85,7 +85,7 @@ fn create(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
         None => return Err(Failure::GroupNeedsKey),
     };
     at_most(options, 3)?;
-    let position = if *id == b"$" { Position::End } else { Position::After(parse::id(id)?) };
+    let position = if parse::text(id) == b"$" { Position::End } else { Position::After(parse::id(id)?) };
     let created = stream.group(group).create_with(position, entries_read, create_stream);
     created.map_err(|error| or_gone(error, key, group))?;
     Ok(Reply::OK)
@@ -97,12 +97,12 @@ fn setid(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
     let Options { entries_read, .. } = Options::parse(options, false)?;
     let group = required_group(session, key, name)?;
     at_most(options, 2)?;
-    let position = match *id {
+    let position = match parse::text(id) {
         b"$" => Position::End,
         // Section 2.1: accepted here alone.
         b"-" => Position::Start,
         b"+" => Position::After(StreamId::MAX),
-        id => Position::After(parse::id(id)?),
+        _ => Position::After(parse::id(id)?),
     };
     group.set_position(position, entries_read).map_err(|error| or_gone(error, key, name))?;
     Ok(Reply::OK)

@@ -10,7 +10,7 @@ pub(super) const COMMANDS: &[Command] =
 
 /// `XCFGSET key [IDMP-DURATION s] [IDMP-MAXSIZE n]`
 ///
-/// Order of checks (IDM-9): key, parameters, at least one of them.
+/// Order of checks (IDM-9): key, parameters, of each whether it was there before and then its value, at least one of them.
 fn xcfgset(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
     let [key, options @ ..] = args else { return Err(Failure::Arity) };
     let stream = session.existing(key)?.ok_or(Failure::NoSuchKey)?;
@@ -24,13 +24,13 @@ fn xcfgset(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
         } else {
             return Err(Failure::Syntax);
         };
+        if setting.is_some() {
+            return Err(Failure::SettingTwice(name));
+        }
         let value = parse::integer(value)?;
         let range = if name == "IDMP-DURATION" { 1..=86_400 } else { 1..=10_000 };
         let value = u64::try_from(value).ok().filter(|value| range.contains(value));
-        let value = value.ok_or(Failure::SettingOutOfRange(name))?;
-        if setting.replace(value).is_some() {
-            return Err(Failure::SettingTwice(name));
-        }
+        *setting = Some(value.ok_or(Failure::SettingOutOfRange(name))?);
         options = rest;
     }
     if duration.is_none() && max_len.is_none() {

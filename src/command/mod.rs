@@ -319,7 +319,7 @@ static FAMILIES: [&[Command]; 15] = [
 ];
 
 fn find<'a>(commands: impl IntoIterator<Item = &'a Command>, name: &[u8]) -> Option<&'a Command> {
-    commands.into_iter().find(|command| parse::is(name, command.name))
+    commands.into_iter().find(|command| name.eq_ignore_ascii_case(command.name.as_bytes()))
 }
 
 impl Command {

@@ -5,9 +5,14 @@
 use super::reply::Failure;
 use crate::{NewId, StreamId};
 
+/// What Redis sees of an argument that is a keyword or an ID: it is a C string there, and ends before a zero byte.
+pub(super) fn text(argument: &[u8]) -> &[u8] {
+    argument.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
 /// Whether `argument` is the keyword, in any case.
 pub(super) fn is(argument: &[u8], keyword: &str) -> bool {
-    argument.eq_ignore_ascii_case(keyword.as_bytes())
+    text(argument).eq_ignore_ascii_case(keyword.as_bytes())
 }
 
 /// A signed number: decimal, without blanks, plus sign or leading zeros (ARG-2).
@@ -57,7 +62,7 @@ pub(super) fn id(argument: &[u8]) -> Result<StreamId, Failure> {
 
 /// The ID of a new entry: `*`, `ms-*`, or an ID.
 pub(super) fn new_id(argument: &[u8]) -> Result<NewId, Failure> {
-    if argument == b"*" {
+    if text(argument) == b"*" {
         return Ok(NewId::Auto);
     }
     match parts(argument)? {
@@ -124,8 +129,7 @@ fn parts(argument: &[u8]) -> Result<Parts, Failure> {
     if argument.len() > ID_LEN_MAX {
         return Err(Failure::InvalidId);
     }
-    // To Redis it is a C string.
-    let text = argument.split(|byte| *byte == 0).next().unwrap_or_default();
+    let text = text(argument);
     let number = |digits| lenient_unsigned(digits).ok_or(Failure::InvalidId);
     match text {
         b"-" => return Ok(Parts::Lowest),
@@ -259,5 +263,6 @@ mod tests {
     #[test]
     fn keywords_ignore_case() {
         assert!(is(b"MaxLen", "MAXLEN") && !is(b"MAXLE", "MAXLEN") && !is(b"", "MAXLEN"));
+        assert!(is(b"MAXLEN\0", "MAXLEN") && is(b"MAXLEN\0IMUM", "MAXLEN") && !is(b"\0MAXLEN", "MAXLEN"));
     }
 }

@@ -62,11 +62,11 @@ impl<'a> Plain<'a> {
 }
 
 fn read_from(id: &[u8]) -> Result<ReadFrom, Failure> {
-    match id {
+    match parse::text(id) {
         b"$" => Ok(ReadFrom::End),
         b"+" => Ok(ReadFrom::Last),
         b">" => Err(Failure::NewEntriesOutsideGroup),
-        id => parse::id(id).map(ReadFrom::After),
+        _ => parse::id(id).map(ReadFrom::After),
     }
 }
 
@@ -151,12 +151,12 @@ impl<'a> Grouped<'a> {
 
 fn group_read_from(id: &[u8], claim: Option<Duration>) -> Result<GroupReadFrom, Failure> {
     let new = claim.map_or(GroupReadFrom::New, GroupReadFrom::NewOrIdle);
-    match id {
+    match parse::text(id) {
         b"$" => Err(Failure::MeaninglessId('$')),
         b"+" => Err(Failure::MeaninglessId('+')),
         b">" => Ok(new),
         // XRG-6: the highest ID is the same as `>`.
-        id => Ok(match parse::id(id)? {
+        _ => Ok(match parse::id(id)? {
             StreamId::MAX => new,
             id => GroupReadFrom::History(id),
         }),

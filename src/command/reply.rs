@@ -272,6 +272,8 @@ pub(super) enum Failure {
     SameObject,
     /// Only database 0 exists.
     DatabaseOutOfRange,
+    /// Of 32 bits.
+    IntegerOutOfRange,
     /// HELLO with something that is no number.
     ProtocolNotAnInteger,
     /// HELLO with a version other than 2 and 3.
@@ -465,6 +467,7 @@ impl Failure {
 
             Self::InvalidCursor => "ERR invalid cursor",
             Self::SameObject => "ERR source and destination objects are the same",
+            Self::IntegerOutOfRange => "ERR value is out of range, value must between -2147483648 and 2147483647",
             Self::DatabaseOutOfRange => "ERR DB index is out of range",
             Self::ProtocolNotAnInteger => "ERR Protocol version is not an integer or out of range",
             Self::ProtocolUnsupported => "NOPROTO unsupported protocol version",

@@ -75,7 +75,7 @@ impl TrimOptions {
             return Err(Failure::TwoStrategies);
         }
         // An operator needs a threshold after it; without one, it is taken for the threshold.
-        let (approximate, threshold, after) = match (*value, after) {
+        let (approximate, threshold, after) = match (parse::text(value), after) {
             (b"~", [threshold, after @ ..]) => (true, *threshold, after),
             (b"=", [threshold, after @ ..]) => (false, *threshold, after),
             _ => (false, *value, after),

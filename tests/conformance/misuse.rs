@@ -501,6 +501,7 @@ fn of_an_option_that_is_given_twice_the_last_counts() {
         12. S3; G0 · XINFO STREAM s FULL FULL → E-SUB(XINFO,STREAM); XINFO STREAM s FULL COUNT 1 COUNT 1 → E-SUB(XINFO,STREAM)
         13. S2 · XDELEX s KEEPREF KEEPREF IDS 1 1-0 → E-SYNTAX; XDELEX s IDS 1 1-0 ACKED DELREF → E-SYNTAX; XACKDEL s g ACKED IDS 1 1-0 ACKED → E-SYNTAX
         14. S1 · XCFGSET s IDMP-DURATION 5 IDMP-DURATION 5 → E-CFG-TWICE(IDMP-DURATION); XCFGSET s IDMP-MAXSIZE 5 IDMP-MAXSIZE 6 → E-CFG-TWICE(IDMP-MAXSIZE)
+        14. S1 · XCFGSET s IDMP-DURATION 5 IDMP-DURATION x → E-CFG-TWICE(IDMP-DURATION); XCFGSET s IDMP-MAXSIZE 5 IDMP-MAXSIZE 0 → E-CFG-TWICE(IDMP-MAXSIZE)
         15. S1 · XADD s IDMP p i IDMPAUTO p * f v → E-IDMP-TWICE; XADD s IDMPAUTO p IDMPAUTO p * f v → E-IDMP-TWICE; XADD s IDMPAUTO "" * f v → E-IDMP-PID(IDMPAUTO)
     "#,
     );
@@ -639,4 +640,64 @@ fn a_key_that_is_too_long_has_no_groups() {
         assert_eq!(run_line(&store, &command.replace('_', &long)), value(&answer), "{command}");
     }
     assert!(matches!(run_line(&store, &format!("XGROUP CREATE {long} g 0 MKSTREAM")), Value::Error(_)));
+}
+
+/// To Redis keywords and IDs are C strings; names of commands and of their subcommands are not. Tried on a server of 7.0.15.
+#[test]
+fn a_zero_byte_ends_a_keyword_and_an_id() {
+    let store = Store::in_memory();
+    let run = |line: &str| {
+        let args: Vec<_> = line.split(' ').map(|arg| arg.replace('0', "\0").replace('O', "0")).collect();
+        let mut bytes = Vec::new();
+        execute(&store, &args).encode(Protocol::Resp2, &mut bytes);
+        String::from_utf8(bytes).unwrap()
+    };
+    // In these a 0 stands for the zero byte, and an O for a zero.
+    for (command, reply) in [
+        ("xadd s 1-O f v", "$3\r\n1-0\r\n"),
+        ("xadd s maxlen0x =0 3 2-*0x f v", "$3\r\n2-0\r\n"),
+        ("xrange s - +0 count0 1", "*1\r\n*2\r\n$3\r\n1-0\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n"),
+        ("xread streams0 s $0", "*-1\r\n"),
+        ("xread streams s +0", "*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n2-0\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n"),
+        ("xgroup create s g $0", "+OK\r\n"),
+        ("xgroup setid s g -0", "+OK\r\n"),
+        (
+            "xreadgroup group0 g a count0 1 streams s >0",
+            "*1\r\n*2\r\n$1\r\ns\r\n*1\r\n*2\r\n$3\r\n1-0\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n",
+        ),
+        ("xpending s g idle0 O -0 +0 5", "*1\r\n*4\r\n$3\r\n1-0\r\n$1\r\na\r\n:0\r\n:1\r\n"),
+        ("xclaim s g b O 1-O0 justid0", "*1\r\n$3\r\n1-0\r\n"),
+        ("copy s t db0 O replace0", ":1\r\n"),
+        ("xtrim s maxlen0 ~0 1 limit0 5", ":0\r\n"),
+    ] {
+        let found = run(command);
+        // How long it has been idle depends on the clock.
+        let found = if command.starts_with("xpending") { idle_as_zero(&found) } else { found };
+        assert_eq!(found, reply, "{command}");
+    }
+    assert_eq!(
+        run("xread0 streams s 1"),
+        "-ERR unknown command 'xread', with args beginning with: 'streams' 's' '1' \r\n"
+    );
+    assert_eq!(run("xgroup create0 s g 1"), "-ERR unknown subcommand 'create'. Try XGROUP HELP.\r\n");
+}
+
+/// The only number of an XPENDING reply that is not fixed.
+fn idle_as_zero(reply: &str) -> String {
+    let (head, tail) = reply.split_once("a\r\n:").unwrap();
+    format!("{head}a\r\n:0{}", &tail[tail.find('\r').unwrap()..])
+}
+
+#[test]
+fn a_database_is_a_number_of_32_bits() {
+    let store = Store::in_memory();
+    for command in ["SELECT", "COPY s t DB"] {
+        let run = |database: &str| run_line(&store, &format!("{command} {database}"));
+        for out_of_range in ["2147483648", "-2147483649", "9223372036854775807"] {
+            let expected = "ERR value is out of range, value must between -2147483648 and 2147483647";
+            assert_eq!(run(out_of_range), Value::Error(expected.into()), "{command}");
+        }
+        assert_eq!(run("2147483647"), Value::Error("ERR DB index is out of range".into()), "{command}");
+        assert_eq!(run("9223372036854775808"), value("E-INT"), "{command}");
+    }
 }
