@@ -1,5 +1,6 @@
 //! What all streams of a store share.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -73,6 +74,19 @@ impl Env {
     /// Milliseconds since the Unix epoch.
     #[inline]
     pub fn now_ms(&self) -> u64 {
+        match MOMENT.get() {
+            Moment::Passes => self.clock_ms(),
+            Moment::Held(ms) => ms,
+            Moment::Next => {
+                let ms = self.clock_ms();
+                MOMENT.set(Moment::Held(ms));
+                ms
+            }
+        }
+    }
+
+    #[inline]
+    fn clock_ms(&self) -> u64 {
         let now = self.clock.as_ref().map_or_else(SystemTime::now, |clock| clock.now());
         // Not `as_millis`, which computes with 128 bits.
         let millis =
@@ -150,6 +164,45 @@ impl Env {
             self.waiters.wake_all();
         }
         result
+    }
+}
+
+/// What time it is for this thread.
+#[derive(Clone, Copy)]
+enum Moment {
+    /// What the clock says.
+    Passes,
+    /// What the clock says when it is looked at next, and from then on.
+    Next,
+    Held(u64),
+}
+
+thread_local! {
+    static MOMENT: Cell<Moment> = const { Cell::new(Moment::Passes) };
+}
+
+/// While it is there, no time passes for this thread: for a command, or for all those of a transaction (M-9).
+#[must_use]
+pub struct OneMoment {
+    before: Moment,
+}
+
+impl OneMoment {
+    /// Begins with the next look at the clock, unless the thread is in one already.
+    pub fn begin() -> Self {
+        let before = MOMENT.get();
+        if matches!(before, Moment::Passes) {
+            MOMENT.set(Moment::Next);
+        }
+        Self { before }
+    }
+}
+
+impl Drop for OneMoment {
+    fn drop(&mut self) {
+        if matches!(self.before, Moment::Passes) {
+            MOMENT.set(Moment::Passes);
+        }
     }
 }
 

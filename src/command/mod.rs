@@ -65,6 +65,7 @@ pub use reply::Reply;
 use reply::{Called, Failure};
 pub use resp::{DecodeError, Decoder, Protocol, split_line};
 
+use crate::env::OneMoment;
 #[cfg(feature = "redis")]
 use crate::stream::put_off::{putting_off, settle_all};
 use crate::{NAME_LEN_MAX, ReadOnlyStore, Store, Stream};
@@ -224,7 +225,7 @@ impl Session {
     pub(crate) async fn execute_async(&mut self, args: &[Vec<u8>]) -> Reply {
         let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
         let (called, resolved) = resolve(&args);
-        let blocks = !self.is_queueing() && args.iter().any(|arg| parse::is(arg, "BLOCK"));
+        let blocks = !self.is_queueing() && may_block(&args);
         let outcome = match (called.name, resolved) {
             ("xread", Ok((_, rest))) if blocks => read::xread_async(self, rest).await,
             ("xreadgroup", Ok((_, rest))) if blocks => read::xreadgroup_async(self, rest).await,
@@ -245,7 +246,10 @@ impl Session {
         let (called, resolved) = resolve(args);
         let outcome = match resolved {
             Ok((handler, rest)) => match self.transaction.next(called, args) {
-                Next::Run => self.catch_up().and_then(|()| handler(self, rest)),
+                Next::Run => {
+                    let _moment = (!may_block(args)).then(OneMoment::begin);
+                    self.catch_up().and_then(|()| handler(self, rest))
+                }
                 Next::Queued => Ok(Reply::Simple("QUEUED".into())),
             },
             Err(failure) => Err(self.transaction.refused(called, failure)),
@@ -271,6 +275,11 @@ impl Session {
     fn stream(&self, key: &[u8]) -> Result<Option<Stream>, Failure> {
         if key.len() > NAME_LEN_MAX { Ok(None) } else { Ok(Some(self.store.stream(key)?)) }
     }
+}
+
+/// Whether a command may be one that blocks, for which time goes on meanwhile.
+fn may_block(args: &[&[u8]]) -> bool {
+    args.iter().any(|arg| parse::is(arg, "BLOCK"))
 }
 
 /// A command, or a subcommand of one.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::env::Env;
+use crate::env::{Env, OneMoment};
 #[cfg(feature = "async")]
 use crate::futures::Operation;
 use crate::store::Shared;
@@ -76,9 +76,13 @@ fn limit(limit: u64) -> u64 {
     if limit == 0 { u64::MAX } else { limit }
 }
 
-/// What the first stream that has something has.
-fn first(found: Found) -> Vec<GroupEntry> {
-    found.into_iter().next().map_or_else(Vec::new, |(_, entries)| entries)
+/// What the streams have, one after the other.
+fn all(found: Found) -> Vec<GroupEntry> {
+    let join = |mut all: Vec<_>, mut more| {
+        all.append(&mut more);
+        all
+    };
+    found.into_iter().map(|(_, entries)| entries).reduce(join).unwrap_or_default()
 }
 
 impl GroupRead {
@@ -271,7 +275,8 @@ impl GroupRead {
         self
     }
 
-    /// New entries of the stream with whose consumer the read was started.
+    /// New entries of the stream with whose consumer the read was started, and after them what others have that were
+    /// [named](Self::stream): [`run`](Self::run) tells which entries are of which.
     ///
     /// # Errors
     ///
@@ -323,13 +328,20 @@ impl GroupRead {
         self.read_own(from)
     }
 
+    /// Puts the stream with whose consumer the read was started before those that were named.
+    fn include_own(&mut self, from: GroupReadFrom) {
+        if let Some(own) = self.own.take() {
+            self.streams.insert(0, (own, from));
+        }
+    }
+
     /// What is read of the consumer's own stream.
     fn from(&self) -> GroupReadFrom {
         self.claim.map_or(GroupReadFrom::New, GroupReadFrom::NewOrIdle)
     }
 
     /// The entries above `after` that are pending for the consumer, in the order of their IDs. Each counts as delivered
-    /// again, now. Never waits.
+    /// again, now. Never waits. What other streams have that were [named](Self::stream) comes after them.
     ///
     /// # Errors
     ///
@@ -360,12 +372,13 @@ impl GroupRead {
     }
 
     fn read_own(mut self, from: GroupReadFrom) -> Result<Vec<GroupEntry>> {
-        match self.own.take() {
-            Some(own) if self.streams.is_empty() => return self.read_alone(own, from),
-            Some(own) => self.streams.insert(0, (own, from)),
-            None => {}
+        if self.streams.is_empty()
+            && let Some(own) = self.own.take()
+        {
+            return self.read_alone(own, from);
         }
-        Ok(first(self.run()?))
+        self.include_own(from);
+        Ok(all(self.run()?))
     }
 
     /// What [`run`](Self::run) does, for one stream: nearly every read is of one, and there is nothing to keep count of.
@@ -373,7 +386,7 @@ impl GroupRead {
         self.block = self.block.here();
         if !self.goes_first() {
             self.streams.push((stream, from));
-            return Ok(first(self.run()?));
+            return Ok(all(self.run()?));
         }
         let deadline = self.block.deadline();
         let inner = stream.inner()?.ok_or_else(|| self.not_found(&stream))?;
@@ -389,14 +402,15 @@ impl GroupRead {
             return Ok(delivered.entries);
         }
         self.streams.push((stream, from));
-        Ok(first(self.wait(deadline)?.hand_over()?))
+        Ok(all(self.wait(deadline)?.hand_over()?))
     }
 
-    /// Reads the streams that were named; for each that has something, in their order, its position in that order and what
-    /// it has. Those of which the history was asked for are always there, unless a limit of the whole read left them out.
+    /// Reads the stream with whose consumer the read was started, if it was, for new entries, and then those that were named;
+    /// for each that has something, in this order, its position in it and what it has. Those of which the history was asked for are always there, unless a limit of the whole read left them out.
     ///
     /// Costs what reading the entries costs, and a record in the journal of each stream. A blocked read costs nothing until
-    /// there is something for it; those of one group and stream are served in the order in which they began to wait. What
+    /// there is something for it, unless it [claims](Self::claim): then it looks again, with a record, whenever an entry may
+    /// have been pending for long enough, or could be by now. Those of one group and stream are served in the order in which they began to wait. What
     /// is done to several streams is one change in each.
     ///
     /// # Errors
@@ -427,6 +441,7 @@ impl GroupRead {
     /// ```
     pub fn run(mut self) -> Result<Found> {
         self.shared.env().check_process()?;
+        self.include_own(self.from());
         self.block = self.block.here();
         let deadline = self.block.deadline();
         let looked = self.look_first()?;
@@ -502,7 +517,9 @@ impl GroupRead {
     /// ```
     #[cfg(feature = "async")]
     pub fn run_async(self) -> Operation<Found> {
-        Operation::new(Arc::clone(&self.shared), self.run_as_task())
+        let mut read = self;
+        read.include_own(read.from());
+        Operation::new(Arc::clone(&read.shared), read.run_as_task())
     }
 
     /// As [`new_entries`](Self::new_entries), without holding up a thread; see [`run_async`](Self::run_async).
@@ -600,10 +617,8 @@ impl GroupRead {
         choose: impl FnOnce(Vec<GroupEntry>) -> T + Send + 'static,
     ) -> Operation<T> {
         let mut read = self;
-        if let Some(own) = read.own.take() {
-            read.streams.insert(0, (own, from));
-        }
-        Operation::new(Arc::clone(&read.shared), async move { Ok(choose(first(read.run_as_task().await?))) })
+        read.include_own(from);
+        Operation::new(Arc::clone(&read.shared), async move { Ok(choose(all(read.run_as_task().await?))) })
     }
 
     /// What [`run`](Self::run) does, with sleeps and syncs that hold up no thread.
@@ -672,6 +687,7 @@ impl GroupRead {
 
     /// Reads what there is in the streams at these positions. Nothing is read unless all streams have the group.
     fn look(&self, is_wanted: impl Fn(usize) -> bool) -> Result<Looked> {
+        let _moment = OneMoment::begin();
         // A single stream tells by itself.
         let by_itself = self.streams.len() == 1 && is_wanted(0);
         let mut unsettled = Vec::with_capacity(self.streams.len());

@@ -1,7 +1,10 @@
 //! Promise: commands between MULTI and EXEC are kept, refused and answered as by Redis. The texts are those of Redis 7.0.15.
 
-use streamlog::Store;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
+
 use streamlog::command::{Reply, Session};
+use streamlog::{Options, Store};
 
 /// Runs commands in one session; each line is a command and, after an arrow, what it is answered.
 fn run(lines: &str) {
@@ -42,6 +45,33 @@ fn commands_are_kept_until_exec() {
         MULTI → OK
         EXEC → []
     ");
+}
+
+/// M-9: a clock that goes on with every look at it stands still for a command, and for all of a transaction.
+#[test]
+fn the_commands_of_a_transaction_are_of_one_moment() {
+    let looks = AtomicU64::new(0);
+    let clock = move || UNIX_EPOCH + Duration::from_millis(1_000_000 * (1 + looks.fetch_add(1, Ordering::Relaxed)));
+    let mut session = Session::new(&Options::new().clock(clock).in_memory());
+    let mut run = |command: &str| text(&session.execute(&command.split(' ').collect::<Vec<_>>()));
+    let groups = ["XGROUP CREATE s g $ MKSTREAM", "XGROUP CREATE t g $ MKSTREAM"];
+    let adds = ["MULTI", "XADD s * f 1", "XADD t * f 2", "XADD s * f 3"];
+    let reads = ["XREADGROUP GROUP g a STREAMS s t > >", "XPENDING s g - + 9"];
+    for command in groups.iter().chain(&adds).chain(&reads) {
+        run(command);
+    }
+    let replies = run("EXEC");
+    let ms = replies.split('-').next().unwrap().trim_start_matches("[\"");
+    assert!(ms.len() >= 7 && ms.ends_with("000000"), "{replies}");
+    let read = format!(r#"[["s", [["{ms}-0", ["f", "1"]], ["{ms}-1", ["f", "3"]]]], ["t", [["{ms}-0", ["f", "2"]]]]]"#);
+    let pending = format!(r#"[["{ms}-0", "a", 0, 1], ["{ms}-1", "a", 0, 1]]"#);
+    assert_eq!(replies, format!(r#"["{ms}-0", "{ms}-0", "{ms}-1", {read}, {pending}]"#));
+    let later = run("XADD s * f 4");
+    assert!(later.ends_with("000000-0\"") && !later.contains(ms), "time goes on: {later}");
+
+    // What the second of the streams gives was claimed from the first a moment ago, and that is now.
+    let claimed = run("XREADGROUP GROUP g b CLAIM 1 STREAMS t t > >");
+    assert_eq!(claimed.matches(r#"["f", "2"]"#).count(), 1, "{claimed}");
 }
 
 #[test]

@@ -311,3 +311,28 @@ fn a_name_that_is_too_long_is_refused_and_changes_nothing() {
     assert_eq!(produced(&longest, &longest).unwrap(), made);
     assert_eq!((stream.len().unwrap(), stream.groups().unwrap().len(), group.info().unwrap().pending), (2, 1, 1));
 }
+
+/// Whatever was delivered is handed over: it is pending now, and nobody else gets it.
+#[test]
+fn a_read_that_begins_with_a_consumer_hands_over_what_other_streams_have() {
+    let store = store_with_group();
+    let (stream, other) = (store.stream("s").unwrap(), store.stream("t").unwrap());
+    for ms in 4..=5 {
+        other.add_with(AddOptions::new().id(id(ms)), [("f", "v")]).unwrap();
+    }
+    other.group("g").create(Position::Start).unwrap();
+    let b = stream.group("g").consumer("b");
+    let read = || b.read().count(1).stream(&other, GroupReadFrom::New);
+    let ids: Vec<_> = read().new_entries().unwrap().iter().map(|entry| entry.id()).collect();
+    assert_eq!(ids, [id(3), id(4)]);
+    let found = read().run().unwrap();
+    assert_eq!(found.len(), 1, "its own stream is read, too, and comes first");
+    assert_eq!((found[0].0, found[0].1[0].id), (1, id(5)));
+    let history = b.read().stream(&other, GroupReadFrom::History(StreamId::MIN)).history(StreamId::MIN).unwrap();
+    assert_eq!(history.iter().map(|entry| entry.id).collect::<Vec<_>>(), [id(3), id(4), id(5)]);
+    let own = b.read().block(Duration::from_millis(1)).run().unwrap();
+    assert!(own.is_empty());
+    stream.add_with(AddOptions::new().id(id(9)), [("f", "v")]).unwrap();
+    let own = b.read().block(Block::Forever).run().unwrap();
+    assert_eq!((own[0].0, own[0].1[0].id), (0, id(9)));
+}
