@@ -16,7 +16,7 @@
 //! Somebody may be given a turn while another has one: that costs a look. These hold at every moment:
 //!
 //! - **W1** If there is something for a group, and somebody waits for it, then somebody has the turn, or who brought it has
-//!   not told yet. Nobody sleeps while there is something, and nobody else need be woken.
+//!   not told yet, or keeps quiet ([`Waiters::keep_quiet`]). Nobody sleeps while there is something, and nobody else need be woken.
 //! - **W2** If somebody is due, then somebody has the turn. So everybody looks, or is told to leave, some time after it
 //!   came: it may see what those before it cannot take, such as an entry that has been pending for long enough.
 //!
@@ -82,6 +82,8 @@ struct Plain {
 #[derive(Debug, Default)]
 struct Queue {
     places: BTreeMap<Ticket, Place>,
+    /// There may be something for anybody here of which nobody was told: see [`Waiters::keep_quiet`].
+    untold: bool,
 }
 
 #[derive(Debug)]
@@ -145,12 +147,23 @@ impl Waiters {
         self.count.load(Ordering::Relaxed)
     }
 
+    /// To be called after something was made available of which nobody is told: a position was set back, or a pending entry
+    /// made older. As in Redis, whatever happens next to a stream makes all readers of its groups look, and find it if it is
+    /// for them; it may be in another stream that they read.
+    pub fn keep_quiet(&self) {
+        if !self.is_empty() {
+            let mut queues = self.queues.lock();
+            let groups = queues.by_name.values_mut().flat_map(|readers| readers.groups.values_mut());
+            groups.for_each(|queue| queue.untold = true);
+        }
+    }
+
     /// To be called after entries up to `last_id` of the stream `name` were published.
     #[inline]
     pub fn published(&self, name: &[u8], last_id: StreamId) {
         self.tell(name, |readers| {
             readers.plain.values().filter(|plain| plain.after < last_id).for_each(|plain| plain.waiter.wake());
-            readers.groups.values_mut().for_each(Queue::call_first);
+            readers.groups.values_mut().for_each(Queue::call_for_new);
         });
     }
 
@@ -192,11 +205,13 @@ impl Waiters {
         }
     }
 
+    /// Tells one group, and the others what they were not told.
     fn tell_group(&self, name: &[u8], group: &[u8], what: impl FnOnce(&mut Queue)) {
         self.tell(name, |readers| {
             if let Some(queue) = readers.groups.get_mut(group) {
                 what(queue);
             }
+            readers.groups.values_mut().for_each(Queue::call_for_untold);
         });
     }
 
@@ -260,6 +275,17 @@ impl Queue {
 
     fn is_being_served(&self) -> bool {
         self.places.values().any(Place::has_turn)
+    }
+
+    fn call_for_new(&mut self) {
+        self.call_first();
+        self.call_for_untold();
+    }
+
+    fn call_for_untold(&mut self) {
+        if std::mem::take(&mut self.untold) {
+            self.call_in_turn();
+        }
     }
 
     /// New entries are for the first.

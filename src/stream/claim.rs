@@ -458,7 +458,7 @@ impl Taking {
 
 impl Inner {
     fn claim(&self, group: &[u8], consumer: &[u8], claiming: &Claiming) -> Result<Outcome<InGroup<Vec<Entry>>>> {
-        self.change_group(group, |group| {
+        let done = self.change_group(group, |group| {
             let now = self.env.now_ms();
             let consumer = Entering::new(group, consumer, now);
             let delivery_time = claiming.delivery_time(now);
@@ -498,7 +498,11 @@ impl Inner {
                 changes.insert(0, Change::Group(change));
             }
             Ok(consumer.plan(group.number, now, changes, entries))
-        })
+        })?;
+        if !matches!(claiming.delivered, DeliveredAt::Now) {
+            self.env.waiters.keep_quiet();
+        }
+        Ok(done)
     }
 
     fn auto_claim(&self, group: &[u8], consumer: &[u8], claim: &AutoClaim) -> Result<Outcome<InGroup<AutoClaimed>>> {

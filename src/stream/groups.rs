@@ -53,13 +53,15 @@ impl Inner {
         position: Position,
         entries_read: Option<u64>,
     ) -> Result<Outcome<InGroup<()>>> {
-        self.change_group(name, |group| {
+        let done = self.change_group(name, |group| {
             let (position, entries_read) = (self.resolve_position(position), self.clamp(entries_read));
             Ok(Planned::change(
                 Change::Group(GroupChange::SetPosition { group: group.number, position, entries_read }),
                 (),
             ))
-        })
+        })?;
+        self.env.waiters.keep_quiet();
+        Ok(done)
     }
 
     /// Returns whether there was such a group.

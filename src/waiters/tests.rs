@@ -273,6 +273,27 @@ fn a_reader_that_claims_is_woken_in_its_place_for_new_entries() {
 }
 
 #[test]
+fn what_nobody_was_told_of_is_looked_for_by_all_with_the_next_event() {
+    let waiters = Waiters::default();
+    let [first, second] = waiters.asleep([G, G]);
+    let [other] = waiters.asleep([H]);
+    waiters.keep_quiet();
+    assert!(!first.is_woken() && !second.is_woken() && !other.is_woken());
+    waiters.published(S, id(1));
+    assert!(first.is_woken() && !second.is_woken() && other.is_woken());
+    assert!(!first.is_woken(), "it takes nothing, and sleeps again");
+    assert!(second.is_woken());
+    assert!(!second.is_woken());
+    waiters.published(S, id(2));
+    assert!(first.is_woken());
+    assert!(!first.is_woken() && !second.is_woken(), "they were told");
+
+    waiters.keep_quiet();
+    waiters.group_gone(S, b"h");
+    assert!(first.is_woken() && other.is_woken());
+}
+
+#[test]
 fn a_reader_of_several_streams_passes_on_each_turn_it_has() {
     let waiters = Waiters::default();
     let both = waiters.register([(S, G), (T, G)]);

@@ -309,6 +309,54 @@ fn an_entry_that_is_made_older_is_claimed_when_the_reader_is_woken() {
     });
 }
 
+/// BLK-5: whatever happens to a key makes all look who wait for it; also those for whom it is not.
+#[test]
+fn an_entry_that_is_made_older_is_claimed_by_who_waits_behind_a_reader_that_does_not_claim() {
+    at_each_level(|level| {
+        let store = store_with_group(level);
+        for setup in ["XADD s 1-0 f v", "XREADGROUP GROUP g z STREAMS s >"] {
+            answer(&store, setup);
+        }
+        let first = start(&store, "a");
+        let second = start_with(&store, "b", "CLAIM 60000 ");
+        answer(&store, "XCLAIM s g z 0 1-0 IDLE 70000 RETRYCOUNT 7");
+        first.assert_waiting();
+        second.assert_waiting();
+        answer(&store, "XADD s 2-0 f v");
+        assert_eq!(first.reply(), entry("s", "2-0"));
+        let reply = second.reply();
+        assert!(reply.starts_with(r#"[["s", [["1-0", ["f", "v"], 70"#) && reply.ends_with(", 7]]]]"), "{reply}");
+    });
+}
+
+/// BLK-8
+#[test]
+fn a_group_that_was_set_back_is_read_when_another_one_is_destroyed() {
+    at_each_level(|level| {
+        let store = store_with_at(level, &["XADD s 1-0 f v", "XGROUP CREATE s g $", "XGROUP CREATE s h $"]);
+        let reader = start(&store, "a");
+        answer(&store, "XGROUP SETID s g 0");
+        reader.assert_waiting();
+        answer(&store, "XGROUP DESTROY s h");
+        assert_eq!(reader.reply(), entry("s", "1-0"));
+    });
+}
+
+#[test]
+fn a_group_that_was_set_back_is_read_by_who_waits_for_another_stream_too() {
+    at_each_level(|level| {
+        let store = store_with_at(level, &["XGROUP CREATE s g $ MKSTREAM", "XADD t 1-0 f v", "XGROUP CREATE t g $"]);
+        let first = start(&store, "a");
+        let second = Reader::start(&store, "XREADGROUP GROUP g b BLOCK 0 STREAMS s t > >");
+        answer(&store, "XGROUP SETID t g 0");
+        first.assert_waiting();
+        second.assert_waiting();
+        answer(&store, "XADD s 1-0 f v");
+        assert_eq!(first.reply(), entry("s", "1-0"));
+        assert_eq!(second.reply(), entry("t", "1-0"));
+    });
+}
+
 #[test]
 fn case_125_a_new_entry_serves_a_reader_whose_pending_ones_are_too_young() {
     at_each_level(|level| {
