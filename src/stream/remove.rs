@@ -102,7 +102,8 @@ impl Inner {
             TrimTo::Len(max) => (len.saturating_sub(max), StreamId::MAX),
             TrimTo::Before(id) => (u64::MAX, id),
         };
-        let mut quota = trim::Quota::new(trim, |from, to| self.log.live(from, to));
+        let end = appender.next_ordinal + entries.list.len() as u64;
+        let mut quota = trim::Quota::new(trim, end, |from, to| self.log.live(from, to));
         let mut found = Vec::new();
         let new = (appender.next_ordinal..).zip(entries.list.iter().map(|entry| entry.id));
         let new = new.map(|(ordinal, id)| Ok(Met::Entry { ordinal, id }));

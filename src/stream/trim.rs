@@ -22,12 +22,13 @@ pub fn floor(trim: &Trim, floor: u64, exact: u64, end: u64, live: impl Fn(u64, u
     let Some(limit) = trim.limit.filter(|&limit| limit > 0) else { return wanted };
     let (mut reached, mut removed) = (floor, 0u64);
     while reached < wanted {
-        let next = ((reached - 1) / BLOCK * BLOCK + BLOCK + 1).min(wanted);
+        // The limit is for whole blocks, also if a part of the last one stays.
+        let next = ((reached - 1) / BLOCK * BLOCK + BLOCK + 1).min(end);
         removed = removed.saturating_add(live(reached, next));
         if removed > limit {
             break;
         }
-        reached = next;
+        reached = next.min(wanted);
     }
     reached
 }
@@ -36,15 +37,17 @@ pub fn floor(trim: &Trim, floor: u64, exact: u64, end: u64, live: impl Fn(u64, u
 /// with what was removed already, are above the limit.
 pub struct Quota<F> {
     limit: u64,
+    /// The ordinal after the last entry.
+    end: u64,
     /// The ordinal after the block that was let through last.
     next: u64,
     live: F,
 }
 
 impl<F: Fn(u64, u64) -> u64> Quota<F> {
-    pub fn new(trim: &Trim, live: F) -> Self {
+    pub fn new(trim: &Trim, end: u64, live: F) -> Self {
         let limit = trim.limit.filter(|&limit| trim.approximate && limit > 0).unwrap_or(u64::MAX);
-        Self { limit, next: 0, live }
+        Self { limit, end, next: 0, live }
     }
 
     /// Whether the entry with this ordinal may be removed after `removed` others.
@@ -53,7 +56,7 @@ impl<F: Fn(u64, u64) -> u64> Quota<F> {
             return true;
         }
         let start = ordinal.saturating_sub(1) / BLOCK * BLOCK + 1;
-        self.next = start + BLOCK;
+        self.next = (start + BLOCK).min(self.end);
         removed.saturating_add((self.live)(ordinal, self.next)) <= self.limit
     }
 }
@@ -127,6 +130,9 @@ mod tests {
         assert_eq!(floor(&trim.limit(100), 1, 250, 251, all), 101);
         assert_eq!(floor(&trim.limit(0), 1, 250, 251, all), 201);
         assert_eq!(floor(&trim.references(References::Delete), 1, 250 - 145 + 1, 251, all), 106);
+        let by_entry = trim.references(References::Delete);
+        assert_eq!(floor(&by_entry.limit(99), 1, 51, 151, all), 1, "the limit is for the whole block");
+        assert_eq!(floor(&by_entry.limit(100), 1, 51, 151, all), 51);
         assert_eq!(floor(&trim, 1, 4, 4, all), 4, "a last block of which nothing would stay need not be full");
         assert_eq!(floor(&trim, 1, 251, 251, all), 251);
         assert_eq!(floor(&trim, 150, 160, 251, all), 150, "a floor within a block stays");
@@ -144,13 +150,15 @@ mod tests {
     #[test]
     fn a_quota_lets_through_whole_blocks() {
         let trim = Trim::to_len(0).approximately().limit(150);
-        let mut quota = Quota::new(&trim, all);
+        let mut quota = Quota::new(&trim, 301, all);
         assert!(quota.allows(1, 0) && quota.allows(100, 99));
         assert!(!quota.allows(101, 100), "200 of 150");
-        let mut sparing = Quota::new(&trim, all);
+        let mut sparing = Quota::new(&trim, 301, all);
         assert!(sparing.allows(1, 0) && sparing.allows(101, 20) && !sparing.allows(201, 120));
-        let mut exact = Quota::new(&Trim::to_len(0).limit(1), all);
+        let mut exact = Quota::new(&Trim::to_len(0).limit(1), 301, all);
         assert!(exact.allows(1, 0) && exact.allows(101, 100));
+        let mut few = Quota::new(&Trim::to_len(0).approximately().limit(50), 11, all);
+        assert!(few.allows(1, 0), "a last block that is not full counts as it is");
     }
 
     #[test]
