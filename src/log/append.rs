@@ -12,8 +12,8 @@ use crate::format::new_entries::NewEntries;
 use crate::format::record::{self, BODY_LEN_MAX, FRONT_LEN, Head};
 use crate::hash::HashMap;
 use crate::io::File;
-use crate::log::Tail;
 use crate::log::segment::Segment;
+use crate::log::{self, Tail};
 use crate::{Error, Result, StreamId};
 
 /// The most distinct lists of names that a segment refers to; entries with further ones carry their own.
@@ -212,7 +212,7 @@ impl Appender {
         self.next_ordinal += count;
         self.last_id = last_id;
         self.written_id = last_id;
-        self.entries_added = self.entries_added.saturating_add(count);
+        self.entries_added = log::entries_added(self.entries_added, count);
         self.floor = floor.unwrap_or(self.floor);
         self.version += 1;
         self.peer = peer;

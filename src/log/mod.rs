@@ -53,6 +53,11 @@ pub struct Tail {
     pub entries_added: u64,
 }
 
+/// How many entries were ever added, after so many more. Redis counts to the largest signed number, and stays there.
+pub fn entries_added(before: u64, more: u64) -> u64 {
+    before.saturating_add(more).min(before.max(i64::MAX as u64))
+}
+
 type Slots = Arc<Vec<Arc<Slot>>>;
 
 /// Where it is known from what becomes of a log that another process writes.

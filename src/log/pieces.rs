@@ -4,6 +4,7 @@ use crate::env::Env;
 use crate::format::entries::{self, Seal, put_shape};
 use crate::format::header::{HEADER_LEN, Header};
 use crate::format::record::{self, Head, Salt};
+use crate::log;
 use crate::log::holes::{Sound, Walked};
 
 /// A segment that is to be.
@@ -33,7 +34,7 @@ pub fn pieces(env: &Env, header: &Header, walked: &Walked, next_base: u64) -> Ve
         let header = Header {
             file: if at + 1 == count { header.file } else { env.new_identity() },
             base: first.ordinal,
-            entries_added: header.entries_added.saturating_add(first.ordinal - header.base),
+            entries_added: log::entries_added(header.entries_added, first.ordinal - header.base),
             previous_id,
             predecessor,
             ..header.clone()

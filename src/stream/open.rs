@@ -16,12 +16,12 @@ use crate::format::new_entries::NewEntries;
 use crate::group::journal::{Aside, Replay, replay};
 use crate::io::place::Place;
 use crate::io::{Access, File};
-use crate::log::Log;
 use crate::log::append::{Appender, Start, begin_segment, capacity_for};
 use crate::log::cursor::Cursor;
 use crate::log::recovery::{Evidence, Verdict, judge};
 use crate::log::scan::{self, Beyond, Ending, Scan};
 use crate::log::segment::{Segment, Slot, Table, read_header};
+use crate::log::{self, Log};
 use crate::stream::commit::{Committer, Progress};
 use crate::stream::deliver::Cursors;
 use crate::stream::inner::{Appending, Inner, Journaling};
@@ -490,7 +490,7 @@ pub fn entries_added(header: &Header, next_ordinal: u64, id_set: Option<IdSet>) 
         Some(set) => (set.entries_added, set.next_ordinal),
         None => (header.entries_added, header.base),
     };
-    before.saturating_add(next_ordinal.saturating_sub(since))
+    log::entries_added(before, next_ordinal.saturating_sub(since))
 }
 
 /// The segments below the first one must be dead: trimmed, or deleted to the last entry.

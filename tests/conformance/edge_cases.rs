@@ -3,6 +3,9 @@
 //! Numbers and notation are those of section 19 of the behavioural reference. What needs a key of another type is left out:
 //! there is none. Case 32 is in [`transactions`](crate::transactions), cases 108 to 126 in [`blocking`](crate::blocking).
 
+use streamlog::Store;
+
+use crate::blocking::answer;
 use crate::notation::run;
 
 #[test]
@@ -27,6 +30,7 @@ fn ids_and_xadd() {
         17. XADD s MINID 10 5-0 f v → "5-0"; XLEN s → 0
         18. XADD s MAXLEN 5 LIMIT 3 * f v → E-LIMIT-TILDE; XADD s LIMIT 3 * f v → E-LIMIT-ALONE
         18. XADD s LIMIT 0 * f v → E-LIMIT-TILDE
+        18. XADD s MAXLEN 5 LIMIT 3 → E-LIMIT-TILDE; XADD s LIMIT 3 NOMKSTREAM → E-LIMIT-ALONE; XADD s LIMIT 0 NOMKSTREAM → E-LIMIT-TILDE; XADD s NOMKSTREAM MAXLEN 5 → E-ARITY(xadd)
         19. XADD s MAXLEN 5 MAXLEN 5 * f v → E-TWO-STRATEGIES
         20. XADD s KEEPREF DELREF * f v → E-ID; XTRIM s MAXLEN 1 KEEPREF DELREF → E-SYNTAX
     "#);
@@ -135,6 +139,32 @@ fn groups_counters_and_lag() {
     "#);
 }
 
+/// No further than the largest signed number, also where it is computed again from the log.
+#[test]
+fn entries_that_were_added_are_counted_as_far_as_redis_counts() {
+    let directory = tempfile::tempdir().unwrap();
+    let run = |commands: &[&str]| {
+        let store = Store::open(directory.path()).unwrap();
+        commands.iter().for_each(|command| _ = answer(&store, command));
+        let reply = answer(&store, "XINFO GROUPS s");
+        store.close().unwrap();
+        reply
+    };
+    let counts = |group: &str, read: &str| format!(r#""{group}", "consumers", {read}, "lag", 1]"#);
+    let created = run(&[
+        "XADD s 1-0 f v",
+        "XSETID s 1-0 ENTRIESADDED 9223372036854775807",
+        "XADD s 2-0 f v",
+        "XGROUP CREATE s g 1",
+    ]);
+    let g = counts("g", r#"0, "pending", 0, "last-delivered-id", "1-0", "entries-read", nil"#);
+    assert!(created.contains(&g), "{created}");
+    let read = run(&["XGROUP CREATE s h 0", "XREADGROUP GROUP h c COUNT 1 STREAMS s >"]);
+    let h = counts("h", r#"1, "pending", 1, "last-delivered-id", "1-0", "entries-read", 9223372036854775806"#);
+    assert!(read.contains(&g) && read.contains(&h), "{read}");
+    assert_eq!(run(&[]), read);
+}
+
 #[test]
 fn xsetid_trimming_and_xinfo() {
     run(r#"
@@ -142,6 +172,8 @@ fn xsetid_trimming_and_xinfo() {
         93. S3; XDEL s 3-0 · XSETID s 2-0 → E-SETID-CURDEL; XSETID s 9-0 MAXDELETEDID 10-0 → E-SETID-NEWDEL; XSETID s 9-0 MAXDELETEDID 0-0 → OK; XINFO STREAM s: max-deleted-entry-id → "3-0"; XSETID s 9-0 MAXDELETEDID 1-0 → OK; XINFO STREAM s: max-deleted-entry-id → "1-0"
         94. S250 · XTRIM s MAXLEN ~ 201 → 0; XTRIM s MAXLEN ~ 150 → 100; XTRIM s MAXLEN ~ 1 LIMIT 50 → 0; XTRIM s MAXLEN 149 → 1
         95. S250 · XTRIM s MAXLEN ~ 145 DELREF → 105
+        95. S250 · XTRIM s MAXLEN ~ 200 DELREF LIMIT 99 → 0; XTRIM s MAXLEN ~ 200 DELREF LIMIT 100 → 50
+        95. S6; G0; R(a,6); XACK s g 1-0 2-0 3-0 4-0 5-0 6-0 · XTRIM s MAXLEN ~ 0 ACKED LIMIT 5 → 0; XTRIM s MAXLEN ~ 0 ACKED LIMIT 50 → 6
         96. S6 · XTRIM s MAXLEN 1 ACKED → 5; XRANGE s - + → [["6-0", ["f", "6"]]]
         96. S6; G0; R(a,4); XACK s g 1-0 3-0 · XTRIM s MAXLEN 1 ACKED → 2; XRANGE s - + → [["2-0", ["f", "2"]], ["4-0", ["f", "4"]], ["5-0", ["f", "5"]], ["6-0", ["f", "6"]]]
         97. S3 · XTRIM s LIMIT 0 → E-NO-STRATEGY; XTRIM s MAXLEN 1 NOMKSTREAM → E-SYNTAX; XTRIM nokey MAXLEN 1 → 0; XTRIM s MAXLEN = ~ 1 → E-INT
