@@ -176,14 +176,12 @@ impl Productions {
         }
     }
 
-    /// Forgets those of entries up to `ms`; returns whether any are left.
+    /// Forgets those of entries up to `ms`, from the oldest one on until one is to stay; returns whether any are left.
     fn forget_up_to(&mut self, ms: u64) -> bool {
-        let Self { ids, order } = self;
-        ids.retain(|_, id| id.ms() > ms);
-        if ids.len() < order.len() {
-            order.retain(|key| ids.contains_key(key));
+        while let Some(key) = self.order.pop_front_if(|key| self.ids.get(key).is_none_or(|id| id.ms() <= ms)) {
+            self.ids.remove(&key);
         }
-        !order.is_empty()
+        !self.order.is_empty()
     }
 }
 
@@ -233,6 +231,21 @@ mod tests {
         assert_eq!(producers.find(b"p", b"b"), Some(id(2)));
         assert_eq!(producers.find(b"q", b"b"), None);
         assert_eq!((producers.tracked(), producers.added), ((1, 2), 3));
+    }
+
+    /// As in Redis: one that is to stay keeps those that were remembered after it, however old their entries are.
+    #[test]
+    fn what_is_due_is_forgotten_in_the_order_in_which_it_was_remembered() {
+        let mut producers = Producers::default();
+        for (key, ms) in [("a", 1_000), ("b", 900_000), ("c", 2_000)] {
+            produce(&mut producers, "p", key, id(ms));
+        }
+        producers.forget_due(500_000);
+        assert_eq!(producers.find(b"p", b"a"), None);
+        assert_eq!(producers.find(b"p", b"c"), Some(id(2_000)));
+        assert_eq!(producers.tracked(), (1, 2));
+        producers.forget_due(1_000_000);
+        assert_eq!(producers.tracked(), (0, 0));
     }
 
     #[test]
