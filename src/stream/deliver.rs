@@ -236,7 +236,8 @@ impl Reading<'_> {
         if from > view.tail.last_id {
             return Ok(());
         }
-        let last_id = view.tail.last_id;
+        let tail = view.tail;
+        let last_id = tail.last_id;
         let mut ids = Vec::new();
         let budget = &self.delivered.budget;
         let mut is_damaged = false;
@@ -279,7 +280,8 @@ impl Reading<'_> {
             return Ok(());
         };
         self.delivered.more |= last < last_id;
-        let facts = self.inner.facts(journaling)?;
+        // Of the moment at which it was read: what has come since was not there to be read.
+        let facts = self.inner.facts_at(tail, journaling)?;
         let entries_read = facts.advance(position, entries_read, &ids);
         if request.no_ack {
             ids.clear();

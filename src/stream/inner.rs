@@ -282,7 +282,11 @@ impl Inner {
 
     /// What groups count by, as readers may see it.
     pub fn facts(&self, journaling: &mut Journaling) -> Result<Facts> {
-        let tail = self.log.tail();
+        self.facts_at(self.log.tail(), journaling)
+    }
+
+    /// What groups count by when the log ends there.
+    pub fn facts_at(&self, tail: Tail, journaling: &mut Journaling) -> Result<Facts> {
         let first = self.log.first_live(&tail);
         let first_id = match journaling.first {
             _ if first >= tail.next_ordinal => StreamId::MIN,
