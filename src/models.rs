@@ -1,12 +1,13 @@
 //! Models of what threads wait for each other in, run under schedules that shuttle chooses:
 //!
 //! ```text
-//! RUSTFLAGS="--cfg shuttle" cargo test --lib --target-dir target/shuttle models
+//! RUSTFLAGS="--cfg shuttle" cargo test --features async --lib --target-dir target/shuttle models
 //! ```
 //!
 //! A model that hangs is reported as a deadlock, so "nobody sleeps for ever" needs no assertion. What is modelled is the
-//! real [`Waiters`], [`Committer`], both ways in which a [`Log`] publishes, and [`Env::close`]; what stands in for the rest is
-//! below. Other locks of the crate are not scheduled: nothing here holds one at a point where threads change.
+//! real [`Waiters`], [`Committer`], both ways in which a [`Log`] publishes, [`Env::close`], and the queue of tasks that futures
+//! run on; what stands in for the rest is below. Other locks of the crate are not scheduled: nothing here holds one at a point
+//! where threads change.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
