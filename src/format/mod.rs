@@ -5,6 +5,8 @@
 //! ```text
 //! LOCK                            the store's identity, and the lock of the one writing process
 //! intent                          a change of several streams that is being made (only while it is)
+//! import/                         where an import goes on that is stopped (only while there is one)
+//! BACKUP                          says that the store is a backup (only if it is one)
 //! reserve                         room for deleting on a full disk; its content means nothing
 //! published                       what other processes may see of streams that are open; nothing depends on it
 //! streams/<escaped name>/
@@ -13,11 +15,13 @@
 //!     00000000000000000001.idx    the sparse index of a sealed segment (derived)
 //!     00000000000000000001.journal  what is not an entry, named after its generation
 //! tmp/<random name>/              a stream that is being created or removed
+//! quarantine/<escaped name>/      copies of damaged files that were replaced (only if there were any)
 //! ```
 //!
 //! A segment and a journal are a [header] followed by [frames](record) to the end; what the frames hold is specified
 //! in [`entries`] for segments and in [`journal`] for journals. The other modules specify [`meta`], [`index`], [`board`],
-//! [`store`] and [names](file_name).
+//! [`store`] and [names](file_name). What is in `import` is told in `transfer::resume`. The name of a file that
+//! is not complete yet ends in `.new`.
 //!
 //! # Conventions
 //!
