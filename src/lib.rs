@@ -145,7 +145,7 @@
 //! | [`Durability`] | the process dies | the machine loses power | an operation costs |
 //! |---|---|---|---|
 //! | [`Always`](Durability::Always) (default) | everything acknowledged is there | everything acknowledged is there | a share of a sync |
-//! | [`Interval(d)`](Durability::Interval) | everything acknowledged is there | all but the last `d`, about | a copy in memory |
+//! | [`Interval(d)`](Durability::Interval) | everything acknowledged is there | all but the last `d` and the time of a sync | a copy in memory |
 //! | [`Os`](Durability::Os) | everything acknowledged is there | a prefix of what was done | a copy in memory |
 //!
 //! After any crash a stream holds a prefix of what was done to it, entries, deletions and groups cut at the same point. At
