@@ -32,8 +32,9 @@
 //! | `streamlog_group_entries_read_total` | counter | `stream`, `group` | delivered ever, in the order of the stream; missing where it is not known |
 //!
 //! Names are any bytes, labels are UTF-8: what is not, and a backslash, is written as `\x` and two digits, so that no two names
-//! have the same label. A stream that is closed for want of use has no series until it is opened again. The last five counters and
-//! `entries_added` go back when a stream is deleted or its counters are set, which collectors take for a restart.
+//! have the same label. A stream that is closed for want of use has no series until it is opened again.
+//! `streamlog_stream_entries_added_total` and `streamlog_group_entries_read_total` go back when a stream is deleted or its
+//! counters are set, which collectors take for a restart.
 //!
 //! # Events
 //!
