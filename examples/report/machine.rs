@@ -5,7 +5,9 @@ use std::fs;
 /// Processor, cores, kernel, and the file system of the temporary directory.
 pub fn describe() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    // What follows the version is who built it.
+    let kernel = release.split('-').next().unwrap_or_default();
     let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
     format!(
         "{} core(s) of {}, Linux {}, {}; streamlog {}.",

@@ -7,7 +7,7 @@
 //!
 //! The directory is `target/report` unless it is named; `report.md` and the plots go there. Stores are made in the temporary
 //! directory: `TMPDIR` says on which disk. Every figure stands beside the limit of the same run: what the hardware
-//! allows for that job. Takes about a minute. `STREAMLOG_REPORT_ENTRIES` is how far the curves of growth go, a million unless
+//! allows for that job. Takes a minute and a half. `STREAMLOG_REPORT_ENTRIES` is how far the curves of growth go, a million unless
 //! it is set, and `STREAMLOG_REPORT_ROUNDS` how often each job is measured; the benches in `benches/` measure the same things at leisure.
 
 use std::error::Error;
