@@ -2,8 +2,8 @@
 //!
 //! This layer turns a command as a client would send it into calls of the typed API, and the result into what a Redis
 //! server would reply, errors word for word. It holds no state but that of a [`Session`], which is its protocol version
-//! and an open transaction, and nothing in it does I/O: a server, a shell or a pipe only has to move bytes, with [`Decoder`] on one side and
-//! [`Reply::encode`] on the other.
+//! and an open transaction, and nothing in it does I/O: a server, a shell or a pipe only has to move bytes, with
+//! [`Decoder`] on one side and [`Reply::encode`] on the other.
 //!
 //! | family | commands |
 //! |---|---|
@@ -38,9 +38,9 @@
 //!
 //! There is one database, 0, and all its keys are streams. `XINFO STREAM` reports files of ours as `radix-tree-keys` and
 //! `radix-tree-nodes`, and with `FULL` looks at the counters, the entries and the groups one after the other, so that they
-//! may not fit together while others write; a group has a `nacked-count` there only if entries of it were released. `XREAD`'s `MAXSIZE` counts keys and entries as they are encoded, without the lengths of the lists; that
-//! of `XREADGROUP` counts entries only.
-//! `HELLO` calls the server `streamlog` and states the version of Redis whose stream commands these are.
+//! may not fit together while others write; a group has a `nacked-count` there only if entries of it were released.
+//! `XREAD`'s `MAXSIZE` counts keys and entries as they are encoded, without the lengths of the lists; that of `XREADGROUP`
+//! counts entries only. `HELLO` calls the server `streamlog` and states the version of Redis whose stream commands these are.
 
 mod ack;
 mod add;

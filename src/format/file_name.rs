@@ -2,8 +2,9 @@
 //!
 //! A stream's directory is its name, escaped: lower-case letters, digits, `-`, `_`, and `.` but at either end stand for
 //! themselves, every other byte is `%` and two lower-case hexadecimal digits. So the name cannot leave the store, does not
-//! collide with another after case folding, and never begins with `.`. The empty name is `%`. An escaped name of more than [`ESCAPED_LEN_MAX`] bytes is cut, and `%~` and the 128-bit XXH3 hash of the whole
-//! name follow; such a name is read from the stream's `meta`.
+//! collide with another after case folding, and never begins with `.`. The empty name is `%`. An escaped name of more than
+//! [`ESCAPED_LEN_MAX`] bytes is cut, and `%~` and the 128-bit XXH3 hash of the whole name follow; such a name is read from
+//! the stream's `meta`.
 
 use std::path::PathBuf;
 

@@ -6,8 +6,9 @@
 //!
 //! `intent`: magic `89 53 4C 49 4E 0D 0A 1A`, version `u16`, two reserved bytes, a varint count and as many strings: the
 //! directories in `streams` to remove; a varint, 0 for none, 1 for a directory in `streams` to rename, 2 for one in `tmp` to
-//! move there, and after 1 or 2 three strings: its name, the new one, and the name of the stream in it; CRC-32 of all that. It gets its name only when it is complete, and goes when all of it has been done; what is found at opening is
-//! done again, which changes nothing where it had been done before. A change of several streams is atomic that way.
+//! move there, and after 1 or 2 three strings: its name, the new one, and the name of the stream in it; CRC-32 of all that.
+//! It gets its name only when it is complete, and goes when all of it has been done; what is found at opening is done again,
+//! which changes nothing where it had been done before. A change of several streams is atomic that way.
 
 use std::ffi::{OsStr, OsString};
 

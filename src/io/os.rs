@@ -33,9 +33,10 @@
 //!
 //! # Writing through the mapping
 //!
-//! Where [`WriteMode`](crate::WriteMode) allows it, and the kernel is Linux, bytes are copied to pages that were made ready ahead of them, a [`Window`] at a time.
-//! Making them ready is what reports a full disk; it has the `pwrite` done instead that says so. Bytes before the window
-//! (a header that is written again) and all others take the `pwrite`. The two agree, as they share the page cache.
+//! Where [`WriteMode`](crate::WriteMode) allows it, and the kernel is Linux, bytes are copied to pages that were made ready
+//! ahead of them, a [`Window`] at a time. Making them ready is what reports a full disk; it has the `pwrite` done instead
+//! that says so. Bytes before the window (a header that is written again) and all others take the `pwrite`. The two agree,
+//! as they share the page cache.
 //!
 //! # What can go wrong below
 //!

@@ -4,7 +4,7 @@
 //! `fuzz/src/lib.rs`. `tests/corpus/regressions/<target>-<what it is>` are the latter.
 
 #[path = "../../fuzz/src/lib.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "it is shared with the fuzz targets, which use more of it")]
 mod targets;
 
 use std::fs;

@@ -3,10 +3,9 @@
 //! Looking at a store without opening it writes nothing, and is not counted. Nor is what carries streams in and out: it writes
 //! copies beside what is there, and has tests of its own that kill it.
 //!
-//! The sources are scanned for calls of the methods of `Disk`, `File` and `Place`, with names that other types have too
-//! only on receivers that are one of these, and of the functions
-//! of `io` that take a file or a disk. What the scan misses is noticed: the innermost call of each backtrace that is
-//! above `io` has to be among those it found.
+//! The sources are scanned for calls of the methods of `Disk`, `File` and `Place`, with names that other types have too only on
+//! receivers that are one of these, and of the functions of `io` that take a file or a disk. What the scan misses is noticed:
+//! the innermost call of each backtrace that is above `io` has to be among those it found.
 
 use std::backtrace::Backtrace;
 use std::collections::{BTreeMap, BTreeSet};

@@ -15,8 +15,9 @@
 //! One of sixteen is crashed again while it is recovered.
 //!
 //! `STREAMLOG_NIGHTLY=1` looks at many more images, and at a part of the histories of four operations that
-//! `STREAMLOG_SEED` chooses; the seed also chooses among the images wherever there are too many. `STREAMLOG_CASE="<level> <start> <op>+<op>"`, as a failure prints
-//! it, looks at one history only, and shows what it did to the disk.
+//! `STREAMLOG_SEED` chooses; the seed also chooses among the images wherever there are too many.
+//! `STREAMLOG_CASE="<level> <start> <op>+<op>"`, as a failure prints it, looks at one history only, and shows what it did to
+//! the disk.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -22,8 +22,8 @@ const QUOTES: &str = r#"Arguments are separated by blanks. "a b" and 'a b' are o
 
 const KEYS: &str = "Tab completes commands, options, and the names of streams, groups and consumers. What is shown faintly is \
                     yet to come (nothing is where there are no colours: `help XADD` tells of it); the right arrow takes over \
-                    the rest of a word. Up and down walk through the history, \
-                    Ctrl-R searches it. Ctrl-C gives up a line. exit, quit or Ctrl-D leaves.";
+                    the rest of a word. Up and down walk through the history, Ctrl-R searches it. Ctrl-C gives up a \
+                    line. exit, quit or Ctrl-D leaves.";
 
 /// The answer to `help` and what follows it; `Err` if that is no command.
 pub fn text(words: &[Vec<u8>], width: usize) -> Result<String, String> {
