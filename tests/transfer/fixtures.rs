@@ -15,7 +15,8 @@ use crate::harness::{
 use crate::recorded::{Recorded, session};
 use crate::value::Value;
 
-fn after() -> Recorded {
+/// What the server was asked after it had loaded the rewritten log.
+pub fn after() -> Recorded {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/aof/after.jsonl.gz");
     let mut text = String::new();
     GzDecoder::new(std::fs::File::open(path).unwrap()).read_to_string(&mut text).unwrap();
