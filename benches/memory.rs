@@ -1,11 +1,15 @@
-//! What stays in memory: of what is stored nothing to speak of, of what is pending some 42 bytes each.
+//! What stays in memory: of what is stored nothing to speak of, of what is pending some 42 bytes each; and what it takes to
+//! write a stream as commands, and to read them.
 //!
 //! Each figure is of a process of its own.
 
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write as _};
 use std::path::Path;
 use std::process::Command;
 
-use streamlog::{Durability, Position};
+use streamlog::transfer::{Import, Part};
+use streamlog::{Durability, Error, Position};
 
 mod common;
 use common::{Goals, STREAM, anonymous_kib, events, fill, open, scaled};
@@ -19,7 +23,7 @@ fn mib() -> f64 {
 fn write(path: &Path, count: u64) {
     let store = open(path, Durability::Os);
     fill(&store.stream(STREAM).unwrap(), &events(0), 0..count, 1);
-    Goals.at_most("anonymous memory after writing ten million entries", mib(), "MiB", 16.0);
+    Goals.at_most(&format!("anonymous memory after writing {count} entries"), mib(), "MiB", 16.0);
     store.close().unwrap();
 }
 
@@ -62,6 +66,36 @@ fn opened(path: &Path, count: u64) {
     store.close().unwrap();
 }
 
+/// Writes the stream as commands, into a file beside the store.
+fn export(path: &Path, _: u64) {
+    let store = open(path, Durability::Os);
+    let mut log = BufWriter::new(File::create(path.with_extension("log")).unwrap());
+    let (before, mut highest) = (mib(), 0.0f64);
+    let written = store.stream(STREAM).unwrap().export().unwrap().run(|part| {
+        if let Part::Commands { bytes, .. } = part {
+            log.write_all(&bytes).unwrap();
+        }
+        highest = highest.max(mib());
+        Ok::<(), Error>(())
+    });
+    written.unwrap();
+    log.flush().unwrap();
+    Goals.at_most("what exporting a million entries takes at the most", highest - before, "MiB", 16.0);
+    store.close().unwrap();
+}
+
+/// Reads these commands into another store.
+fn import(path: &Path, count: u64) {
+    let store = open(&path.with_extension("copy"), Durability::Os);
+    let log = BufReader::new(File::open(path.with_extension("log")).unwrap());
+    let (before, mut highest) = (mib(), 0.0f64);
+    let mut import = Import::new(&store).unwrap();
+    import.read(log, |_| highest = highest.max(mib())).unwrap();
+    assert_eq!(import.finish().entries, count);
+    Goals.at_most("what importing them takes at the most", highest - before, "MiB", 16.0);
+    store.close().unwrap();
+}
+
 fn child(path: &Path, what: &str, count: u64) {
     let status = Command::new(std::env::current_exe().unwrap())
         .args(std::env::args().skip(1))
@@ -78,6 +112,8 @@ fn main() {
             "write" => write(path, count),
             "scan" => scan(path, count),
             "pending" => pending(path, count),
+            "export" => export(path, count),
+            "import" => import(path, count),
             _ => opened(path, count),
         };
     }
@@ -87,4 +123,9 @@ fn main() {
     let directory = tempfile::tempdir().unwrap();
     child(directory.path(), "pending", scaled(1_000_000));
     child(directory.path(), "opened", scaled(1_000_000));
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().join("store");
+    for what in ["write", "export", "import"] {
+        child(&store, what, scaled(1_000_000));
+    }
 }
