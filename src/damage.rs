@@ -47,7 +47,9 @@ pub struct Finding {
     pub entries_lost: Option<u64>,
 }
 
-/// What is the matter with a file. All but [`Damage`](Self::Damage) costs nothing: opening the stream or store mends it.
+/// What is the matter with a file. Nothing but [`Damage`](Self::Damage) costs anything: opening the stream or store mends it, but
+/// for what is [`Unknown`](Self::Unknown), which is left alone, and an [unfinished import](Self::ImportUnfinished), before the end
+/// of which the store is not opened.
 ///
 /// # Examples
 ///
@@ -90,6 +92,10 @@ pub enum Problem {
     /// Left over from a change that a crash interrupted, or part of one that is being made.
     #[error("a file or directory of an unfinished change")]
     Leftover,
+    /// An import goes on, or was stopped, as [`Error::ImportUnfinished`]: what the streams hold is not all of it, and is put back
+    /// to its last checkpoint when it goes on.
+    #[error("an import was stopped: `streamlog import` goes on with it, `streamlog import --abandon` ends it")]
+    ImportUnfinished,
     /// None of the store's; it is left alone.
     #[error("not a file of the store")]
     Unknown,

@@ -338,7 +338,8 @@ impl Inspection {
                 INTENT if moment::intent(&self.root)?.is_none() && self.root.kind(INTENT)?.is_some() => {
                     note(&self.root, name, Problem::Damage(Corruption::Malformed("an intent that is none")));
                 }
-                INTENT | file_name::INTENT_NEW | file_name::IMPORT => note(&self.root, name, Problem::Leftover),
+                INTENT | file_name::INTENT_NEW => note(&self.root, name, Problem::Leftover),
+                file_name::IMPORT => note(&self.root, name, Problem::ImportUnfinished),
                 "lost+found" => {}
                 _ => note(&self.root, name, Problem::Unknown),
             }
