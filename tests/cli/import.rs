@@ -65,7 +65,7 @@ fn a_log_may_begin_with_what_is_passed_over() {
         let log = format!("{line}\nXADD orders 1-1 a b\nroot:x:0\n");
         let ended = import(&store, &[Path::new("-")], log.as_bytes());
         let later = "  skipped: 1 ROOT:X:0 in database 0\n";
-        assert_eq!(ended, prints(format!("1 entries, 1 commands, {} bytes\n{told}{later}", log.len())));
+        assert_eq!(ended, prints(format!("1 entry, 1 command, {} bytes\n{told}{later}", log.len())));
     }
 }
 

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
+use streamlog::transfer::ResumableImport;
+use streamlog::{Error, Options};
 
 use crate::harness::{prints, streamlog};
 
@@ -66,8 +68,8 @@ fn a_sound_store_is_status_0_and_not_touched() {
     let verified = run("verify");
     assert_eq!((verified.status, verified.stderr.as_str()), (0, ""));
     let lines: Vec<_> = verified.stdout.lines().collect();
-    assert!(lines[0].starts_with("sound: \"orders\", 2 entries in 1 segments, "), "{lines:?}");
-    assert!(lines[1].starts_with("sound: \"other\", 1 entries in 1 segments, "), "{lines:?}");
+    assert!(lines[0].starts_with("sound: \"orders\", 2 entries in 1 segment, "), "{lines:?}");
+    assert!(lines[1].starts_with("sound: \"other\", 1 entry in 1 segment, "), "{lines:?}");
     assert!(lines.len() == 3 && lines[2].starts_with("sound: 2 streams, 3 entries, "), "{lines:?}");
     let (status, report) = json_of(store.path(), "verify --json other");
     assert_eq!((status, &report["status"], &report["findings"]), (0, &json!("sound"), &json!([])));
@@ -129,6 +131,25 @@ fn what_cannot_be_told_is_status_1() {
     assert_eq!(streamlog().arg("--in-memory").args("verify").run().status, 1);
 }
 
+#[test]
+fn a_store_in_which_an_import_was_stopped_is_not_told_to_be_sound() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    let import = ResumableImport::open(&path, Options::new(), 0, Duration::from_secs(10)).unwrap();
+    drop(import);
+    assert!(matches!(Options::new().open(&path), Err(Error::ImportUnfinished { .. })));
+    let verified = streamlog().store(&path).args("verify").run();
+    assert_eq!((verified.status, verified.stderr.as_str()), (1, ""));
+    let note = format!("  note: {} at byte 0: an import was stopped: ", path.join("import").display());
+    let lines: Vec<_> = verified.stdout.lines().collect();
+    assert!(lines[0].starts_with(&note) && lines[0].contains("`streamlog import --abandon`"), "{lines:?}");
+    assert_eq!(lines[1], "unknown: 0 streams, 0 entries, 0 bytes read");
+    let (status, report) = json_of(&path, "verify --json");
+    assert_eq!((status, &report["status"], &report["findings"][0]["damage"]), (1, &json!("unknown"), &json!(false)));
+    assert_eq!(streamlog().store(&path).args("import --abandon").run().status, 0);
+    assert_eq!(streamlog().store(&path).args("verify").run().status, 0);
+}
+
 /// The checksum of the files, bit by bit.
 fn crc32(bytes: &[u8]) -> u32 {
     let step = |crc: u32| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
@@ -177,7 +198,7 @@ fn stat_tells_sizes_and_counts() {
     assert_eq!((&stat["total"]["streams"], &stat["total"]["entries"]), (&json!(2), &json!(3)));
     assert!(stat["total"]["reserve_bytes"].as_u64().unwrap() >= 64 << 10);
     let text = streamlog().store(store.path()).args("stat orders").run().stdout;
-    assert!(text.contains("group \"workers\": 1 consumers, 1 pending"), "{text}");
+    assert!(text.contains("group \"workers\": 1 consumer, 1 pending"), "{text}");
 }
 
 #[test]

@@ -3,12 +3,12 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use streamlog::inspect::Inspection;
 use streamlog::transfer::{BackedUp, Sharing};
 
 use crate::global::Global;
-use crate::{Failure, Outcome};
+use crate::{Failure, Outcome, bar, count};
 
 const HELP: &str = "\
 The store may be in use, and is not written to. A backup is a store: verify, dump and stat look at it, and restore makes a \
@@ -22,6 +22,7 @@ if the disk fails.
 
 Examples:
   streamlog --store data backup /mnt/backup/data
+  streamlog --store data backup --copy /mnt/backup/data
   streamlog --store /mnt/backup/data verify
   streamlog --store restored restore /mnt/backup/data
 
@@ -46,6 +47,7 @@ where that is possible, unless --copy is given.
 
 Examples:
   streamlog --store restored restore /mnt/backup/data
+  streamlog --store restored restore --copy /mnt/backup/data
   streamlog --store restored verify
 
 Exit status: 0 done, 1 it failed and there is no store.";
@@ -86,14 +88,13 @@ fn sharing(copy: bool) -> Sharing {
 fn look(path: &Path) -> Result<(Inspection, ProgressBar), Failure> {
     let inspection = Inspection::open(path)?;
     let len = inspection.names()?.iter().map(|name| inspection.size(name).unwrap_or(0)).sum();
-    let style = ProgressStyle::with_template("{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left");
-    let bar = ProgressBar::new(len).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    Ok((inspection, bar))
+    Ok((inspection, bar::with_end(len, "{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left")))
 }
 
 fn report(done: &BackedUp, bar: &ProgressBar) -> Result<Outcome, Failure> {
     bar.finish_and_clear();
     let BackedUp { streams, bytes_shared, bytes_copied, .. } = done;
-    writeln!(std::io::stdout(), "{streams} streams, {bytes_copied} bytes copied, {bytes_shared} bytes shared")?;
+    let streams = count::streams(*streams);
+    writeln!(std::io::stdout(), "{streams}, {bytes_copied} bytes copied, {bytes_shared} bytes shared")?;
     Ok(Outcome::Done)
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use streamlog::inspect::{Escaped, Inspection};
 use streamlog::transfer::{Part, RedisVersion};
 use streamlog::{Error, Finding};
@@ -10,7 +10,7 @@ use streamlog::{Error, Finding};
 use crate::args::{Bytes, bytes};
 use crate::global::Global;
 use crate::look::{self, Look, Wanted};
-use crate::{Failure, Outcome};
+use crate::{Failure, Outcome, bar, count};
 
 const HELP: &str = "\
 The commands go to standard output, as a client would send them. Nothing is written to the store or locked: it may be in \
@@ -52,7 +52,7 @@ fn parse_version(text: &str) -> Result<RedisVersion, String> {
 pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
     let wanted = Wanted { streams: args.streams.clone(), json: false };
     let mut look = Look::at(&global.directory()?, &wanted)?;
-    let bar = bar();
+    let bar = bar::with_end(0, "{bar:30} {human_pos} of {human_len} entries, {eta} left: {msg}");
     // As it is: what is written for people takes out what would control a terminal, which these bytes may well contain.
     let mut out = io::BufWriter::new(io::stdout().lock());
     for name in look.names()? {
@@ -96,8 +96,9 @@ fn export(
                 tell(bar, name, &damage(&finding));
             }
             Part::LeftOut { released, productions, .. } => {
-                let what = format!("left out: {released} released entries, {productions} remembered productions");
-                tell(bar, name, &what);
+                let released = count::count(released, "released entry", "released entries");
+                let productions = count::count(productions, "remembered production", "remembered productions");
+                tell(bar, name, &format!("left out: {released}, {productions}"));
             }
             _ => {}
         }
@@ -113,9 +114,4 @@ fn damage(finding: &Finding) -> String {
 /// On standard error, as what is exported goes to standard output.
 fn tell(bar: &ProgressBar, name: &[u8], what: &str) {
     bar.suspend(|| eprintln!("streamlog: \"{}\": {what}", Escaped(name)));
-}
-
-fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} {human_pos} of {human_len} entries, {eta} left: {msg}");
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

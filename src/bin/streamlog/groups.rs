@@ -1,6 +1,6 @@
 //! The groups of streams, and their consumers.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use streamlog::inspect::Escaped;
 use streamlog::{ConsumerInfo, Error, GroupInfo, ReadOnlyStore, Store};
@@ -23,7 +23,7 @@ Examples:
   streamlog --store data groups orders --consumers
   streamlog --store data groups --json | jq '.[] | select(.lag > 1000)'
 
-Exit status: 0 done, 1 something could not be read.";
+Exit status: 0 done, 2 a stream cannot be opened for damage, 1 something could not be read.";
 
 /// List groups: consumers, what is pending, how far behind they are; also while another process writes
 #[derive(Debug, clap::Args)]
@@ -68,8 +68,8 @@ pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
     let mut out = anstream::stdout().lock();
     match (args.json, args.consumers) {
         (true, _) => writeln!(out, "{}", Json::List(all.iter().map(|found| json_of(found, args)).collect()))?,
-        (false, true) => write_table(&mut out, &consumers(&all))?,
-        (false, false) => write_table(&mut out, &groups(&all))?,
+        (false, true) => consumers(&all).write(&mut out)?,
+        (false, false) => groups(&all).write(&mut out)?,
     }
     Ok(outcome)
 }
@@ -90,11 +90,6 @@ fn find(store: &ReadOnlyStore, name: &[u8], args: &Args) -> Result<Vec<Found>, E
         }
     }
     Ok(all)
-}
-
-/// Writes a table.
-pub fn write_table(out: &mut impl Write, table: &Table) -> io::Result<()> {
-    table.lines().iter().try_for_each(|line| writeln!(out, "{line}"))
 }
 
 fn groups(all: &[Found]) -> Table {

@@ -6,12 +6,12 @@ use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use streamlog::transfer::{self, ImportError, Imported, Progress, ResumableImport, Skipped, files_of};
 use streamlog::{Durability, Options};
 
 use crate::global::Global;
-use crate::{Failure, Outcome, time};
+use crate::{Failure, Outcome, bar, count, time};
 
 const HELP: &str = "\
 A FILE is an append-only file of a Redis server (rewritten or not), its directory `appendonlydir` or the manifest in it, \
@@ -29,7 +29,8 @@ refused before anything is done, and so is one that cannot be read.
 Examples:
   streamlog --store data import /var/lib/redis/appendonlydir
   gzip -dc streams.aof.gz | streamlog --store data import -
-  streamlog --store data import --db 3 base.aof incr.aof
+  streamlog --store data import --db 3 --checkpoint 1m base.aof incr.aof
+  streamlog --store data import --abandon
 
 Exit status: 0 everything was taken in; 1 a command was refused, the input is cut short or cannot be read, or the store \
 fails.";
@@ -157,13 +158,10 @@ fn explain(file: &Path, error: &ImportError) -> String {
 /// With an end, if that is known of all files.
 fn bar(files: &[PathBuf]) -> ProgressBar {
     let total: Option<u64> = files.iter().map(|path| len(path)).sum();
-    let (bar, template) = match total {
-        Some(total) => {
-            (ProgressBar::new(total), "{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left: {msg}")
-        }
-        None => (ProgressBar::new_spinner(), "{spinner} {bytes}, {bytes_per_sec}: {msg}"),
-    };
-    bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+    match total {
+        Some(total) => bar::with_end(total, "{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left: {msg}"),
+        None => bar::without_end("{spinner} {bytes}, {bytes_per_sec}: {msg}"),
+    }
 }
 
 fn len(path: &Path) -> Option<u64> {
@@ -173,12 +171,15 @@ fn len(path: &Path) -> Option<u64> {
 fn report(imported: &Imported) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let Imported { bytes, commands, entries, .. } = imported;
-    writeln!(out, "{entries} entries, {commands} commands, {bytes} bytes")?;
+    let (entries, commands) = (count::entries(*entries), count::count(*commands, "command", "commands"));
+    writeln!(out, "{entries}, {commands}, {bytes} bytes")?;
     for (Skipped { database, command, .. }, count) in &imported.skipped {
         writeln!(out, "  skipped: {count} {command} in database {database}")?;
     }
     if imported.expiries > 0 {
-        writeln!(out, "  skipped: {} times at which a stream expires", imported.expiries)?;
+        let times =
+            count::count(imported.expiries, "time at which a stream expires", "times at which a stream expires");
+        writeln!(out, "  skipped: {times}")?;
     }
     for refused in &imported.refused {
         writeln!(out, "  refused: {refused}")?;

@@ -1,4 +1,4 @@
-//! What `verify`, `dump` and `stat` have in common: they look at a store without opening it.
+//! What `verify`, `repair`, `dump`, `stat`, `retention` and `export` have in common: they look at a store without opening it.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -63,14 +63,23 @@ impl<'a> Look<'a> {
     }
 }
 
-/// A word about an outcome, which is to catch the eye.
-pub fn marked(word: &str, outcome: Outcome) -> String {
+/// What a stream or a store is that this came of.
+pub fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "sound",
+        Outcome::ErrorReply => "unknown",
+        Outcome::Damaged => "damaged",
+    }
+}
+
+/// The [`word`], which is to catch the eye.
+pub fn marked(outcome: Outcome) -> String {
     let style = match outcome {
         Outcome::Done => GOOD,
         Outcome::ErrorReply => NOTABLE,
         Outcome::Damaged => BAD,
     };
-    paint(style, word)
+    paint(style, word(outcome))
 }
 
 /// What an error says about a stream.

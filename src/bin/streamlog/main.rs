@@ -8,7 +8,9 @@
 mod add;
 mod args;
 mod backup;
+mod bar;
 mod completions;
+mod count;
 mod dump;
 mod export;
 mod global;

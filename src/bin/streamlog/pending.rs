@@ -8,7 +8,6 @@ use streamlog::{PendingEntry, PendingSummary, Store, StreamId};
 
 use crate::args::{self, Bytes};
 use crate::global::Global;
-use crate::groups::write_table;
 use crate::json::{Json, or_null, text};
 use crate::look::bytes;
 use crate::style::{ASIDE, NAME, NOTABLE, paint};
@@ -22,6 +21,7 @@ released), the time since they were delivered, and how often they were.
 Examples:
   streamlog --store data pending orders workers
   streamlog --store data pending orders workers --idle 5m --consumer alice
+  streamlog --store data pending orders workers --start 1526919030474-0 --count 20
   streamlog --store data pending orders workers --json --count 0 | jq -r '.entries[].id'
 
 Exit status: 0 done, 1 there is no such group, or it cannot be read.";
@@ -79,7 +79,7 @@ pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
     match args.json {
         true => writeln!(out, "{}", json_of(&summary, &entries))?,
         false => {
-            write_table(&mut out, &table(&entries))?;
+            table(&entries).write(&mut out)?;
             writeln!(out, "{}", paint(ASIDE, sum(&summary, entries.len())))?;
         }
     }

@@ -8,7 +8,7 @@ use streamlog::{Error, Finding, OnDamage, Options, Problem, Repaired, Store};
 use crate::global::Global;
 use crate::json::{Json, text};
 use crate::look::{self, Look, Wanted, bytes};
-use crate::{Failure, Outcome};
+use crate::{Failure, Outcome, count};
 
 const HELP: &str = "\
 Without --apply nothing is written: it is told what is damaged and what a repair would do. With it, what can be read is \
@@ -72,7 +72,7 @@ pub fn run(global: &Global, Args { apply: applied, wanted }: &Args) -> Result<Ou
             let findings = Json::List(of_store.iter().map(look::finding).collect());
             let all = vec![
                 ("applied", Json::Bool(applied)),
-                ("status", text(status(look.outcome))),
+                ("status", text(look::word(look.outcome))),
                 ("findings", findings),
                 ("streams", Json::List(streams)),
             ];
@@ -81,17 +81,9 @@ pub fn run(global: &Global, Args { apply: applied, wanted }: &Args) -> Result<Ou
         false if look.outcome == Outcome::Damaged && !applied => {
             writeln!(look.out, "nothing was changed; --apply repairs this")?;
         }
-        false => writeln!(look.out, "{}", look::marked(status(look.outcome), look.outcome))?,
+        false => writeln!(look.out, "{}", look::marked(look.outcome))?,
     }
     look.end()
-}
-
-fn status(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Done => "sound",
-        Outcome::ErrorReply => "unknown",
-        Outcome::Damaged => "damaged",
-    }
 }
 
 /// Tells what is damaged in a stream, and what would become of it.
@@ -109,8 +101,7 @@ fn plan(look: &mut Look<'_>, name: &[u8]) -> Result<Option<Json>, Failure> {
     if look.wanted.json {
         return Ok(Some(json(name, &damage, None)));
     }
-    let marked = look::marked("damaged", Outcome::Damaged);
-    writeln!(look.out, "{marked}: \"{}\"", Escaped(name))?;
+    writeln!(look.out, "{}: \"{}\"", look::marked(Outcome::Damaged), Escaped(name))?;
     for finding in &damage {
         writeln!(look.out, "  {finding}\n    would {}", remedy(finding))?;
     }
@@ -145,7 +136,8 @@ fn repair(look: &mut Look<'_>, store: &Store, name: &[u8]) -> Result<Option<Json
     if look.wanted.json {
         return Ok(Some(json(name, damage, Some(&repaired))));
     }
-    writeln!(look.out, "repaired: \"{}\", {entries_lost} entries count as deleted", Escaped(name))?;
+    let lost = count::count(*entries_lost, "entry counts as deleted", "entries count as deleted");
+    writeln!(look.out, "repaired: \"{}\", {lost}", Escaped(name))?;
     damage.iter().try_for_each(|finding| writeln!(look.out, "  {finding}"))?;
     copies.iter().try_for_each(|copy| writeln!(look.out, "  kept: {}", copy.display()))?;
     Ok(None)
@@ -154,8 +146,7 @@ fn repair(look: &mut Look<'_>, store: &Store, name: &[u8]) -> Result<Option<Json
 fn failed(look: &mut Look<'_>, name: &[u8], error: &Error) -> Result<Json, Failure> {
     look.came_to(look::outcome_of(error));
     if !look.wanted.json {
-        let outcome = look::outcome_of(error);
-        let marked = look::marked(status(outcome), outcome);
+        let marked = look::marked(look::outcome_of(error));
         writeln!(look.out, "{marked}: \"{}\": {}", Escaped(name), look::explain(error))?;
     }
     Ok(Json::Object(vec![("name", bytes(name)), ("error", text(look::explain(error)))]))

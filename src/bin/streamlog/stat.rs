@@ -8,7 +8,7 @@ use streamlog::{Error, StreamId};
 use crate::global::Global;
 use crate::json::{Json, or_null, text};
 use crate::look::{self, Look, Wanted, bytes};
-use crate::{Failure, Outcome, retention};
+use crate::{Failure, Outcome, count, retention};
 
 const HELP: &str = "\
 Nothing is written or locked. Sizes are in bytes.
@@ -69,7 +69,8 @@ pub fn run(global: &Global, Args { wanted }: &Args) -> Result<Outcome, Failure> 
         writeln!(look.out, "{all}")?;
     } else {
         writeln!(look.out, "total")?;
-        writeln!(look.out, "  {count} streams, {entries} entries, {log_bytes} bytes of log")?;
+        let (streams, entries) = (count::streams(count), count::entries(entries));
+        writeln!(look.out, "  {streams}, {entries}, {log_bytes} bytes of log")?;
         writeln!(look.out, "  {allocated_bytes} bytes on the disk, and {reserve} in reserve")?;
     }
     look.end()
@@ -97,7 +98,8 @@ fn write_stream(look: &mut Look<'_>, name: &[u8], stat: &Result<StreamStat, Erro
         Some(first) => writeln!(out, "from {first}, last ID {last_id}")?,
         None => writeln!(out, "last ID {last_id}")?,
     }
-    write!(out, "  log: {} bytes in {} segments", stat.log_bytes(), stat.segments.len())?;
+    let segments = count::count(stat.segments.len() as u64, "segment", "segments");
+    write!(out, "  log: {} bytes in {segments}", stat.log_bytes())?;
     match stat.bytes_per_entry() {
         Some(bytes) => writeln!(out, ", {bytes:.1} for each entry; {} bytes of index", stat.index_bytes)?,
         None => writeln!(out, "; {} bytes of index", stat.index_bytes)?,
@@ -109,16 +111,14 @@ fn write_stream(look: &mut Look<'_>, name: &[u8], stat: &Result<StreamStat, Erro
     match stat.journal_generation {
         0 => writeln!(out, "  journal: none")?,
         generation => {
-            writeln!(
-                out,
-                "  journal: {} bytes, generation {generation}, {} changes",
-                stat.journal_bytes, stat.changes
-            )?;
+            let changes = count::count(stat.changes, "change", "changes");
+            writeln!(out, "  journal: {} bytes, generation {generation}, {changes}", stat.journal_bytes)?;
         }
     }
     for GroupStat { name, consumers, pending, released, lag, last_delivered_id, .. } in &stat.groups {
         let lag = lag.map_or("unknown".to_owned(), |lag| lag.to_string());
-        write!(out, "  group \"{}\": {consumers} consumers, {pending} pending, {released} of these ", Escaped(name))?;
+        let consumers = count::count(*consumers, "consumer", "consumers");
+        write!(out, "  group \"{}\": {consumers}, {pending} pending, {released} of these ", Escaped(name))?;
         writeln!(out, "released; last delivered {last_delivered_id}, lag {lag}")?;
     }
     if !stat.retention.is_none() {

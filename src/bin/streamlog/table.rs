@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::io::{self, Write};
 
 use anstyle::Style;
 
@@ -69,6 +70,11 @@ impl Table {
     /// Adds a row of one cell, and a note behind it.
     pub fn noted_row(&mut self, cell: Cell, note: Cell) {
         self.rows.push(Row { cells: vec![cell], note: Some(note) });
+    }
+
+    /// Writes the [lines](Self::lines).
+    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        self.lines().iter().try_for_each(|line| writeln!(out, "{line}"))
     }
 
     /// The titles and the rows as lines, styled.

@@ -32,7 +32,7 @@ Examples:
   streamlog --store data top --count 2 | cat
   streamlog --store data top --json --interval 10s | jq -c '.streams[] | [.name, .lag]'
 
-Exit status: 0 done, 1 something could not be read.";
+Exit status: 0 done, 2 a stream cannot be opened for damage, 1 something could not be read; at the last look.";
 
 /// Watch streams: sizes, rates, what is pending, lag; also while another process writes
 #[derive(Debug, clap::Args)]
@@ -123,7 +123,7 @@ fn print(args: &Args, look: &impl Fn(&[Bytes]) -> Result<Sample, Failure>, view:
         } else {
             let gap = if before.is_some() { "\n" } else { "" };
             writeln!(out, "{gap}{}", view::total(&sample, &rates))?;
-            view.table(&sample, &rates).lines().iter().try_for_each(|line| writeln!(out, "{line}"))?;
+            view.table(&sample, &rates).write(&mut out)?;
         }
         out.flush()?;
         outcome = sample.outcome();

@@ -2,18 +2,19 @@
 
 use std::io::Write;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use streamlog::inspect::{Escaped, StreamReport};
-use streamlog::{Error, Finding};
+use streamlog::{Error, Finding, Problem};
 
 use crate::global::Global;
 use crate::json::{Json, text};
 use crate::look::{self, Look, Wanted, bytes};
-use crate::{Failure, Outcome};
+use crate::{Failure, Outcome, bar, count};
 
 const HELP: &str = "\
 Nothing is written or locked: the store may be in use, or on read-only media. Damage is told with file, offset and the \
-IDs that may be affected; a line that begins with `note` is of something that opening the stream mends at no loss.
+IDs that may be affected; a line that begins with `note` is of something that costs nothing: opening the stream mends \
+it, or leaves alone what is no file of the store. A store in which an import was stopped cannot be told to be sound.
 
 Examples:
   streamlog --store data verify
@@ -34,7 +35,8 @@ pub fn run(global: &Global, Args { wanted }: &Args) -> Result<Outcome, Failure> 
     let mut look = Look::at(&global.directory()?, wanted)?;
     let names = look.names()?;
     let findings = if wanted.streams.is_empty() { look.inspection.verify_store()? } else { Vec::new() };
-    let bar = bar(names.iter().map(|name| look.inspection.size(name).unwrap_or(0)).sum());
+    let len = names.iter().map(|name| look.inspection.size(name).unwrap_or(0)).sum();
+    let bar = bar::with_end(len, "{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left: {msg}");
     look.came_to(outcome(&findings));
     if !wanted.json {
         write_findings(&mut look, &bar, &findings)?;
@@ -63,35 +65,29 @@ pub fn run(global: &Global, Args { wanted }: &Args) -> Result<Outcome, Failure> 
         }
     }
     bar.finish_and_clear();
-    let status = word(look.outcome);
-    let marked = look::marked(status, look.outcome);
     match wanted.json {
         true => {
             let findings = Json::List(findings.iter().map(look::finding).collect());
-            let all = vec![("status", text(status)), ("findings", findings), ("streams", Json::List(streams))];
+            let status = text(look::word(look.outcome));
+            let all = vec![("status", status), ("findings", findings), ("streams", Json::List(streams))];
             writeln!(look.out, "{}", Json::Object(all))?;
         }
-        false => writeln!(look.out, "{marked}: {count} streams, {entries} entries, {read} bytes read")?,
+        false => {
+            let (streams, entries) = (count::streams(count), count::entries(entries));
+            writeln!(look.out, "{}: {streams}, {entries}, {read} bytes read", look::marked(look.outcome))?;
+        }
     }
     look.end()
 }
 
-/// Drawn on standard error, and only if that is a terminal.
-fn bar(len: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left: {msg}");
-    ProgressBar::new(len).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
-
 fn outcome(findings: &[Finding]) -> Outcome {
-    if findings.iter().any(Finding::is_damage) { Outcome::Damaged } else { Outcome::Done }
-}
-
-fn word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Done => "sound",
-        Outcome::ErrorReply => "unknown",
-        Outcome::Damaged => "damaged",
-    }
+    let outcome = |finding: &Finding| match &finding.problem {
+        Problem::Damage(_) => Outcome::Damaged,
+        // What there is will be put back to where the import can go on.
+        Problem::ImportUnfinished => Outcome::ErrorReply,
+        _ => Outcome::Done,
+    };
+    findings.iter().map(outcome).max().unwrap_or(Outcome::Done)
 }
 
 fn write_findings(look: &mut Look<'_>, bar: &ProgressBar, findings: &[Finding]) -> Result<(), Failure> {
@@ -109,14 +105,12 @@ fn write_stream(
     let (line, findings) = match verified {
         Ok(report) => {
             let StreamReport { entries, segments, bytes, findings, .. } = report;
-            let status = look::marked(word(outcome(findings)), outcome(findings));
-            let line =
-                format!("{status}: \"{}\", {entries} entries in {segments} segments, {bytes} bytes", Escaped(name));
-            (line, &**findings)
+            let (status, name) = (look::marked(outcome(findings)), Escaped(name));
+            let (entries, segments) = (count::entries(*entries), count::count(*segments, "segment", "segments"));
+            (format!("{status}: \"{name}\", {entries} in {segments}, {bytes} bytes"), &**findings)
         }
         Err(error) => {
-            let outcome = look::outcome_of(error);
-            let status = look::marked(word(outcome), outcome);
+            let status = look::marked(look::outcome_of(error));
             (format!("{status}: \"{}\": {}", Escaped(name), look::explain(error)), &[][..])
         }
     };
@@ -129,7 +123,7 @@ fn json_of(name: &[u8], verified: &Result<StreamReport, Error>) -> Json {
     let members = match verified {
         Ok(report) => vec![
             ("name", bytes(name)),
-            ("status", text(word(outcome(&report.findings)))),
+            ("status", text(look::word(outcome(&report.findings)))),
             ("entries", report.entries.into()),
             ("segments", report.segments.into()),
             ("bytes", report.bytes.into()),
@@ -137,7 +131,7 @@ fn json_of(name: &[u8], verified: &Result<StreamReport, Error>) -> Json {
         ],
         Err(error) => vec![
             ("name", bytes(name)),
-            ("status", text(word(look::outcome_of(error)))),
+            ("status", text(look::word(look::outcome_of(error)))),
             ("error", text(look::explain(error))),
         ],
     };

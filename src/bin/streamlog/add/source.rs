@@ -7,10 +7,10 @@ use std::path::Path;
 use std::rc::Rc;
 
 use flate2::bufread::MultiGzDecoder;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use super::batch::Adder;
-use crate::Failure;
+use crate::{Failure, bar};
 
 const BUFFER_LEN: usize = 64 << 10;
 /// How a file in the format of gzip begins.
@@ -21,14 +21,12 @@ pub type Source = Box<dyn BufRead>;
 
 /// How far it is, on standard error if that is a terminal.
 pub fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{spinner} {bytes} read: {msg}");
-    ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+    bar::without_end("{spinner} {bytes} read: {msg}")
 }
 
 /// Tells how far it is with a file of so many bytes.
 fn set_len(bar: &ProgressBar, len: u64) {
-    let style = ProgressStyle::with_template("{bar:20} {percent:>3} %, {eta} left: {msg}");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_style(bar::style("{bar:20} {percent:>3} %, {eta} left: {msg}"));
     bar.set_length(len);
 }
 
