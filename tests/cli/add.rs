@@ -117,8 +117,6 @@ fn a_wrong_line_is_named_what_is_before_it_is_added_and_one_can_go_on() {
             "line 3: the ID 4 is not above the one before it, 9999999999999-0; 1 entry",
         ),
         ("t --csv --id-field when", b"id,n\n1,a\n", "line 2: there is no field \"when\" to take the ID from"),
-        ("t --fields a,b", b"", "lines have one field"),
-        ("t --json --fields a", b"", "objects name their fields themselves"),
         ("t --file /nonexistent/x", b"", "cannot read /nonexistent/x: No such file"),
         ("t --file /", b"", "cannot read /: it is a directory"),
     ] {

@@ -94,11 +94,50 @@ fn wrong_usage_is_status_2_with_a_hint() {
         ("--in-memory --durability never XLEN s", "interval:SECONDS"),
         ("--in-memory pipe fitting", "fitting"),
         ("--store", "--store"),
+        ("--store /nonexistent/s retention --max-len 3", "<STREAM>"),
+        ("--store /nonexistent/s retention --keep-all", "<STREAM>"),
+        ("--store /nonexistent/s tail --where x s", "expected FIELD=VALUE"),
+        ("--store /nonexistent/s add s --lines --fields a,b", "lines have one field"),
+        ("--store /nonexistent/s add s --file x.json --fields a", "objects name their fields themselves"),
+        ("man nonsense", "there is no first word \"nonsense\""),
+        ("help nonsense", "There is no command NONSENSE"),
     ] {
         let ended = streamlog().args(line).run();
         assert_eq!((ended.status, ended.stdout.as_str()), (2, ""), "{line}");
         assert!(ended.stderr.contains(hint), "{line}: {}", ended.stderr);
     }
+}
+
+#[test]
+fn a_first_word_that_is_unknown_makes_no_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().join("store");
+    for (line, hint) in [
+        ("stats", "'stat'"),
+        ("xad orders * a b", "'xadd'"),
+        ("XAD orders * a b", "'XADD'"),
+        ("hepl", "'help'"),
+        ("GET key", "unrecognized subcommand 'GET'"),
+        ("", "unrecognized subcommand ''"),
+    ] {
+        let program = streamlog().store(&store).arg(line.split(' ').next().unwrap());
+        let ended = program.args(line.split_once(' ').map_or("", |(_, arguments)| arguments)).run();
+        assert_eq!((ended.status, ended.stdout.as_str()), (2, ""), "{line}");
+        assert!(ended.stderr.contains(hint), "{line}: {}", ended.stderr);
+        assert!(!store.exists(), "{line}");
+    }
+}
+
+#[test]
+fn help_is_a_first_word_as_well() {
+    let run = |line: &str| streamlog().args(line).run();
+    for word in ["", "add", "help"] {
+        assert_eq!(run(&format!("help {word}")), run(&format!("{word} --help")), "{word}");
+    }
+    let told = run("help xlen");
+    assert!(told.status == 0 && told.stdout.contains("Tell how many entries a stream has"), "{told:?}");
+    let told = run("help XGROUP");
+    assert!(told.status == 0 && told.stdout.contains("XGROUP CREATECONSUMER"), "{told:?}");
 }
 
 #[test]

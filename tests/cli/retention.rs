@@ -55,7 +55,7 @@ fn programs_are_told_too() {
 fn what_is_asked_for_in_the_wrong_way_changes_nothing() {
     let store = store();
     for (line, status, told) in [
-        ("retention --max-len 3", 1, "name the streams of which so much is to be kept"),
+        ("retention --max-len 3", 2, "<STREAM>"),
         ("retention orders orderz --max-len 3", 1, "orderz"),
         ("retention orders --max-age 7", 2, "expected a number with ms, s, m, h, d or w"),
         ("retention orders --max-bytes 1GB", 2, "expected bytes, or a number with KiB"),

@@ -146,7 +146,7 @@ fn what_cannot_be_shown_is_told() {
     let tail = |line: &str| streamlog().store(directory.path()).arg("tail").args(line).run();
     let missing = tail("nothing");
     assert_eq!((missing.status, &*missing.stderr), (1, "streamlog: there is no stream \"nothing\"\n"));
-    assert_eq!(tail("--where x orders").status, 1);
+    assert_eq!(tail("--where x orders").status, 2);
     assert_eq!(tail("--from x orders").status, 2);
     assert_eq!(tail("").status, 2);
 }

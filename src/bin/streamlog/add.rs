@@ -16,9 +16,9 @@ use std::time::Instant;
 use indicatif::{HumanCount, ProgressBar};
 use streamlog::Stream;
 
-use crate::args::{self, Bytes};
+use crate::args::{self, Bytes, wrong_usage};
 use crate::global::Global;
-use crate::{Failure, Outcome};
+use crate::{Failure, Outcome, count};
 use batch::{Adder, Batch};
 use source::Source;
 
@@ -39,7 +39,9 @@ Examples:
   zcat flights.csv.gz | streamlog --store data add flights --csv
   printf 'started\\nstopped\\n' | streamlog --store data add log --fields message
   printf 'o1,49.99\\no2,5\\n' | streamlog --store data add orders --csv --fields order,total
+  printf 'o1;5\\n' | streamlog --store data add orders --csv --delimiter ';' --fields order,total
   streamlog --store data add weather --file weather.jsonl --id-field at
+  streamlog --store data add flights --file flights.csv.gz --batch 100 --from-line 3
 
 Exit status: 0 done, 1 not all was added.";
 
@@ -113,6 +115,7 @@ struct Wrong {
 
 /// Adds everything there is to read, and tells how it went.
 pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
+    args.check()?;
     global.with_store(|store| {
         let bar = source::bar();
         let added = add(args, store.stream(&args.stream)?, &bar);
@@ -147,7 +150,7 @@ fn add(args: &Args, stream: Stream, bar: &ProgressBar) -> Result<Outcome, Failur
             let seconds = began.elapsed().as_secs_f64();
             let rate = HumanCount((adder.count as f64 / seconds.max(1e-9)) as u64);
             let mut out = io::stdout().lock();
-            let noun = if adder.count == 1 { "entry" } else { "entries" };
+            let noun = count::noun(adder.count, "entry", "entries");
             write!(out, "{} {noun} in {seconds:.2} s, {rate} a second", HumanCount(adder.count))?;
             match adder.last() {
                 Some(id) => writeln!(out, "; last ID {id}")?,
@@ -168,17 +171,22 @@ impl Args {
         }
     }
 
-    fn records(&self, source: Source) -> Result<Box<dyn Records>, Wrong> {
-        let usage = |what: &str| Wrong { line: 0, what: what.to_owned() };
-        Ok(match (self.format(), &*self.fields) {
-            (Format::Lines, []) => Box::new(lines::Lines::new(source, "line")),
-            (Format::Lines, [name]) => Box::new(lines::Lines::new(source, name)),
-            (Format::Lines, _) => return Err(usage("lines have one field: for more, say --csv")),
-            (Format::Csv, fields) => Box::new(csv::Rows::new(source, self.delimiter, fields)?),
-            (Format::Json, []) => Box::new(json::Objects::new(source)),
-            (Format::Json, _) => {
-                return Err(usage("objects name their fields themselves: --fields is for CSV and lines"));
+    /// Whether the names of fields fit the format.
+    fn check(&self) -> Result<(), Failure> {
+        match (self.format(), self.fields.len()) {
+            (Format::Lines, 2..) => Err(wrong_usage("add", "lines have one field: for more, say --csv")),
+            (Format::Json, 1..) => {
+                Err(wrong_usage("add", "objects name their fields themselves: --fields is for CSV and lines"))
             }
+            _ => Ok(()),
+        }
+    }
+
+    fn records(&self, source: Source) -> Result<Box<dyn Records>, Wrong> {
+        Ok(match self.format() {
+            Format::Lines => Box::new(lines::Lines::new(source, self.fields.first().map_or("line", String::as_str))),
+            Format::Csv => Box::new(csv::Rows::new(source, self.delimiter, &self.fields)?),
+            Format::Json => Box::new(json::Objects::new(source)),
         })
     }
 }

@@ -3,31 +3,36 @@
 //! What follows a word of ours is declared in the file that does it, beside its help text and its `run`. To add one, add
 //! a variant to [`FirstWord`] and its line to [`CommandLine::run`].
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::fmt::Display;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Parser, Subcommand};
+use clap::builder::{OsStringValueParser, Resettable, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::{Command, CommandFactory, Parser, Subcommand};
 
 use crate::global::Global;
 use crate::{
-    Failure, Outcome, add, backup, completions, dump, export, groups, import, man, once, pending, pipe, repair,
+    Failure, Outcome, add, backup, completions, dump, export, groups, help, import, man, once, pending, pipe, repair,
     retention, shell, stat, tail, top, verify,
 };
 
 const EXAMPLES: &str = "\
-Any other first word is a Redis command, and everything after it goes to that command as it is.
+Any other first word is a Redis command, and everything after it goes to that command as it is; `help XADD` tells of one.
 Without a first word the shell starts.
 
 Examples:
   streamlog --store data XADD orders '*' type order.created total 49.99
   streamlog --store data XRANGE orders - + COUNT 10
   streamlog --store data shell
+  streamlog --in-memory shell
   export STREAMLOG_STORE=data
-  streamlog XREAD BLOCK 0 STREAMS orders '$'
+  streamlog --read-only XREAD BLOCK 0 STREAMS orders '$'
   streamlog XREADGROUP GROUP workers alice COUNT 10 STREAMS orders '>'
-  streamlog add flights --file flights.csv.gz
+  streamlog --raw XRANGE orders - + | wc -l
+  streamlog --durability interval:1 add flights --file flights.csv.gz
   streamlog --read-only XINFO STREAM orders
   streamlog top
+  streamlog --color always groups | cat
 
 Exit status: 0 done, 1 an error reply or a failing store, 2 wrong usage; of what looks at files also damage.";
 
@@ -67,6 +72,7 @@ enum FirstWord {
     Tail(tail::Args),
     Completions(completions::Args),
     Man(man::Args),
+    Help(help::Args),
     #[command(external_subcommand)]
     Command(Vec<OsString>),
 }
@@ -82,7 +88,10 @@ impl CommandLine {
         let global = self.global;
         global.color.apply();
         match self.first.unwrap_or(FirstWord::Shell) {
-            FirstWord::Command(words) => once::run(&global, words.into_iter().map(bytes_of).collect()),
+            FirstWord::Command(words) => {
+                check_command(words.first())?;
+                once::run(&global, words.into_iter().map(bytes_of).collect())
+            }
             FirstWord::Shell => shell::run(&global),
             FirstWord::Pipe => pipe::run(&global),
             FirstWord::Add(args) => add::run(&global, &args),
@@ -101,8 +110,41 @@ impl CommandLine {
             FirstWord::Tail(args) => tail::run(&global, &args),
             FirstWord::Completions(args) => completions::run(&args),
             FirstWord::Man(args) => man::run(&args),
+            FirstWord::Help(args) => help::run(&args),
         }
     }
+}
+
+/// Refuses a first word that is no command of Redis, before a store is made for a slip of the finger.
+fn check_command(word: Option<&OsString>) -> Result<(), Failure> {
+    let Some(word) = word else { return Ok(()) };
+    let names = streamlog::command::names();
+    let names = names.iter().filter_map(|name| name.split(' ').next());
+    if names.clone().any(|name| word.eq_ignore_ascii_case(name)) {
+        return Ok(());
+    }
+    // The parser says what is similar, if it knows all there is, written as the word is. It keeps names for ever.
+    let is_lower = word.to_string_lossy().chars().any(char::is_lowercase);
+    let mut commands: Vec<_> = names.map(|name| if is_lower { name.to_lowercase() } else { name.to_owned() }).collect();
+    commands.dedup();
+    let commands = commands.into_iter().map(|name| Command::new(&*name.leak()));
+    let program = CommandLine::command().subcommands(commands).allow_external_subcommands(false);
+    let program = program.external_subcommand_value_parser(Resettable::Reset);
+    match program.try_get_matches_from([OsStr::new("streamlog"), word]) {
+        Err(unknown) => Err(unknown.into()),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// The failure of what is asked for in the wrong way, behind a first word, where only more than one option together tells.
+pub fn wrong_usage(word: &str, message: impl Display) -> Failure {
+    let mut program = CommandLine::command();
+    program.build();
+    let command = program.find_subcommand_mut(word);
+    command.map_or_else(
+        || message.to_string().into(),
+        |command| command.error(ErrorKind::ArgumentConflict, &message).into(),
+    )
 }
 
 /// A name, which is any bytes. Not spelled out where it is an argument, because clap takes a `Vec` for a list.
@@ -119,8 +161,6 @@ fn bytes_of(argument: OsString) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

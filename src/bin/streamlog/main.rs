@@ -15,6 +15,7 @@ mod dump;
 mod export;
 mod global;
 mod groups;
+mod help;
 mod import;
 mod json;
 mod look;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 
-use crate::args::CommandLine;
+use crate::args::{CommandLine, wrong_usage};
 use crate::{Failure, Outcome};
 
 const HELP: &str = "\
@@ -40,7 +40,9 @@ pub fn run(args: &Args) -> Result<Outcome, Failure> {
     }
     let command = match &args.word {
         None => &program,
-        Some(word) => program.find_subcommand(word).ok_or_else(|| format!("there is no first word {word:?}"))?,
+        Some(word) => program
+            .find_subcommand(word)
+            .ok_or_else(|| wrong_usage("man", format!("there is no first word {word:?}")))?,
     };
     io::stdout().write_all(Page::of(command).text.as_bytes())?;
     Ok(Outcome::Done)

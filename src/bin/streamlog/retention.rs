@@ -33,23 +33,23 @@ Exit status: 0 done, 2 a stream cannot be opened for damage, 1 anything else tha
 #[command(after_help = HELP)]
 pub struct Args {
     /// Remove entries that are older than this
-    #[arg(long, value_name = "AGE", value_parser = parse_age)]
+    #[arg(long, value_name = "AGE", value_parser = parse_age, requires = "streams")]
     max_age: Option<Duration>,
 
     /// Remove the oldest entries when all files of entries have more bytes than this
-    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, requires = "streams")]
     max_bytes: Option<u64>,
 
     /// Remove the oldest entries when there are more than this
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", requires = "streams")]
     max_len: Option<u64>,
 
     /// Keep what some group has yet to read or acknowledge; without a limit beside it, only that
-    #[arg(long)]
+    #[arg(long, requires = "streams")]
     acknowledged_only: bool,
 
     /// Keep everything from now on
-    #[arg(long, conflicts_with_all = ["max_age", "max_bytes", "max_len", "acknowledged_only"])]
+    #[arg(long, requires = "streams", conflicts_with_all = ["max_age", "max_bytes", "max_len", "acknowledged_only"])]
     keep_all: bool,
 
     /// Remove now what is beyond the limits of any stream, also of those that nobody uses
@@ -65,9 +65,6 @@ pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
     let rules = args.rules();
     let sets = args.keep_all || !rules.is_none();
     let directory = if sets || args.enforce { global.directory_to_write()? } else { global.directory()? };
-    if sets && args.wanted.streams.is_empty() {
-        return Err("name the streams of which so much is to be kept".into());
-    }
     if sets || args.enforce {
         // Before it is opened, so that what is no store is not told as one.
         Inspection::open(&directory)?;

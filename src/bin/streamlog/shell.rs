@@ -1,7 +1,7 @@
 //! The shell: commands from a person at a terminal, or line by line from a script.
 
 mod assist;
-mod help;
+pub mod help;
 mod history;
 mod reference;
 mod syntax;
@@ -79,7 +79,7 @@ impl Shell {
         match name.to_ascii_lowercase().as_slice() {
             b"exit" | b"quit" if rest.is_empty() => Ok(Next::Leave),
             b"help" | b"?" => {
-                let (Ok(text) | Err(text)) = help::text(rest, width());
+                let (Ok(text) | Err(text)) = help::text(rest, help::width());
                 show_styled(&text)
             }
             _ => {
@@ -96,12 +96,6 @@ impl Shell {
             }
         }
     }
-}
-
-/// How wide text may be.
-fn width() -> usize {
-    const READABLE: u16 = 100;
-    crossterm::terminal::size().map_or(80, |(columns, _)| columns.clamp(40, READABLE).into())
 }
 
 /// Shows text that has colours, where these are wanted.

@@ -12,6 +12,7 @@ use crate::global::Global;
 use crate::json::{Json, text};
 use crate::look::bytes;
 use crate::{Failure, Outcome, output};
+use clap::builder::TypedValueParser;
 
 const HELP: &str = "\
 The store may be in use: nothing is written or locked. An entry is a line: its ID, then name=value for each field, with \
@@ -21,6 +22,7 @@ again is followed from its beginning, and so is one that does not exist yet.
 
 Examples:
   streamlog --store data tail orders
+  streamlog --store data tail -n 100 orders
   streamlog --store data tail -f --from end orders payments
   streamlog --store data tail -f --json --where type=order.paid orders | jq .fields
 
@@ -54,13 +56,16 @@ pub struct Args {
     json: bool,
 
     /// Only entries with this field; of several, all
-    #[arg(long = "where", value_name = "FIELD=VALUE", value_parser = any_bytes())]
-    filters: Vec<Bytes>,
+    #[arg(long = "where", value_name = "FIELD=VALUE", value_parser = any_bytes().try_map(parse_filter))]
+    filters: Vec<Filter>,
 
     /// The names of streams
     #[arg(value_name = "STREAM", required = true, value_parser = any_bytes())]
     streams: Vec<Bytes>,
 }
+
+/// The name of a field, and the value it has to have.
+type Filter = (Bytes, Bytes);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum From {
@@ -78,10 +83,9 @@ fn parse_from(text: &str) -> Result<From, String> {
 
 /// Shows what is there; then, if it is to follow, what comes.
 pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
-    let filters = args.filters.iter().map(|filter| parse_filter(filter)).collect::<Result<Vec<_>, Failure>>()?;
     let store = Store::open_read_only(global.directory()?)?;
     let streams = args.streams.iter().map(|name| store.stream(name)).collect::<Result<Vec<_>, Error>>()?;
-    let mut tail = Tail { args, filters, out: io::BufWriter::new(io::stdout().lock()), outcome: Outcome::Done };
+    let mut tail = Tail { args, out: io::BufWriter::new(io::stdout().lock()), outcome: Outcome::Done };
     let mut follows = Vec::new();
     let mut there = Vec::new();
     for stream in &streams {
@@ -113,17 +117,15 @@ fn last_id(stream: &ReadOnlyStream) -> Result<StreamId, Error> {
     }
 }
 
-fn parse_filter(filter: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Failure> {
+fn parse_filter(filter: Bytes) -> Result<Filter, String> {
     let at = filter.iter().position(|&byte| byte == b'=');
-    let (name, value) = at
-        .and_then(|at| Some((filter.get(..at)?, filter.get(at + 1..)?)))
-        .ok_or_else(|| format!("--where needs FIELD=VALUE, not {}", Escaped(filter)))?;
+    let (name, value) =
+        at.and_then(|at| Some((filter.get(..at)?, filter.get(at + 1..)?))).ok_or("expected FIELD=VALUE")?;
     Ok((name.to_vec(), value.to_vec()))
 }
 
 struct Tail<'a> {
     args: &'a Args,
-    filters: Vec<(Vec<u8>, Vec<u8>)>,
     out: io::BufWriter<StdoutLock<'static>>,
     outcome: Outcome,
 }
@@ -139,7 +141,7 @@ impl Tail<'_> {
             Some(From::End) => return Ok(Box::new(std::iter::empty())),
             None => StreamId::MIN,
         };
-        let filters = self.filters.clone();
+        let filters = self.args.filters.clone();
         let is_wanted = move |item: &Result<Entry, Error>| item.as_ref().map_or(true, |entry| matches(entry, &filters));
         match (self.args.count, self.args.from) {
             (None, Some(_)) => Ok(Box::new(stream.range(from..=end).filter(is_wanted))),
@@ -187,7 +189,7 @@ impl Tail<'_> {
                 // Some of each in turn: one that is written to fast is not to keep the others back.
                 for item in std::iter::from_fn(|| follow.ready()).take(1000) {
                     is_idle = false;
-                    if item.as_ref().map_or(true, |entry| matches(entry, &self.filters)) {
+                    if item.as_ref().map_or(true, |entry| matches(entry, &self.args.filters)) {
                         self.show(stream, item)?;
                     }
                 }
@@ -235,7 +237,7 @@ impl Tail<'_> {
     }
 }
 
-fn matches(entry: &Entry, filters: &[(Vec<u8>, Vec<u8>)]) -> bool {
+fn matches(entry: &Entry, filters: &[Filter]) -> bool {
     filters.iter().all(|(name, value)| entry.fields().any(|field| field == (&**name, &**value)))
 }
 

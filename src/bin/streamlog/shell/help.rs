@@ -25,6 +25,12 @@ const KEYS: &str = "Tab completes commands, options, and the names of streams, g
                     the rest of a word. Up and down walk through the history, Ctrl-R searches it. Ctrl-C gives up a \
                     line. exit, quit or Ctrl-D leaves.";
 
+/// How wide text may be.
+pub fn width() -> usize {
+    const READABLE: u16 = 100;
+    crossterm::terminal::size().map_or(80, |(columns, _)| columns.clamp(40, READABLE).into())
+}
+
 /// The answer to `help` and what follows it; `Err` if that is no command.
 pub fn text(words: &[Vec<u8>], width: usize) -> Result<String, String> {
     if words.is_empty() {
