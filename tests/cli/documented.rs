@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use flate2::Compression;
@@ -73,14 +74,33 @@ fn at_home(line: &str) -> String {
     line.replace(" /mnt/", " mnt/").replace(" /var/lib/redis/", " redis/").replace("redis-cli --pipe", "cat")
 }
 
-/// Whether an example goes on until somebody stops it.
-fn is_endless(line: &str) -> bool {
-    let words = || line.split_ascii_whitespace();
-    let has = |wanted: &[&str]| words().any(|word| wanted.contains(&word));
-    (has(&["tail"]) && has(&["-f", "--follow"]))
-        || (has(&["top"]) && !has(&["-n", "--count"]))
-        || line.contains("BLOCK 0")
+/// When an example is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// When it has done what it does.
+    Itself,
+    /// When an entry came, which it shows.
+    Entry,
+    /// When somebody stops it; entries that come meanwhile are shown.
+    Following,
+    /// When somebody stops it.
+    Watching,
 }
+
+fn end_of(line: &str) -> End {
+    let has = |wanted: &[&str]| line.split_ascii_whitespace().any(|word| wanted.contains(&word));
+    match () {
+        () if line.contains("BLOCK 0") => End::Entry,
+        // It is not to be seen by the filter what comes: that writes when it has much, or when it ends.
+        () if has(&["tail"]) && has(&["-f", "--follow"]) && !line.contains('|') => End::Following,
+        () if has(&["tail"]) && has(&["-f", "--follow"]) => End::Watching,
+        () if has(&["top"]) && !has(&["-n", "--count"]) => End::Watching,
+        () => End::Itself,
+    }
+}
+
+/// What another process adds while an example waits for it.
+const NEWS: &str = "from-another-process";
 
 /// Runs a line as a shell would, and says what is wrong with that.
 fn run(line: &str, exports: &[String]) -> Result<(), String> {
@@ -112,32 +132,60 @@ fn run(line: &str, exports: &[String]) -> Result<(), String> {
         .process_group(0)
         .spawn()
         .unwrap();
-    let endless = is_endless(line);
-    let ended = wait(&mut child, if endless { PROBATION } else { PATIENCE });
+    let end = end_of(line);
+    let out = Output::of(&mut child);
+    let (mut ended, mut shown) = (None, false);
+    let began = Instant::now();
+    let patience = if end == End::Watching { PROBATION } else { PATIENCE };
+    while ended.is_none() && !(shown && end == End::Following) && began.elapsed() < patience {
+        if matches!(end, End::Entry | End::Following) && !shown {
+            let news =
+                streamlog().store(&folder.path().join("data")).args("XADD orders * type order.paid by").arg(NEWS);
+            // Nobody can while the example has the store to itself.
+            let _ = news.run();
+        }
+        std::thread::sleep(Duration::from_millis(10));
+        shown = out.contains(NEWS);
+        ended = child.try_wait().unwrap().map(|status| status.code());
+    }
     let group = format!("-{}", child.id());
     Command::new("kill").args(["-9", "--", &group]).stderr(Stdio::null()).status().unwrap();
     child.wait().unwrap();
     let mut complaint = String::new();
     child.stderr.take().unwrap().read_to_string(&mut complaint).unwrap();
-    match ended {
-        Some(0) if !endless && complaint.is_empty() => Ok(()),
-        None if endless && complaint.is_empty() => Ok(()),
-        ended => Err(format!("{line}\n  came to {ended:?}, and said {complaint:?}")),
+    let as_expected = match end {
+        End::Itself => ended == Some(Some(0)),
+        End::Entry => ended == Some(Some(0)) && out.contains(NEWS),
+        End::Following => ended.is_none() && shown,
+        End::Watching => ended.is_none(),
+    };
+    match as_expected && complaint.is_empty() {
+        true => Ok(()),
+        false => Err(format!("{line}\n  came to {ended:?}, and said {complaint:?}; what came was shown: {shown}")),
     }
 }
 
-/// The exit status, if it comes in time. What is printed is thrown away, so that nothing waits for a reader.
-fn wait(child: &mut Child, patience: Duration) -> Option<i32> {
-    let mut out = child.stdout.take().unwrap();
-    std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
-    let began = Instant::now();
-    while began.elapsed() < patience {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status.code();
-        }
-        std::thread::sleep(Duration::from_millis(10));
+/// What a process prints, read as it comes, so that nothing waits for a reader.
+struct Output(Arc<Mutex<Vec<u8>>>);
+
+impl Output {
+    fn of(child: &mut Child) -> Self {
+        let mut out = child.stdout.take().unwrap();
+        let printed = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::clone(&printed);
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(len @ 1..) = out.read(&mut bytes) {
+                all.lock().unwrap().extend_from_slice(&bytes[..len]);
+            }
+        });
+        Self(printed)
     }
-    None
+
+    fn contains(&self, text: &str) -> bool {
+        let printed = self.0.lock().unwrap();
+        printed.windows(text.len()).any(|window| window == text.as_bytes())
+    }
 }
 
 /// Runs lines next to each other, and tells of all that went wrong.
