@@ -34,7 +34,8 @@ pub enum Durability {
     #[default]
     Always,
     /// It is with the operating system, which is told to write it out this often in the background (Redis'
-    /// `everysec`). It survives the death of the process; a power loss takes at most the last interval.
+    /// `everysec`). It survives the death of the process; a power loss takes at most the last interval, and what came during
+    /// the sync that follows it. The shortest interval is a millisecond.
     Interval(Duration),
     /// It is with the operating system, which writes it out when it likes. It survives the death of the process, not
     /// that of the machine.
@@ -255,7 +256,11 @@ impl Options {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn durability(mut self, durability: Durability) -> Self {
-        self.durability = durability;
+        self.durability = match durability {
+            // The thread that syncs is not to spin.
+            Durability::Interval(interval) => Durability::Interval(interval.max(Duration::from_millis(1))),
+            other => other,
+        };
         self
     }
 
@@ -513,8 +518,11 @@ impl Options {
     ///
     /// [`Error::Locked`](crate::Error::Locked) if it is open elsewhere, [`Error::NotAStore`](crate::Error::NotAStore)
     /// for a directory that holds something else, [`Error::Unsupported`](crate::Error::Unsupported) for one that a
-    /// newer version wrote, [`Error::Corrupt`](crate::Error::Corrupt) if its own files are damaged. Nothing on disk
-    /// has been changed then.
+    /// newer version wrote, [`Error::ImportUnfinished`](crate::Error::ImportUnfinished) for one in which an import was stopped,
+    /// [`Error::Corrupt`](crate::Error::Corrupt) if its own files are damaged. Nothing on disk has been changed then.
+    ///
+    /// [`Error::Io`](crate::Error::Io) if the operating system refuses something: a directory, a lock, a thread. What is there of
+    /// the store is as it was, and opening it again goes on.
     ///
     /// # Examples
     ///
@@ -566,5 +574,17 @@ impl fmt::Debug for Options {
             .field("slow", &self.slow)
             .field("create", &self.create)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_of_nothing_is_a_millisecond() {
+        let durability = |interval| Options::new().durability(Durability::Interval(interval)).durability;
+        assert_eq!(durability(Duration::ZERO), Durability::Interval(Duration::from_millis(1)));
+        assert_eq!(durability(Duration::from_secs(1)), Durability::Interval(Duration::from_secs(1)));
     }
 }
