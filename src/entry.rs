@@ -164,6 +164,20 @@ impl<'a> EntryRef<'a> {
     }
 
     /// The ID.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("type", "order.created"), ("order", "o1")])?;
+    ///
+    /// let mut range = orders.range(..);
+    /// let entry = range.next_ref().expect("there is one")?;
+    /// assert_eq!(entry.id(), id);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[must_use]
     #[inline(always)]
     pub fn id(self) -> StreamId {
@@ -171,6 +185,21 @@ impl<'a> EntryRef<'a> {
     }
 
     /// The fields, name and value, in the order in which they were added.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("type", "order.created"), ("order", "o1")])?;
+    ///
+    /// let mut range = orders.range(..);
+    /// let entry = range.next_ref().expect("there is one")?;
+    /// let values: Vec<_> = entry.fields().map(|(_, value)| value).collect();
+    /// assert_eq!(values, [&b"order.created"[..], b"o1"]);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[must_use]
     #[inline(always)]
     pub fn fields(self) -> Fields<'a> {
@@ -188,6 +217,21 @@ impl<'a> EntryRef<'a> {
     }
 
     /// The value of the first field of that name.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("type", "order.created"), ("order", "o1")])?;
+    ///
+    /// let mut range = orders.range(..);
+    /// let entry = range.next_ref().expect("there is one")?;
+    /// assert_eq!(entry.get("order"), Some(&b"o1"[..]));
+    /// assert_eq!(entry.get("total"), None);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
     #[must_use]
     pub fn get(self, name: impl AsRef<[u8]>) -> Option<&'a [u8]> {
         let name = name.as_ref();

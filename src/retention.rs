@@ -49,6 +49,14 @@ const AGE_STEP_MS_MAX: u64 = 60_000;
 
 impl Retention {
     /// Everything is kept.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Retention;
+    ///
+    /// assert!(Retention::new().is_none());
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
@@ -157,30 +165,72 @@ impl Retention {
     }
 
     /// How old entries may be.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use streamlog::Retention;
+    ///
+    /// let hour = Duration::from_secs(3_600);
+    /// assert_eq!(Retention::new().max_age(hour).age_max(), Some(hour));
+    /// ```
     #[must_use]
     pub fn age_max(&self) -> Option<Duration> {
         self.age_ms_max.map(Duration::from_millis)
     }
 
     /// How many bytes segments may have.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Retention;
+    ///
+    /// assert_eq!(Retention::new().max_bytes(1 << 30).bytes_max(), Some(1 << 30));
+    /// ```
     #[must_use]
     pub fn bytes_max(&self) -> Option<u64> {
         self.bytes_max
     }
 
     /// How many entries there may be.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Retention;
+    ///
+    /// assert_eq!(Retention::new().max_len(1_000).len_max(), Some(1_000));
+    /// ```
     #[must_use]
     pub fn len_max(&self) -> Option<u64> {
         self.len_max
     }
 
     /// Whether entries stay that some group has yet to read or acknowledge.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Retention;
+    ///
+    /// assert!(Retention::new().acknowledged_only().is_acknowledged_only());
+    /// ```
     #[must_use]
     pub fn is_acknowledged_only(&self) -> bool {
         self.acknowledged_only
     }
 
     /// Whether everything is kept.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Retention;
+    ///
+    /// assert!(!Retention::new().max_len(1_000).is_none());
+    /// ```
     #[must_use]
     pub fn is_none(&self) -> bool {
         *self == Self::default()

@@ -45,6 +45,18 @@ pub struct StreamReport {
 
 impl StreamReport {
     /// Whether something that had been synced is lost or changed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Store, inspect::Inspection};
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// Store::open(path)?.create("orders")?;
+    /// assert!(!Inspection::open(path)?.verify_stream("orders", |_| {})?.is_damaged());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_damaged(&self) -> bool {
         self.findings.iter().any(Finding::is_damage)

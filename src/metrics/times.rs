@@ -93,6 +93,17 @@ pub struct Latencies {
 
 impl Latencies {
     /// How often it was done.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = streamlog::Store::open(dir.path())?;
+    /// store.stream("orders")?.add([("order", "o1")])?;
+    /// let syncs = store.metrics()?.syncs;
+    /// assert!(syncs.count() > 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
@@ -117,6 +128,17 @@ impl Latencies {
     }
 
     /// The longest time, since the store was opened.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = streamlog::Store::open(dir.path())?;
+    /// store.stream("orders")?.add([("order", "o1")])?;
+    /// let syncs = store.metrics()?.syncs;
+    /// assert!(syncs.longest() <= syncs.total());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn longest(&self) -> Duration {
         self.longest
@@ -124,6 +146,18 @@ impl Latencies {
 
     /// The time within which so many of a hundred were done, at most an eighth too high; zero if there were none. Below 16 µs
     /// and above 17 s, times are not told from one another.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = streamlog::Store::open(dir.path())?;
+    /// store.stream("orders")?.add([("order", "o1")])?;
+    /// let syncs = store.metrics()?.syncs;
+    /// assert!(syncs.percentile(50.0) <= syncs.percentile(99.0));
+    /// assert_eq!(syncs.percentile(100.0), syncs.longest());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn percentile(&self, percent: f64) -> Duration {
         let count = self.count();

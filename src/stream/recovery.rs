@@ -116,6 +116,18 @@ impl RecoveryReport {
     }
 
     /// Whether anything was dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path();
+    /// let store = streamlog::Store::open(path)?;
+    /// store.stream("orders")?.add([("order", "o1")])?;
+    /// store.close()?;
+    /// assert!(!streamlog::Store::open(path)?.stream("orders")?.recovery()?.has_dropped());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn has_dropped(&self) -> bool {
         let dropped = [self.log_bytes_dropped, self.journal_bytes_dropped, self.entries_dropped, self.changes_dropped];
