@@ -9,7 +9,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, measurement::WallTime};
-use streamlog::{Block, Consumer, Durability, Group, Position, Store, StreamId};
+use streamlog::{Block, Consumer, Durability, Group, GroupOptions, Position, Store, StreamId};
 
 mod common;
 use common::{STREAM, anonymous_kib, events, files, fill, open, scaled};
@@ -190,7 +190,7 @@ fn waking(criterion: &mut Criterion) {
     let store = open(directory.path(), Durability::Os);
     let stream = store.stream(STREAM).unwrap();
     let group = stream.group("workers");
-    group.create_with(Position::Start, None, true).unwrap();
+    group.create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
     let (woken, times) = channel();
     let reader = std::thread::spawn({
         let consumer = group.consumer("alice");

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use streamlog::{Entry, Group, Position, Store, Stream, StreamId, Trim};
+use streamlog::{Entry, Group, GroupOptions, Position, Store, Stream, StreamId, Trim};
 
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
@@ -67,7 +67,7 @@ fn open(directory: &Path) -> Result<(Store, Stream, Group)> {
     let orders = store.stream("orders")?;
     let processors = orders.group("order-processors");
     if !processors.exists()? {
-        processors.create_with(Position::Start, None, true)?;
+        processors.create_with(GroupOptions::new(Position::Start).create_stream())?;
     }
     Ok((store, orders, processors))
 }

@@ -43,12 +43,12 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use streamlog::{Position, Store};
+//! use streamlog::{GroupOptions, Position, Store};
 //!
 //! let store = Store::in_memory();
 //! let orders = store.stream("orders")?;
 //! let processors = orders.group("order-processors");
-//! processors.create_with(Position::Start, None, true)?; // and the stream, if it is missing
+//! processors.create_with(GroupOptions::new(Position::Start).create_stream())?; // and the stream, if it is missing
 //! orders.add([("type", "order.created"), ("order", "o1")])?;
 //!
 //! // A worker. Its read may wait: whoever waits longest is served first.
@@ -265,9 +265,9 @@ pub use retention::Retention;
 pub use store::{NAME_LEN_MAX, Store};
 pub use stream::{
     AddOptions, AutoClaim, AutoClaimed, Block, Claim, Consumer, ConsumerInfo, Deletion, ENTRY_LEN_MAX, Group,
-    GroupDetail, GroupEntry, GroupInfo, GroupRead, GroupReadFrom, Pending, PendingEntry, PendingSummary, Position,
-    ProducersInfo, Production, Range, Read, ReadFrom, RecoveryReport, References, Release, Repaired, SetId, Stream,
-    StreamInfo, Trim,
+    GroupDetail, GroupEntry, GroupInfo, GroupOptions, GroupRead, GroupReadFrom, Pending, PendingEntry, PendingSummary,
+    Position, ProducersInfo, Production, Range, Read, ReadFrom, RecoveryReport, References, Release, ReleaseOptions,
+    Repaired, SetId, Stream, StreamInfo, Trim,
 };
 
 /// The README's examples compile.

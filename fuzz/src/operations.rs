@@ -9,7 +9,7 @@ use std::time::Duration;
 use arbitrary::{Arbitrary, Unstructured};
 use streamlog::sim::{CrashLimits, Image, SimDisk};
 use streamlog::{
-    AddOptions, Durability, Entry, Error, NewId, OnDamage, Position, SetId, Store, Stream, StreamId, Trim,
+    AddOptions, Durability, Entry, Error, GroupOptions, NewId, OnDamage, Position, SetId, Store, Stream, StreamId, Trim,
 };
 
 use super::subject::{OF_AN_INPUT, number_identities, open};
@@ -233,7 +233,7 @@ impl Run {
 
     fn create_group(&mut self, from_start: bool) {
         let position = if from_start { Position::Start } else { Position::End };
-        let created = self.stream().group("g").create_with(position, None, true);
+        let created = self.stream().group("g").create_with(GroupOptions::new(position).create_stream());
         let model = self.model.get_or_insert_with(Model::default);
         match created {
             Err(Error::GroupExists { .. }) => assert!(model.group.is_some(), "there is no group"),

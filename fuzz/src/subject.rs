@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use arbitrary::Arbitrary;
 use streamlog::sim::{Image, SimDisk};
 use streamlog::{
-    AddOptions, Deletion, Durability, NewId, OnDamage, Options, Position, Production, References, Release, Result,
-    SetId, Store, StreamId, Trim,
+    AddOptions, Deletion, Durability, GroupOptions, NewId, OnDamage, Options, Position, Production, References,
+    Release, Result, SetId, Store, StreamId, Trim,
 };
 
 /// The stream whose files are edited.
@@ -104,7 +104,7 @@ fn fill(store: &Store) -> Result<()> {
     let id = |ms, seq| StreamId::new(ms, seq);
     let note = "a longer value, to fill segments a little faster".repeat(4);
     let group = stream.group("workers");
-    group.create_with(Position::Start, None, true)?;
+    group.create_with(GroupOptions::new(Position::Start).create_stream())?;
     for ms in 1..=40 {
         let text = ms.to_string();
         stream.add_with(AddOptions::new().id(id(ms, 1)), [("type", "created"), ("n", &text), ("note", &note)])?;

@@ -3,7 +3,7 @@
 use super::delete::{Ids, statuses};
 use super::reply::{Failure, Reply};
 use super::{Arity, Command, Session, parse};
-use crate::{Deletion, Error, Group, Release};
+use crate::{Deletion, Error, Group, Release, ReleaseOptions};
 
 pub(super) const COMMANDS: &[Command] = &[
     Command::new("xack", Arity::AtLeast(4), xack),
@@ -79,19 +79,19 @@ fn xnack(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
     let modes = [("SILENT", Release::Silent), ("FAIL", Release::Failed), ("FATAL", Release::Fatal)];
     let release = modes.into_iter().find(|(keyword, _)| parse::is(mode, keyword)).map(|(_, release)| release);
     let release = release.ok_or(Failure::ReleaseMode)?;
-    let ReleaseOptions { ids, delivery_count, force } = ReleaseOptions::parse(options)?;
+    let Releasing { ids, delivery_count, force } = Releasing::parse(options)?;
     let ids = ids.iter().map(|id| parse::id(id)).collect::<Result<Vec<_>, _>>()?;
-    let released = group.release_with(ids, release, delivery_count, force);
+    let released = group.release_with(ids, ReleaseOptions { release, delivery_count, force });
     Ok(Reply::count(released.map_err(|error| or_gone(error, key, name))?))
 }
 
-struct ReleaseOptions<'a> {
+struct Releasing<'a> {
     ids: &'a [&'a [u8]],
     delivery_count: Option<u64>,
     force: bool,
 }
 
-impl<'a> ReleaseOptions<'a> {
+impl<'a> Releasing<'a> {
     fn parse(mut args: &'a [&'a [u8]]) -> Result<Self, Failure> {
         let (mut ids, mut delivery_count, mut force) = (None, None, false);
         while let [option, rest @ ..] = args {

@@ -2,7 +2,7 @@
 
 use super::reply::{Failure, Reply};
 use super::{Arity, Command, Session, add, parse};
-use crate::{Error, Group, Position, Stream, StreamId};
+use crate::{Error, Group, GroupOptions, Position, Stream, StreamId};
 
 pub(super) const COMMANDS: &[Command] = &[Command::container("xgroup", SUBCOMMANDS)];
 
@@ -86,7 +86,8 @@ fn create(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
     };
     at_most(options, 3)?;
     let position = if parse::text(id) == b"$" { Position::End } else { Position::After(parse::id(id)?) };
-    let created = stream.group(group).create_with(position, entries_read, create_stream);
+    let options = GroupOptions { position, entries_read, create_stream };
+    let created = stream.group(group).create_with(options);
     created.map_err(|error| or_gone(error, key, group))?;
     Ok(Reply::OK)
 }

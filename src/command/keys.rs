@@ -109,7 +109,9 @@ fn copy(session: &mut Session, args: &[&[u8]]) -> Result<Reply, Failure> {
     if !is_possible(to) {
         return Err(add::too_long(to));
     }
-    Ok(Reply::Integer(i64::from(session.store.copy(from, to, replace)?)))
+    let store = &session.store;
+    let copied = if replace { store.copy_over(from, to) } else { store.copy(from, to) };
+    Ok(Reply::Integer(i64::from(copied?)))
 }
 
 /// `KEYS pattern`

@@ -21,11 +21,11 @@ const COUNT: u64 = 16;
 /// use std::future::poll_fn;
 /// use std::pin::Pin;
 /// use futures_core::Stream;
-/// use streamlog::{Position, Store};
+/// use streamlog::{GroupOptions, Position, Store};
 /// # let store = Store::in_memory();
 /// # let orders = store.stream("orders")?;
 /// # let workers = orders.group("workers");
-/// # workers.create_with(Position::Start, None, true)?;
+/// # workers.create_with(GroupOptions::new(Position::Start).create_stream())?;
 /// # for order in ["o1", "o2"] {
 /// #     orders.add([("order", order)])?;
 /// # }

@@ -48,7 +48,7 @@
 //! ```
 //! use std::pin::pin;
 //! use std::time::Duration;
-//! use streamlog::{Block, Position, ReadFrom, Store, StreamId};
+//! use streamlog::{Block, GroupOptions, Position, ReadFrom, Store, StreamId};
 //!
 //! /// The next entry of anything that gives entries.
 //! async fn next<S: futures_core::Stream>(stream: &mut std::pin::Pin<&mut S>) -> Option<S::Item> {
@@ -60,7 +60,7 @@
 //!     let store = Store::in_memory();
 //!     let orders = store.stream("orders")?;
 //!     let workers = orders.group("workers");
-//!     workers.create_with(Position::Start, None, true)?;
+//!     workers.create_with(GroupOptions::new(Position::Start).create_stream())?;
 //!
 //!     let worker = tokio::spawn(async move {
 //!         let alice = workers.consumer("alice");

@@ -83,13 +83,13 @@ impl ReadOnlyGroup {
     /// # Examples
     ///
     /// ```
-    /// use streamlog::{Position, Store};
+    /// use streamlog::{GroupOptions, Position, Store};
     ///
     /// # let dir = tempfile::tempdir()?;
     /// let store = Store::open(dir.path())?;
     /// let workers = Store::open_read_only(dir.path())?.stream("orders")?.group("workers");
     /// assert!(!workers.exists()?);
-    /// store.stream("orders")?.group("workers").create_with(Position::Start, None, true)?;
+    /// store.stream("orders")?.group("workers").create_with(GroupOptions::new(Position::Start).create_stream())?;
     /// assert!(workers.exists()?);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -106,12 +106,12 @@ impl ReadOnlyGroup {
     /// # Examples
     ///
     /// ```
-    /// use streamlog::{Position, Store};
+    /// use streamlog::{GroupOptions, Position, Store};
     ///
     /// # let dir = tempfile::tempdir()?;
     /// # let store = Store::open(dir.path())?;
     /// # let orders = store.stream("orders")?;
-    /// # orders.group("workers").create_with(Position::Start, None, true)?;
+    /// # orders.group("workers").create_with(GroupOptions::new(Position::Start).create_stream())?;
     /// let workers = Store::open_read_only(dir.path())?.stream("orders")?.group("workers");
     /// for order in ["o1", "o2"] {
     ///     orders.add([("order", order)])?;

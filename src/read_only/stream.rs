@@ -404,13 +404,13 @@ impl ReadOnlyStream {
     /// # Examples
     ///
     /// ```
-    /// use streamlog::{Position, Store};
+    /// use streamlog::{GroupOptions, Position, Store};
     ///
     /// # let dir = tempfile::tempdir()?;
     /// let store = Store::open(dir.path())?;
     /// let workers = Store::open_read_only(dir.path())?.stream("orders")?.group("workers");
     /// assert!(!workers.exists()?);
-    /// store.stream("orders")?.group("workers").create_with(Position::Start, None, true)?;
+    /// store.stream("orders")?.group("workers").create_with(GroupOptions::new(Position::Start).create_stream())?;
     /// assert!(workers.exists()?);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

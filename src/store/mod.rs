@@ -330,7 +330,7 @@ impl Store {
         self.shared.rename(from.as_ref(), to.as_ref(), false)
     }
 
-    /// Copies a stream; `false` if there is no such stream, or if the target exists and is not to be replaced.
+    /// Copies a stream; `false` if there is no such stream, or if there is one of the other name.
     ///
     /// Costs reading and writing all entries; the copy appears when it is complete.
     ///
@@ -347,13 +347,37 @@ impl Store {
     /// # let orders = store.stream("orders")?;
     /// # let id = orders.add([("order", "o1")])?;
     ///
-    /// assert!(store.copy("orders", "a copy", false)?);
+    /// assert!(store.copy("orders", "a copy")?);
     /// assert_eq!(store.stream("a copy")?.len()?, 1);
     /// # Ok::<(), streamlog::Error>(())
     /// ```
-    pub fn copy(&self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>, replace: bool) -> Result<bool> {
+    pub fn copy(&self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> Result<bool> {
         check_name(to.as_ref())?;
-        self.shared.copy(from.as_ref(), to.as_ref(), replace)
+        self.shared.copy(from.as_ref(), to.as_ref(), false)
+    }
+
+    /// As [`copy`](Self::copy), and deletes what has the other name; `false` if there is no such stream.
+    ///
+    /// # Errors
+    ///
+    /// As [`copy`](Self::copy); what had the name keeps it then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// store.create("a copy")?;
+    /// assert!(store.copy_over("orders", "a copy")?);
+    /// assert_eq!(store.stream("a copy")?.len()?, 1);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
+    pub fn copy_over(&self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> Result<bool> {
+        check_name(to.as_ref())?;
+        self.shared.copy(from.as_ref(), to.as_ref(), true)
     }
 
     /// Ends the damage of a stream for good: what can be read is kept, the rest counts as deleted. `None` if there is no such

@@ -102,7 +102,7 @@ fn everything_that_a_store_does_once() {
     let told = execute(&store, &["XADD", "t", "40-0", "a", "b"]);
     assert_eq!(told, Reply::Bulk(b"40-0".to_vec()));
     store.rename("t", "u").unwrap();
-    assert!(store.copy("u", "v", false).unwrap());
+    assert!(store.copy("u", "v").unwrap());
     assert_eq!(store.delete(["u"]).unwrap(), 1);
 
     // Looked at from outside, while it is open.

@@ -283,11 +283,11 @@ impl Claim {
 ///
 /// ```
 /// use std::time::Duration;
-/// use streamlog::{Position, Store};
+/// use streamlog::{GroupOptions, Position, Store};
 /// # let store = Store::in_memory();
 /// # let orders = store.stream("orders")?;
 /// # let workers = orders.group("workers");
-/// # workers.create_with(Position::Start, None, true)?;
+/// # workers.create_with(GroupOptions::new(Position::Start).create_stream())?;
 /// # for order in ["o1", "o2", "o3"] {
 /// #     orders.add([("order", order)])?;
 /// # }
@@ -404,12 +404,12 @@ impl AutoClaim {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use streamlog::{Position, Store};
+    /// use streamlog::{GroupOptions, Position, Store};
     ///
     /// let store = Store::in_memory();
     /// let orders = store.stream("orders")?;
     /// let workers = orders.group("workers");
-    /// workers.create_with(Position::Start, None, true)?;
+    /// workers.create_with(GroupOptions::new(Position::Start).create_stream())?;
     /// for n in 0..3 {
     ///     orders.add([("order", n.to_string())])?;
     /// }

@@ -343,7 +343,7 @@ impl Cursors {
 
 #[cfg(test)]
 mod tests {
-    use crate::{AddOptions, Entry, NewId, Options, Position, SetId, Store, StreamId, Trim};
+    use crate::{AddOptions, Entry, GroupOptions, NewId, Options, Position, SetId, Store, StreamId, Trim};
 
     /// An empty segment is replaced by one with the same number when the last ID is set back.
     #[test]
@@ -374,7 +374,9 @@ mod tests {
             let store = Options::new().segment_bytes_max(8 << 10).in_memory();
             let stream = store.stream("s").unwrap();
             let groups = ["g", "h"].map(|name| stream.group(name));
-            groups.iter().for_each(|group| group.create_with(Position::Start, None, true).unwrap());
+            groups
+                .iter()
+                .for_each(|group| group.create_with(GroupOptions::new(Position::Start).create_stream()).unwrap());
             let mut positions = [StreamId::MIN; 2];
             let mut last = 0;
             for _ in 0..steps {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::stream::claim::{AutoClaim, Claim};
 use crate::stream::deliver::is_idle;
 use crate::stream::group_options::{
-    ConsumerInfo, GroupDetail, GroupInfo, PendingEntry, PendingSummary, Position, Release,
+    ConsumerInfo, GroupDetail, GroupInfo, GroupOptions, PendingEntry, PendingSummary, Position, Release, ReleaseOptions,
 };
 use crate::stream::group_read::GroupRead;
 use crate::stream::groups::{InGroup, lossy};
@@ -163,30 +163,29 @@ impl Group {
     /// # Ok::<(), streamlog::Error>(())
     /// ```
     pub fn create(&self, position: Position) -> Result<()> {
-        self.create_with(position, None, false)
+        self.create_with(GroupOptions::new(position))
     }
 
-    /// Creates the group, with how many entries of the stream were read up to there, if that is known; and also the stream,
-    /// empty, if it is missing and `create_stream` is set.
-    ///
-    /// The count is what [`GroupInfo::lag`] is computed from; one above the number of entries ever added counts as that.
+    /// As [`create`](Self::create), with more to say; it may create the stream as well.
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create).
+    /// As [`create`](Self::create); with [`create_stream`](GroupOptions::create_stream) as creating a stream, and not
+    /// [`Error::StreamNotFound`].
     ///
     /// # Examples
     ///
     /// ```
-    /// use streamlog::{Position, Store};
+    /// use streamlog::{GroupOptions, Position, Store};
     /// # let store = Store::in_memory();
     ///
     /// let workers = store.stream("orders")?.group("workers");
-    /// workers.create_with(Position::Start, Some(0), true)?;
+    /// workers.create_with(GroupOptions::new(Position::Start).entries_read(0).create_stream())?;
     /// assert!(store.exists("orders")?);
     /// # Ok::<(), streamlog::Error>(())
     /// ```
-    pub fn create_with(&self, position: Position, entries_read: Option<u64>, create_stream: bool) -> Result<()> {
+    pub fn create_with(&self, options: GroupOptions) -> Result<()> {
+        let GroupOptions { position, entries_read, create_stream } = options;
         loop {
             let created = self.stream.on_current(|inner| inner.create_group(&self.name, position, entries_read))?;
             match created {
@@ -373,13 +372,13 @@ impl Group {
     /// # Ok::<(), streamlog::Error>(())
     /// ```
     pub fn release(&self, ids: impl IntoIterator<Item = StreamId>, release: Release) -> Result<u64> {
-        self.release_with(ids, release, None, false)
+        self.release_with(ids, ReleaseOptions::new(release))
     }
 
-    /// As [`release`](Self::release), and sets the delivery count, if one is given; with `force`, entries that are not
-    /// pending become so.
+    /// As [`release`](Self::release), with more to say.
     ///
-    /// Costs as [`acknowledge`](Self::acknowledge), and with `force` a look-up of each entry that is not pending.
+    /// Costs as [`acknowledge`](Self::acknowledge), and with [`force`](ReleaseOptions::force) a look-up of each entry that is
+    /// not pending.
     ///
     /// # Errors
     ///
@@ -388,7 +387,7 @@ impl Group {
     /// # Examples
     ///
     /// ```
-    /// use streamlog::{Position, Release, Store};
+    /// use streamlog::{Position, Release, ReleaseOptions, Store};
     /// # let store = Store::in_memory();
     /// # let orders = store.stream("orders")?;
     /// # let id = orders.add([("order", "o1")])?;
@@ -397,19 +396,13 @@ impl Group {
     /// # let alice = workers.consumer("alice");
     /// # alice.read().new_entries()?;
     ///
-    /// workers.release_with([id], Release::Failed, Some(7), false)?;
+    /// workers.release_with([id], ReleaseOptions::new(Release::Failed).delivery_count(7))?;
     /// assert_eq!(workers.pending_entries().run()?[0].delivery_count, 7);
     /// # Ok::<(), streamlog::Error>(())
     /// ```
-    pub fn release_with(
-        &self,
-        ids: impl IntoIterator<Item = StreamId>,
-        release: Release,
-        delivery_count: Option<u64>,
-        force: bool,
-    ) -> Result<u64> {
+    pub fn release_with(&self, ids: impl IntoIterator<Item = StreamId>, options: ReleaseOptions) -> Result<u64> {
         let ids: Vec<StreamId> = ids.into_iter().collect();
-        self.on_group(|inner, group| inner.release(group, &ids, release, delivery_count, force))
+        self.on_group(|inner, group| inner.release(group, &ids, &options))
     }
 
     /// What is pending, in short.
@@ -665,11 +658,11 @@ impl Inner {
 /// # Examples
 ///
 /// ```
-/// use streamlog::{Position, Store, StreamId};
+/// use streamlog::{GroupOptions, Position, Store, StreamId};
 ///
 /// let orders = Store::in_memory().stream("orders")?;
 /// let workers = orders.group("workers");
-/// workers.create_with(Position::Start, None, true)?;
+/// workers.create_with(GroupOptions::new(Position::Start).create_stream())?;
 /// for order in ["o1", "o2"] {
 ///     orders.add([("order", order)])?;
 /// }

@@ -33,6 +33,83 @@ pub enum Position {
     After(StreamId),
 }
 
+/// How a group is created; see [`Group::create_with`](crate::Group::create_with).
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{GroupOptions, Position, Store};
+///
+/// let store = Store::in_memory();
+/// let workers = store.stream("orders")?.group("workers");
+/// workers.create_with(GroupOptions::new(Position::Start).create_stream())?;
+/// assert!(store.exists("orders")?);
+/// # Ok::<(), streamlog::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "they do nothing by themselves"]
+pub struct GroupOptions {
+    pub(crate) position: Position,
+    pub(crate) entries_read: Option<u64>,
+    pub(crate) create_stream: bool,
+}
+
+impl GroupOptions {
+    /// A group that begins to read there.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{GroupOptions, Position};
+    /// # let store = streamlog::Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # orders.add([("order", "o1")])?;
+    ///
+    /// orders.group("workers").create_with(GroupOptions::new(Position::End))?; // as `create` does
+    /// assert!(orders.group("workers").exists()?);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
+    pub const fn new(position: Position) -> Self {
+        Self { position, entries_read: None, create_stream: false }
+    }
+
+    /// So many entries of the stream were read up to there (`ENTRIESREAD`), which is what [`GroupInfo::lag`] is computed
+    /// from; one above the number of entries ever added counts as that. Otherwise that is not known.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{GroupOptions, Position};
+    /// # let store = streamlog::Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    ///
+    /// let workers = orders.group("workers");
+    /// workers.create_with(GroupOptions::new(Position::After(id)).entries_read(1))?;
+    /// assert_eq!(workers.info()?.entries_read, Some(1));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
+    pub const fn entries_read(self, count: u64) -> Self {
+        Self { entries_read: Some(count), ..self }
+    }
+
+    /// Also create the stream, empty, if it is missing (`MKSTREAM`).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{GroupOptions, Position, Store};
+    ///
+    /// let orders = Store::in_memory().stream("orders")?;
+    /// orders.group("workers").create_with(GroupOptions::new(Position::Start).create_stream())?;
+    /// assert!(orders.exists()?);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
+    pub const fn create_stream(self) -> Self {
+        Self { create_stream: true, ..self }
+    }
+}
+
 /// What a group reads of a stream.
 ///
 /// # Examples
@@ -103,11 +180,11 @@ pub struct GroupEntry {
 /// # Examples
 ///
 /// ```
-/// use streamlog::{Position, Release, Store};
+/// use streamlog::{GroupOptions, Position, Release, Store};
 /// # let store = Store::in_memory();
 /// # let orders = store.stream("orders")?;
 /// # let workers = orders.group("workers");
-/// # workers.create_with(Position::Start, None, true)?;
+/// # workers.create_with(GroupOptions::new(Position::Start).create_stream())?;
 ///
 /// for (order, release, delivery_count) in
 ///     [("o1", Release::Silent, 0), ("o2", Release::Failed, 1), ("o3", Release::Fatal, i64::MAX as u64)]
@@ -130,16 +207,87 @@ pub enum Release {
     Fatal,
 }
 
+/// How pending entries are released; see [`Group::release_with`](crate::Group::release_with).
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{Position, Release, ReleaseOptions, Store};
+/// # let orders = Store::in_memory().stream("orders")?;
+/// # let id = orders.add([("order", "o1")])?;
+/// # let workers = orders.group("workers");
+/// # workers.create(Position::Start)?;
+///
+/// // As if it had been delivered twice, in vain.
+/// let released = workers.release_with([id], ReleaseOptions::new(Release::Failed).delivery_count(2).force())?;
+/// assert_eq!((released, workers.pending()?.count), (1, 1));
+/// # Ok::<(), streamlog::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "they do nothing by themselves"]
+pub struct ReleaseOptions {
+    pub(crate) release: Release,
+    pub(crate) delivery_count: Option<u64>,
+    pub(crate) force: bool,
+}
+
+impl ReleaseOptions {
+    /// Entries that are given back for this reason.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Release, ReleaseOptions};
+    ///
+    /// assert_ne!(ReleaseOptions::new(Release::Silent), ReleaseOptions::new(Release::Fatal));
+    /// ```
+    pub const fn new(release: Release) -> Self {
+        Self { release, delivery_count: None, force: false }
+    }
+
+    /// Sets the delivery count (`RETRYCOUNT`), whatever the reason does to it; one above `i64::MAX` counts as that.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Release, ReleaseOptions};
+    ///
+    /// assert_ne!(ReleaseOptions::new(Release::Failed).delivery_count(7), ReleaseOptions::new(Release::Failed));
+    /// ```
+    pub const fn delivery_count(self, count: u64) -> Self {
+        Self { delivery_count: Some(count), ..self }
+    }
+
+    /// Entries that are not pending become so (`FORCE`).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::{Position, Release, ReleaseOptions, Store};
+    /// # let orders = Store::in_memory().stream("orders")?;
+    /// # let id = orders.add([("order", "o1")])?;
+    /// # let workers = orders.group("workers");
+    /// # workers.create(Position::Start)?;
+    ///
+    /// assert_eq!(workers.release([id], Release::Failed)?, 0);
+    /// assert_eq!(workers.release_with([id], ReleaseOptions::new(Release::Failed).force())?, 1);
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
+    pub const fn force(self) -> Self {
+        Self { force: true, ..self }
+    }
+}
+
 /// The pending entries of a group in short.
 ///
 /// # Examples
 ///
 /// ```
-/// use streamlog::{Position, Store};
+/// use streamlog::{GroupOptions, Position, Store};
 /// # let store = Store::in_memory();
 /// # let orders = store.stream("orders")?;
 /// # let workers = orders.group("workers");
-/// # workers.create_with(Position::Start, None, true)?;
+/// # workers.create_with(GroupOptions::new(Position::Start).create_stream())?;
 ///
 /// let ids = [orders.add([("order", "o1")])?, orders.add([("order", "o2")])?];
 /// workers.consumer("alice").read().new_entries()?;
@@ -336,11 +484,11 @@ pub struct GroupDetail {
 ///
 /// ```
 /// use std::time::Duration;
-/// use streamlog::{Position, Store};
+/// use streamlog::{GroupOptions, Position, Store};
 /// # let store = Store::in_memory();
 /// # let orders = store.stream("orders")?;
 /// # let workers = orders.group("workers");
-/// # workers.create_with(Position::Start, None, true)?;
+/// # workers.create_with(GroupOptions::new(Position::Start).create_stream())?;
 ///
 /// let ids = [orders.add([("order", "o1")])?, orders.add([("order", "o2")])?];
 /// workers.consumer("alice").read().new_entries()?;

@@ -30,12 +30,12 @@ use crate::{Entry, Error, Result, Stream, StreamId};
 /// # Examples
 ///
 /// ```
-/// use streamlog::{GroupReadFrom, Position, Store};
+/// use streamlog::{GroupOptions, GroupReadFrom, Position, Store};
 ///
 /// let store = Store::in_memory();
 /// let (orders, returns) = (store.stream("orders")?, store.stream("returns")?);
 /// for stream in [&orders, &returns] {
-///     stream.group("workers").create_with(Position::Start, None, true)?;
+///     stream.group("workers").create_with(GroupOptions::new(Position::Start).create_stream())?;
 /// }
 /// returns.add([("order", "o1")])?;
 /// let read = store.read_group("workers", "alice");

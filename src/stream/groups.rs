@@ -11,7 +11,7 @@ use crate::group::journal::Aside;
 use crate::group::pending::ConsumerNumber;
 use crate::log::Tail;
 use crate::stream::change::Planned;
-use crate::stream::group_options::{Position, Release};
+use crate::stream::group_options::{Position, Release, ReleaseOptions};
 use crate::stream::inner::{Inner, Journaling, Outcome};
 use crate::{Error, Result, StreamId};
 
@@ -111,15 +111,8 @@ impl Inner {
     }
 
     /// Takes entries from their owners; returns how many of the IDs were pending or became so.
-    pub fn release(
-        &self,
-        group: &[u8],
-        ids: &[StreamId],
-        release: Release,
-        delivery_count: Option<u64>,
-        force: bool,
-    ) -> Result<Outcome<InGroup<u64>>> {
-        let counting = match (delivery_count, release) {
+    pub fn release(&self, group: &[u8], ids: &[StreamId], options: &ReleaseOptions) -> Result<Outcome<InGroup<u64>>> {
+        let counting = match (options.delivery_count, options.release) {
             (Some(count), _) => Counting::Set(count.min(i64::MAX as u64)),
             (None, Release::Silent) => Counting::Decrement,
             (None, Release::Failed) => Counting::Keep,
@@ -131,7 +124,7 @@ impl Inner {
             let mut released = Vec::new();
             for &id in ids {
                 let pending = group.pending.get(id).is_some() || created.contains(&id);
-                if pending || (force && fetcher.exists(id)?) {
+                if pending || (options.force && fetcher.exists(id)?) {
                     released.push(id);
                     created.insert(id);
                 }

@@ -45,8 +45,8 @@ use crate::{Entry, Error, NewId, OnDamage, Result, StreamId};
 pub use claim::{AutoClaim, Claim};
 pub use group::{Consumer, Group};
 pub use group_options::{
-    AutoClaimed, ConsumerInfo, GroupDetail, GroupEntry, GroupInfo, GroupReadFrom, PendingEntry, PendingSummary,
-    Position, ProducersInfo, Release,
+    AutoClaimed, ConsumerInfo, GroupDetail, GroupEntry, GroupInfo, GroupOptions, GroupReadFrom, PendingEntry,
+    PendingSummary, Position, ProducersInfo, Release, ReleaseOptions,
 };
 pub use group_read::GroupRead;
 pub use options::{AddOptions, Block, Deletion, Production, ReadFrom, References, SetId, StreamInfo, Trim};

@@ -45,11 +45,11 @@ pub(crate) enum TrimTo {
 /// # Examples
 ///
 /// ```
-/// use streamlog::{Position, References, Store, Trim};
+/// use streamlog::{GroupOptions, Position, References, Store, Trim};
 /// # let store = Store::in_memory();
 /// # let orders = store.stream("orders")?;
 /// # let workers = orders.group("workers");
-/// # workers.create_with(Position::Start, None, true)?;
+/// # workers.create_with(GroupOptions::new(Position::Start).create_stream())?;
 ///
 /// for (references, trimmed, pending) in
 ///     [(References::Acknowledged, 0, 1), (References::Delete, 1, 0), (References::Keep, 1, 1)]

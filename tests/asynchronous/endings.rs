@@ -3,7 +3,7 @@
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use streamlog::{Block, Error, Options, Position, ReadFrom, Store, StreamId};
+use streamlog::{Block, Error, GroupOptions, Options, Position, ReadFrom, Store, StreamId};
 
 use crate::harness::{Syncs, next, on_each, poll_once, until, within};
 
@@ -14,7 +14,7 @@ fn a_store_that_is_closed_ends_all_that_waits() {
         let store = Store::open(dir.path()).unwrap();
         let stream = store.stream("s").unwrap();
         let group = stream.group("g");
-        group.create_with(Position::Start, None, true).unwrap();
+        group.create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
         let mut plain = pin!(stream.read(ReadFrom::End).block(Block::Forever).run_async());
         let mut timed = pin!(stream.read(ReadFrom::End).block(Block::For(Duration::from_secs(600))).run_async());
         let mut of_group = pin!(group.consumer("c").read().block(Block::Forever).new_entries_async());
@@ -110,7 +110,7 @@ fn a_failure_ends_all_that_waits() {
         let (_dir, store) = syncs.store(Options::new());
         let stream = store.stream("s").unwrap();
         let group = stream.group("g");
-        group.create_with(Position::Start, None, true).unwrap();
+        group.create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
         let mut plain = pin!(stream.read(ReadFrom::End).block(Block::Forever).run_async());
         let mut of_group = pin!(group.consumer("c").read().block(Block::Forever).new_entries_async());
         let mut followed = pin!(stream.follow(ReadFrom::End));

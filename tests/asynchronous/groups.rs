@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use streamlog::{Block, Consumer, Durability, Error, Group, Options, Position, Store, Stream, StreamId};
+use streamlog::{Block, Consumer, Durability, Error, Group, GroupOptions, Options, Position, Store, Stream, StreamId};
 
 use crate::harness::{Syncs, all, next, on_each, poll_once, turns, unless, until};
 
@@ -13,7 +13,7 @@ fn group(durability: Durability) -> (Store, Stream, Group) {
     let store = Options::new().durability(durability).in_memory();
     let stream = store.stream("s").unwrap();
     let group = stream.group("g");
-    group.create_with(Position::Start, None, true).unwrap();
+    group.create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
     (store, stream, group)
 }
 
@@ -146,7 +146,7 @@ fn what_was_being_delivered_to_a_read_that_is_dropped_is_pending() {
     let (_dir, store) = syncs.store(Options::new());
     let stream = store.stream("s").unwrap();
     let group = stream.group("g");
-    group.create_with(Position::Start, None, true).unwrap();
+    group.create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
     let alice = group.consumer("alice");
     alice.create().unwrap();
     let id = stream.add([("f", "v")]).unwrap();
@@ -166,7 +166,7 @@ fn nothing_is_handed_over_before_it_is_durable() {
     let (_dir, store) = syncs.store(Options::new());
     let stream = store.stream("s").unwrap();
     let group = stream.group("g");
-    group.create_with(Position::Start, None, true).unwrap();
+    group.create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
     let alice = group.consumer("alice");
     let id = stream.add([("f", "v")]).unwrap();
     syncs.shut();
@@ -196,7 +196,7 @@ fn reads_that_are_dropped_at_any_moment_lose_nothing() {
             let store = Options::new().durability(durability).open(dir.path()).unwrap();
             let stream = store.stream("s").unwrap();
             let group = stream.group("g");
-            group.create_with(Position::Start, None, true).unwrap();
+            group.create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
             let writer = stream.clone();
             let thread = std::thread::spawn(move || {
                 (0..400).map(|n: u64| writer.add([("n", n.to_string())]).unwrap()).collect::<BTreeSet<_>>()
@@ -306,7 +306,9 @@ fn a_read_of_several_streams_waits_in_all_of_them() {
     on_each(|| async {
         let store = Store::in_memory();
         let streams = ["s", "t"].map(|name| store.stream(name).unwrap());
-        streams.iter().for_each(|stream| stream.group("g").create_with(Position::Start, None, true).unwrap());
+        streams.iter().for_each(|stream| {
+            stream.group("g").create_with(GroupOptions::new(Position::Start).create_stream()).unwrap()
+        });
         for at in [1, 0, 1] {
             let read = store.read_group("g", "alice").block(Block::Forever);
             let new = streamlog::GroupReadFrom::New;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use streamlog::inspect::Inspection;
-use streamlog::{Durability, Position, Store, Trim};
+use streamlog::{Durability, GroupOptions, Position, Store, Trim};
 
 use crate::harness::{assert_sound, options};
 
@@ -27,7 +27,7 @@ fn a_backup_under_writers_is_a_prefix() {
         let dir = tempfile::tempdir().unwrap();
         let [path, copy] = ["data", "copy"].map(|name| dir.path().join(name));
         let store = options().durability(durability).open(&path).unwrap();
-        store.stream("a").unwrap().group("g").create_with(Position::Start, None, true).unwrap();
+        store.stream("a").unwrap().group("g").create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
         let (done, added) = (AtomicBool::new(false), [AtomicU64::new(0), AtomicU64::new(0)]);
         std::thread::scope(|scope| {
             for (name, added) in ["a", "b"].iter().zip(&added) {
@@ -93,7 +93,7 @@ fn streams_that_are_renamed_meanwhile_are_there_once() {
         scope.spawn(|| {
             while !done.load(Ordering::SeqCst) {
                 store.rename("a", "b").unwrap();
-                store.copy("c", "d", true).unwrap();
+                store.copy_over("c", "d").unwrap();
                 std::thread::sleep(Duration::from_millis(20));
                 store.rename("b", "a").unwrap();
                 store.delete(["d"]).unwrap();

@@ -145,7 +145,7 @@ fn readers_of_a_stream_are_served_when_it_appears_by_renaming_or_copying() {
                 if round % 2 == 0 {
                     std::thread::sleep(Duration::from_millis(2));
                 }
-                assert!(store.copy("source", &copied, false).unwrap());
+                assert!(store.copy("source", &copied).unwrap());
                 store.rename("source", &renamed).unwrap();
                 for reader in readers {
                     assert_eq!(reader.join().unwrap().len(), 1);

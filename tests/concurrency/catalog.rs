@@ -105,7 +105,7 @@ fn streams_are_copied_while_others_use_them() {
         for durability in LEVELS {
             disturbed(durability, 4, 100 * scale(), |store, round| {
                 let (from, to) = [("a", "b"), ("a", "copy"), ("b", "a")][round as usize % 3];
-                store.copy(from, to, true).unwrap();
+                store.copy_over(from, to).unwrap();
                 std::thread::sleep(Duration::from_millis(1));
             });
         }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use streamlog::{AddOptions, Durability, Error, Options, Position, Production, StreamId};
+use streamlog::{AddOptions, Durability, Error, GroupOptions, Options, Position, Production, StreamId};
 
 const HOW_LONG: Duration = Duration::from_millis(700);
 
@@ -37,7 +37,7 @@ fn a_copy_has_log_and_groups_of_one_moment() {
         let store = Options::new().durability(level).in_memory();
         let stream = store.stream("s").unwrap();
         let group = stream.group("g");
-        group.create_with(Position::Start, Some(0), true).unwrap();
+        group.create_with(GroupOptions::new(Position::Start).entries_read(0).create_stream()).unwrap();
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let (stream, group, mut number) = (&stream, &group, 0u32);
@@ -54,7 +54,7 @@ fn a_copy_has_log_and_groups_of_one_moment() {
             let _set = Set(&done);
             let began = Instant::now();
             while began.elapsed() < HOW_LONG && !done.load(Ordering::SeqCst) {
-                assert!(store.copy("s", "copy", true).unwrap());
+                assert!(store.copy_over("s", "copy").unwrap());
                 let copy = store.stream("copy").unwrap();
                 let (info, groups) = (copy.info().unwrap(), copy.groups().unwrap());
                 let position = groups[0].last_delivered_id;
@@ -73,7 +73,7 @@ fn nothing_is_lost_or_given_twice_while_journals_are_replaced_and_the_stream_is_
         let directory = tempfile::tempdir().unwrap();
         let options = || Options::new().durability(level).segment_bytes_max(4096).checkpoint_bytes_min(600);
         let store = options().open(directory.path()).unwrap();
-        store.stream("s").unwrap().group("g").create_with(Position::Start, None, true).unwrap();
+        store.stream("s").unwrap().group("g").create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
         let done = AtomicBool::new(false);
         let given = parking_lot::Mutex::new((Vec::<StreamId>::new(), Vec::<StreamId>::new()));
         let unless_away = |error: &Error| matches!(error, Error::GroupNotFound { .. } | Error::StreamNotFound { .. });

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use streamlog::{
-    Block, Durability, Entry, Error, Group, GroupReadFrom, NewId, Options, Position, Store, Stream, StreamId,
+    Block, Durability, Entry, Error, Group, GroupOptions, GroupReadFrom, NewId, Options, Position, Store, Stream,
+    StreamId,
 };
 
 use crate::harness::{LEVELS, add_all, fields, options, origin, scale, simulated, within};
@@ -22,7 +23,7 @@ fn million() -> u64 {
 
 fn group_of(stream: &Stream) -> Group {
     let group = stream.group("g");
-    group.create_with(Position::Start, None, true).unwrap();
+    group.create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
     group
 }
 
@@ -398,7 +399,7 @@ fn every_reader_of_a_group_that_goes_ends_with_the_error_that_says_so() {
         ("destroy", |store, name| assert!(store.stream(name).unwrap().group("g").destroy().unwrap())),
         ("delete", |store, name| assert_eq!(store.delete([name]).unwrap(), 1)),
         ("rename", |store, name| store.rename(name, format!("{name} gone")).unwrap()),
-        ("copy", |store, name| assert!(store.copy("other", name, true).unwrap())),
+        ("copy", |store, name| assert!(store.copy_over("other", name).unwrap())),
         ("delete all", |store, _| store.delete_all().map(drop).unwrap()),
     ];
     within(120, move || {

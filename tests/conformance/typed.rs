@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use streamlog::command::execute;
 use streamlog::{
-    AddOptions, Block, Error, Group, GroupReadFrom, KEY_LEN_MAX, NewId, Position, Production, References, Release,
-    Result, Store, Stream, StreamId,
+    AddOptions, Block, Error, Group, GroupOptions, GroupReadFrom, KEY_LEN_MAX, NewId, Position, Production, References,
+    Release, ReleaseOptions, Result, Store, Stream, StreamId,
 };
 
 fn id(ms: u64) -> StreamId {
@@ -41,7 +41,10 @@ const CALLS: &[Call<'static>] = &[
     ("acknowledge nothing", &|group| group.acknowledge([]).map(drop)),
     ("acknowledge_and_delete", &|group| group.acknowledge_and_delete([id(1)], References::Delete).map(drop)),
     ("release", &|group| group.release([id(1)], Release::Failed).map(drop)),
-    ("release_with", &|group| group.release_with([id(1)], Release::Fatal, Some(1), true).map(drop)),
+    ("release_with", &|group| {
+        let options = ReleaseOptions::new(Release::Fatal).delivery_count(1).force();
+        group.release_with([id(1)], options).map(drop)
+    }),
     ("pending", &|group| group.pending().map(drop)),
     ("pending_bytes", &|group| group.pending_bytes().map(drop)),
     ("pending_entries", &|group| group.pending_entries().run().map(drop)),
@@ -104,8 +107,9 @@ fn a_group_is_created_once_and_of_a_stream_that_is_there() {
     let store = store_with_group();
     let before = state(&store);
     let (group, missing) = (store.stream("s").unwrap().group("g"), store.stream("nos").unwrap().group("g"));
-    for create_stream in [false, true] {
-        match group.create_with(Position::End, Some(7), create_stream) {
+    let options = GroupOptions::new(Position::End).entries_read(7);
+    for options in [options, options.create_stream()] {
+        match group.create_with(options) {
             Err(Error::GroupExists { stream, group }) => assert_eq!((&*stream, &*group), ("s", "g")),
             other => panic!("{other:?}"),
         }
@@ -113,7 +117,7 @@ fn a_group_is_created_once_and_of_a_stream_that_is_there() {
     assert!(matches!(missing.create(Position::Start), Err(Error::StreamNotFound { name }) if name == "nos"));
     assert!(matches!(store.stream("nos").unwrap().groups(), Err(Error::StreamNotFound { name }) if name == "nos"));
     assert_eq!(state(&store), before);
-    missing.create_with(Position::Start, None, true).unwrap();
+    missing.create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
     assert_eq!(store.stream("nos").unwrap().len().unwrap(), 0);
 }
 
@@ -135,7 +139,7 @@ fn a_read_of_several_streams_reads_all_or_none() {
     assert_eq!(state(&store), before);
     // Also while somebody else waits, so that it may have to stand back.
     let quiet = store.stream("quiet").unwrap();
-    quiet.group("g").create_with(Position::End, None, true).unwrap();
+    quiet.group("g").create_with(GroupOptions::new(Position::End).create_stream()).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| quiet.group("g").consumer("w").read().block(Block::Forever).new_entries().unwrap());
         while quiet.group("g").consumers().unwrap().is_empty() {
@@ -251,7 +255,7 @@ fn extremes_do_what_they_say() {
     // Counts saturate.
     b.claim(Duration::ZERO, [id(1)]).delivery_count(u64::MAX).run().unwrap();
     b.claim(Duration::ZERO, [id(1), id(1)]).run().unwrap();
-    group.release_with([id(2)], Release::Silent, Some(u64::MAX), false).unwrap();
+    group.release_with([id(2)], ReleaseOptions::new(Release::Silent).delivery_count(u64::MAX)).unwrap();
     assert_eq!(counts(&stream), [(1, Some(b"b".to_vec()), most), (2, None, most)]);
     // Times that cannot be are now.
     let far = UNIX_EPOCH + Duration::from_secs(1 << 40);
@@ -302,7 +306,14 @@ fn a_name_that_is_too_long_is_refused_and_changes_nothing() {
     refused(produced(b"producer", &longer).err());
     let first = stream.first().unwrap().unwrap().id();
     refused(stream.remember_production(b"producer", &longer, first).err());
-    refused(store.stream("new").unwrap().group(&longer).create_with(Position::Start, None, true).err());
+    refused(
+        store
+            .stream("new")
+            .unwrap()
+            .group(&longer)
+            .create_with(GroupOptions::new(Position::Start).create_stream())
+            .err(),
+    );
     assert!(!store.exists("new").unwrap());
 
     // What is as long as it may be works, and so does everything after a refusal.

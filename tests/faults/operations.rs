@@ -152,10 +152,8 @@ pub fn operations() -> Vec<Operation> {
         operation("delete-several", |store| Ok(store.delete(["a".to_owned(), long(), "none".to_owned()])?.to_string())),
         operation("delete-all", |store| store.delete_all().map(|()| String::new())),
         operation("rename-long", |store| store.rename(long(), "a").map(|()| String::new())),
-        operation("copy-large", |store| Ok(store.copy("a", long(), true)?.to_string())),
-        operation("copy-refused", |store| {
-            Ok(format!("{} {}", store.copy("a", "other", false)?, store.copy("none", "b", false)?))
-        }),
+        operation("copy-large", |store| Ok(store.copy_over("a", long())?.to_string())),
+        operation("copy-refused", |store| Ok(format!("{} {}", store.copy("a", "other")?, store.copy("none", "b")?))),
         Operation {
             image: lazily(|| {
                 prepared(
@@ -168,7 +166,7 @@ pub fn operations() -> Vec<Operation> {
                 )
             }),
             tune: |options| options.segment_bytes_max(1 << 20),
-            ..operation("copy-in-batches", |store| Ok(store.copy("a", "b", false)?.to_string()))
+            ..operation("copy-in-batches", |store| Ok(store.copy("a", "b")?.to_string()))
         },
         Operation {
             tune: |options| options.open_streams_max(2),

@@ -55,7 +55,7 @@ fn names_may_be_empty_binary_and_long_but_not_too_long() {
     for error in [
         error_of(store.stream(&too_long)),
         error_of(store.rename("a/b", &too_long)),
-        error_of(store.copy("a/b", &too_long, false)),
+        error_of(store.copy("a/b", &too_long)),
         error_of(store.create(&too_long)),
     ] {
         assert!(matches!(error, Error::NameTooLong { len: 3073, max: 3072 }), "{error}");

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use streamlog::inspect::{Inspection, Item};
-use streamlog::{Durability, Error, NewId, Options, Position, References, Store, StreamId, Trim};
+use streamlog::{Durability, Error, GroupOptions, NewId, Options, Position, References, Store, StreamId, Trim};
 
 /// For how long.
 fn duration() -> Duration {
@@ -15,7 +15,7 @@ fn duration() -> Duration {
 fn write(store: &Store, done: &AtomicBool) {
     let stream = store.stream("busy").unwrap();
     let group = stream.group("g");
-    group.create_with(Position::Start, None, true).unwrap();
+    group.create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
     let consumer = group.consumer("c");
     let mut round = 0u64;
     while !done.load(Ordering::Relaxed) {

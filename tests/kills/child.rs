@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use streamlog::{AddOptions, Durability, NewId, Options, Position, Result, SetId, Store, Stream, StreamId, Trim, sim};
+use streamlog::{
+    AddOptions, Durability, GroupOptions, NewId, Options, Position, Result, SetId, Store, Stream, StreamId, Trim, sim,
+};
 
 use crate::cases::{Deed, fault};
 use crate::sites::sites_of;
@@ -324,7 +326,7 @@ fn ids_of(entries: &[streamlog::Entry]) -> Vec<StreamId> {
 }
 
 fn create_group(store: &Store) -> Result<()> {
-    match store.stream(SHARED)?.group(GROUP).create_with(Position::Start, None, true) {
+    match store.stream(SHARED)?.group(GROUP).create_with(GroupOptions::new(Position::Start).create_stream()) {
         Err(streamlog::Error::GroupExists { .. }) => Ok(()),
         created => created,
     }
@@ -436,10 +438,10 @@ fn script(order: &Order, store: &Store, out: &Out) -> Result<()> {
     store.sync()?;
     // Whole streams; that there are such is no secret, and what they hold is looked at only for being readable.
     let long = "LONG ".repeat(60);
-    let copied = store.copy(SHORT, "copy", true)?;
+    let copied = store.copy_over(SHORT, "copy")?;
     assert!(copied);
     store.rename("copy", &long)?;
-    store.copy(SHORT, &long, true)?;
+    store.copy_over(SHORT, &long)?;
     let copy = store.stream(&long)?;
     copy.set_id(SetId::new(StreamId::new(u64::MAX - 5, 0)))?;
     copy.trim(Trim::to_len(0))?;

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use streamlog::{Durability, Options, Position, Store, StreamId, Trim};
+use streamlog::{Durability, GroupOptions, Options, Position, Store, StreamId, Trim};
 
 use crate::children::{self, Role};
 use crate::kernel;
@@ -75,7 +75,7 @@ fn write(arguments: &[String]) {
     let stream = store.stream("log").unwrap();
     let group = stream.group("g");
     if !stream.exists().unwrap() {
-        group.create_with(Position::Start, Some(0), true).unwrap();
+        group.create_with(GroupOptions::new(Position::Start).entries_read(0).create_stream()).unwrap();
     }
     store.sync().unwrap();
     let mut state = look(&store).0;

@@ -258,7 +258,7 @@ fn call_everything(store: &Store, ids: &[StreamId]) -> i32 {
     forked("delete", store.delete(["log"]).err());
     forked("delete all", store.delete_all().err());
     forked("rename", store.rename("log", "gol").err());
-    forked("copy", store.copy("log", "gol", true).err());
+    forked("copy", store.copy_over("log", "gol").err());
     forked("sync", store.sync().err());
     forked("names", store.names().err());
     forked("exists", store.exists("log").err());

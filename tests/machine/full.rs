@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use streamlog::{Durability, Error, Options, Position, Store, Stream, Trim, WriteMode};
+use streamlog::{Durability, Error, GroupOptions, Options, Position, Store, Stream, Trim, WriteMode};
 
 use crate::children::{self, Role};
 use crate::mounts::{Mount, text};
@@ -86,7 +86,7 @@ fn fill(arguments: &[String]) {
     let group = stream.group("g");
     let consumer = group.consumer("c");
     let other = store.stream("other").unwrap();
-    group.create_with(Position::Start, None, true).unwrap();
+    group.create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
     let mut added = 0;
     for _ in 0..100 {
         other.add([("other", [1; 1000])]).unwrap();

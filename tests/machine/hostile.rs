@@ -141,7 +141,7 @@ fn use_it(path: &Path, concerns_all: bool) -> i32 {
     // A failed write in one stream stops all that writes.
     let poisoned = matches!(store.sync(), Err(Error::Poisoned { .. }));
     assert!(is_there || concerns_all || poisoned, "the stream beside goes on");
-    note(store.copy("log", "copied", true).is_ok());
+    note(store.copy_over("log", "copied").is_ok());
     note(store.rename("beside", "renamed").is_ok());
     note(store.delete(["log", "copied"]).is_ok());
     drop((stream, group));

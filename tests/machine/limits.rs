@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use streamlog::{Durability, Error, Options, Position, Store, Trim};
+use streamlog::{Durability, Error, GroupOptions, Options, Position, Store, Trim};
 
 use crate::children::{self, Role};
 use crate::kernel;
@@ -216,7 +216,7 @@ fn no_maps_child(arguments: &[String]) {
     let use_it = |store: &Store| {
         let stream = store.stream("log").unwrap();
         let group = stream.group("g");
-        let _ = group.create_with(Position::Start, None, true);
+        let _ = group.create_with(GroupOptions::new(Position::Start).create_stream());
         for n in 0..200 {
             stream.add([("n", vec![n as u8; 1000])]).unwrap();
         }
@@ -240,7 +240,7 @@ fn small_files_child(arguments: &[String]) {
     let store = os().open(&arguments[0]).unwrap();
     let stream = store.stream("log").unwrap();
     let group = stream.group("g");
-    group.create_with(Position::Start, None, true).unwrap();
+    group.create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
     let consumer = group.consumer("c");
     for _ in 0..4000 {
         stream.add([("n", [0; 1000])]).unwrap();

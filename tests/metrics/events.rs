@@ -82,7 +82,7 @@ fn what_is_rare_is_told_within_its_span() {
         stream.group("g").create(Position::Start).unwrap();
         store.rename("s", "t").unwrap();
         assert_eq!(store.stream("t").unwrap().len().unwrap(), 100);
-        store.copy("t", "u", false).unwrap();
+        store.copy("t", "u").unwrap();
         store.repair("u").unwrap();
         store.delete(["u"]).unwrap();
         store.close().unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use streamlog::metrics::{Operation, OperationMetrics};
 use streamlog::sim::{Op, SimDisk};
-use streamlog::{Block, Durability, Error, Options, Position, ReadFrom, SetId, Store, StreamId};
+use streamlog::{Block, Durability, Error, GroupOptions, Options, Position, ReadFrom, SetId, Store, StreamId};
 
 fn count(metrics: &streamlog::metrics::Metrics, operation: Operation) -> OperationMetrics {
     *metrics.operations.iter().find(|found| found.operation == operation).unwrap()
@@ -89,7 +89,7 @@ fn what_is_rare_is_counted() {
     (0..200).for_each(|_| _ = stream.add([("f", "x".repeat(100))]).unwrap());
     stream.group("g").create(Position::Start).unwrap();
     store.rename("s", "t").unwrap();
-    store.copy("t", "u", false).unwrap();
+    store.copy("t", "u").unwrap();
     store.repair("u").unwrap();
     store.delete(["u"]).unwrap();
     let metrics = store.metrics().unwrap();
@@ -161,7 +161,7 @@ fn counters_that_were_set_high_are_no_overflow() {
 fn snapshots_can_be_taken_at_any_time() {
     let store = Options::new().durability(Durability::Os).in_memory();
     let stream = store.stream("s").unwrap();
-    stream.group("g").create_with(Position::Start, None, true).unwrap();
+    stream.group("g").create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| (0..20_000).for_each(|_| _ = stream.add([("f", "v")]).unwrap()));
         let consumer = stream.group("g").consumer("c");

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use streamlog::{AddOptions, Error, GroupEntry, GroupReadFrom, Position, Production, Trim};
+use streamlog::{
+    AddOptions, Error, GroupEntry, GroupOptions, GroupReadFrom, Position, Production, ReleaseOptions, Trim,
+};
 
 use crate::groups::{self, Budget, Claiming, From, Given, Key};
 use crate::model::{self, Stream, group_not_found, not_found};
@@ -52,7 +54,14 @@ impl Run {
                 let group = group_name(*group);
                 let (given, id) = position(*at);
                 let read = read.map(u64::from);
-                let got = subject.group(group).create_with(given, read, *create_stream);
+                let mut options = GroupOptions::new(given);
+                if let Some(read) = read {
+                    options = options.entries_read(read);
+                }
+                if *create_stream {
+                    options = options.create_stream();
+                }
+                let got = subject.group(group).create_with(options);
                 let expected = if !is_there && !create_stream {
                     Err(not_found(&name))
                 } else if stream.groups.contains_key(group) {
@@ -127,7 +136,14 @@ impl Run {
                 let count = count.map(u64::from);
                 let found = self.model.streams.get_mut(&name);
                 let expected = found.and_then(|stream| stream.release(group, &ids, *how, count, *force));
-                let got = subject.group(group).release_with(ids, *how, count, *force);
+                let mut options = ReleaseOptions::new(*how);
+                if let Some(count) = count {
+                    options = options.delivery_count(count);
+                }
+                if *force {
+                    options = options.force();
+                }
+                let got = subject.group(group).release_with(ids, options);
                 same_result(got, expected.ok_or_else(|| group_not_found(&name, group)))
             }
             GroupOp::Claim { by, min_idle, ids, delivered, count, flags: (force, keep_count), last_id } => {

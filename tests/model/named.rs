@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use streamlog::sim::SimDisk;
-use streamlog::{AddOptions, Durability, Options, Position, Production, References, SetId, Store, StreamId, Trim};
+use streamlog::{
+    AddOptions, Durability, GroupOptions, Options, Position, Production, References, SetId, Store, StreamId, Trim,
+};
 
 fn id(ms: u64) -> StreamId {
     StreamId::new(ms, 0)
@@ -50,7 +52,7 @@ fn a_range_goes_on_behind_deleted_entries_that_were_above_the_last_id_when_it_wa
 #[test]
 fn an_entry_added_with_a_trim_that_looks_at_references_is_measured_by_its_own_id() {
     let stream = Store::in_memory().stream("s").unwrap();
-    stream.group("g").create_with(Position::Start, None, true).unwrap();
+    stream.group("g").create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
     add(&stream, 1..=2);
     let trim = Trim::before(id(100)).references(References::Delete);
     stream.add_with(AddOptions::new().id(id(200)).trim(trim), [("n", "200")]).unwrap();

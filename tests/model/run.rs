@@ -317,7 +317,9 @@ impl Run {
             Op::Copy { from, to, replace } => {
                 let (from, to) = (name_of(*from), name_of(*to));
                 let expected = self.model.copy(&from, &to, *replace);
-                same_result(self.subject.store().copy(from, to, *replace), Ok(expected))
+                let store = self.subject.store();
+                let got = if *replace { store.copy_over(from, to) } else { store.copy(from, to) };
+                same_result(got, Ok(expected))
             }
             Op::Group(of, op) => self.group_op(*of, op),
             Op::ReadGroup { from, by, count, max_count, max_size, no_ack } => {

@@ -248,7 +248,7 @@ fn claims(store: &Store, name: &[u8], groups: &[Seen]) -> streamlog::Result<BTre
     if groups.iter().all(|group| group.pending.is_empty()) {
         return Ok(all);
     }
-    store.copy(name, SCRATCH, true)?;
+    store.copy_over(name, SCRATCH)?;
     let scratch = store.stream(SCRATCH)?;
     for group in groups {
         let read = scratch.group(&group.name).consumer(CLAIMER).read().claim(Duration::ZERO);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use streamlog::command::{Reply, Session};
-use streamlog::{AddOptions, Corruption, Durability, Error, Position, ReadFrom, Store, StreamId, Trim};
+use streamlog::{AddOptions, Corruption, Durability, Error, GroupOptions, Position, ReadFrom, Store, StreamId, Trim};
 
 use crate::harness::{id, of_reader, of_writer, options, pair};
 
@@ -213,7 +213,7 @@ fn checkpoints_of_the_journal_are_followed() {
         let (directory, store, reader) = pair(level);
         let (writing, reading) = (store.stream("a").unwrap(), reader.stream("a").unwrap());
         let group = writing.group("g");
-        group.create_with(Position::Start, None, true).unwrap();
+        group.create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
         let alice = group.consumer("alice");
         let mut generations = 0;
         let mut newest = None;
@@ -242,7 +242,7 @@ fn a_journal_is_found_that_was_begun_and_replaced_since_the_last_look() {
         writing.add([("n", "first")]).unwrap();
         assert_eq!(reading.len().unwrap(), 1);
         let group = writing.group("g");
-        group.create_with(Position::Start, None, true).unwrap();
+        group.create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
         let alice = group.consumer("alice");
         let first = files(directory.path(), "a", "journal").swap_remove(0);
         while first.exists() {
@@ -336,7 +336,7 @@ fn what_is_not_a_store_is_said_to_be_none() {
 fn groups_are_told_while_a_stream_is_trimmed_as_fast_as_it_grows() {
     let (_directory, store, reader) = pair(Durability::Os);
     let stream = store.stream("a").unwrap();
-    stream.group("g").create_with(Position::Start, None, true).unwrap();
+    stream.group("g").create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
     stream.add([("n", "first")]).unwrap();
     let done = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use streamlog::{Durability, Options, StreamId, Trim};
+use streamlog::{Durability, GroupOptions, Options, StreamId, Trim};
 
 /// What it is told in its environment: the level, and the directory.
 pub const ORDER: &str = "STREAMLOG_READ_ONLY_CHILD";
@@ -55,7 +55,7 @@ fn write(directory: &std::path::Path, level: Durability, read: &Mutex<(u64, Stre
     let stream = store.stream(STREAM).unwrap();
     let group = stream.group("g");
     if !group.exists().unwrap() {
-        group.create_with(streamlog::Position::Start, None, true).unwrap();
+        group.create_with(GroupOptions::new(streamlog::Position::Start).create_stream()).unwrap();
     }
     let consumer = group.consumer("c");
     let last = stream.last().unwrap();

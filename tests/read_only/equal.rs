@@ -60,7 +60,7 @@ fn operate(store: &Store, random: &mut Random) {
         22 if random.below(4) == 0 => match random.below(3) {
             0 => _ = store.delete([name]).unwrap(),
             1 if stream.exists().unwrap() => store.rename(name, "b").unwrap(),
-            _ => _ = store.copy(name, "a", true).unwrap(),
+            _ => _ = store.copy_over(name, "a").unwrap(),
         },
         _ => {}
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use streamlog::{AddOptions, Durability, Position, Store, sim};
+use streamlog::{AddOptions, Durability, GroupOptions, Position, Store, sim};
 
 use crate::harness::{id, of_reader, of_writer, options};
 
@@ -55,7 +55,7 @@ fn nothing_is_seen_before_it_is_synced() {
     };
     let store = Store::open_observed(options(Durability::Always), directory.path(), tell).unwrap();
     let stream = store.stream("a").unwrap();
-    stream.group("g").create_with(Position::Start, None, true).unwrap();
+    stream.group("g").create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
     let ids: Vec<_> = (0..5).map(|n| stream.add([("n", n.to_string())]).unwrap()).collect();
     let alice = stream.group("g").consumer("alice");
     alice.read().count(3).new_entries().unwrap();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use streamlog::sim::SimDisk;
-use streamlog::{Durability, Error, Options, Position, Store, StreamId, Trim};
+use streamlog::{Durability, Error, GroupOptions, Options, Position, Store, StreamId, Trim};
 
 const LIMIT: u64 = 400 << 10;
 
@@ -31,7 +31,7 @@ fn at_the_limit_all_goes_on_but_adding_and_that_too_when_there_is_room() {
     for round in 0..6 {
         let stream = store.stream("s").unwrap();
         if round == 0 {
-            stream.group("g").create_with(Position::Start, None, true).unwrap();
+            stream.group("g").create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
         }
         // Several times, as a smaller segment may still fit.
         let before = added.len();

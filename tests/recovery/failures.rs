@@ -96,7 +96,7 @@ impl Scene {
             ("destroy a group", outcome(stream.group("h").destroy())),
             ("create a stream", outcome(store.create("another"))),
             ("rename a stream", outcome(store.rename("other", "another"))),
-            ("copy a stream", outcome(store.copy("s", "copy", true))),
+            ("copy a stream", outcome(store.copy_over("s", "copy"))),
             ("delete a stream", outcome(store.delete(["another"]))),
         ]
     }
@@ -280,7 +280,7 @@ fn damage_found_by_a_read_costs_the_entries_it_hit() {
     assert_eq!(stream.range(..).filter(|entry| entry.is_err()).count(), 1);
     assert_eq!(outcome(stream.get(id(5))), Corrupt);
     // What would have to read the entry that is lost fails, and has no effect.
-    assert_eq!(outcome(store.copy("s", "copy", true)), Corrupt);
+    assert_eq!(outcome(store.copy_over("s", "copy")), Corrupt);
     assert!(!store.exists("copy").unwrap());
     let group = stream.group("g");
     group.set_position(Position::After(id(4)), None).unwrap();

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use streamlog::sim::{CrashLimits, Op, SimDisk};
 use streamlog::{
-    AddOptions, Durability, Error, Options, Position, Production, References, Release, Store, StreamId, Trim,
+    AddOptions, Durability, Error, GroupOptions, Options, Position, Production, References, Release, Store, StreamId,
+    Trim,
 };
 
 fn id(ms: u64) -> StreamId {
@@ -51,7 +52,12 @@ fn an_add_that_trims_with_regard_to_references_is_done_or_not() {
     for references in [References::Delete, References::Acknowledged] {
         let disk = SimDisk::new();
         let store = mount(&disk, Durability::Always);
-        store.stream("s").unwrap().group("g").create_with(Position::After(id(99)), None, true).unwrap();
+        store
+            .stream("s")
+            .unwrap()
+            .group("g")
+            .create_with(GroupOptions::new(Position::After(id(99))).create_stream())
+            .unwrap();
         fill(&store, 1..=3);
         let from = disk.steps();
         let options = AddOptions::new().id(id(4)).trim(Trim::to_len(1).references(references));
@@ -69,7 +75,7 @@ fn a_group_that_creates_its_stream_appears_with_it() {
     let disk = SimDisk::new();
     let store = mount(&disk, Durability::Always);
     let from = disk.steps();
-    store.stream("s").unwrap().group("g").create_with(Position::End, None, true).unwrap();
+    store.stream("s").unwrap().group("g").create_with(GroupOptions::new(Position::End).create_stream()).unwrap();
     crash_since(&disk, from, |store, done, what| {
         let stream = store.stream("s").unwrap();
         let exists = stream.exists().unwrap();
@@ -84,7 +90,7 @@ fn a_consumer_that_came_by_a_read_without_result_stays() {
     let disk = SimDisk::new();
     let store = mount(&disk, Durability::Always);
     let group = store.stream("s").unwrap().group("g");
-    group.create_with(Position::End, None, true).unwrap();
+    group.create_with(GroupOptions::new(Position::End).create_stream()).unwrap();
     assert!(group.consumer("alice").read().new_entries().unwrap().is_empty());
     crash_since(&disk, disk.steps(), |store, _, what| {
         assert_eq!(store.stream("s").unwrap().group("g").consumers().unwrap().len(), 1, "{what}");
@@ -110,7 +116,7 @@ fn everything_can_be_acknowledged_one_by_one_on_a_full_disk() {
         let disk = SimDisk::new();
         let store = Store::open_simulated(Options::new().durability(level), &disk).unwrap();
         let group = store.stream("s").unwrap().group("g");
-        group.create_with(Position::Start, None, true).unwrap();
+        group.create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
         fill(&store, 1..=2000);
         assert_eq!(group.consumer("alice").read().new_entries().unwrap().len(), 2000);
         fill_up(&disk);
@@ -139,7 +145,7 @@ fn a_stream_with_productions_opens_on_a_full_disk_also_after_a_torn_append() {
     let disk = SimDisk::new();
     let store = Store::open_simulated(Options::new().durability(Durability::Os), &disk).unwrap();
     let stream = store.stream("s").unwrap();
-    stream.group("g").create_with(Position::Start, None, true).unwrap();
+    stream.group("g").create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
     let keys: Vec<String> = (0..90).map(|n| format!("{n}{}", "k".repeat(100))).collect();
     let made: Vec<StreamId> = keys.iter().map(|key| produce(&store, key).unwrap()).collect();
     let mut image = disk.kill_image(disk.steps());
@@ -162,7 +168,7 @@ fn a_journal_that_was_replaced_but_for_the_mark_is_the_journal() {
     let disk = SimDisk::new();
     let store = mount(&disk, Durability::Always);
     let group = store.stream("s").unwrap().group("g");
-    group.create_with(Position::Start, None, true).unwrap();
+    group.create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
     fill(&store, 1..=200);
     // On a file system that copies what it overwrites there may be no room for that.
     disk.fail_when(|call| {
@@ -187,7 +193,7 @@ fn a_journal_whose_name_could_not_be_synced_ends_it() {
     let disk = SimDisk::new();
     let store = mount(&disk, Durability::Always);
     let group = store.stream("s").unwrap().group("g");
-    group.create_with(Position::Start, None, true).unwrap();
+    group.create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
     fill(&store, 1..=20);
     disk.fail_when(|call| (call.op == Op::SyncDir).then_some(ErrorKind::StorageFull.into()));
     let mut delivered = Vec::new();
@@ -284,7 +290,7 @@ fn keeps(store: &Store, before: &Told, after: &Told) {
         }
     }
     // A copy is asked, so as not to disturb what goes on.
-    store.copy("s", "copy", true).unwrap();
+    store.copy_over("s", "copy").unwrap();
     let copy = store.stream("copy").unwrap().group("g");
     let claimed = copy.consumer("zoe").auto_claim(Duration::ZERO).count(10_000).run().unwrap();
     assert_eq!(claimed.ids, pending.keys().copied().collect::<Vec<_>>(), "what can be claimed");
@@ -335,7 +341,7 @@ fn what_consumers_and_producers_were_told_holds_through_crash_after_crash() {
         let mut disk = SimDisk::new();
         let mut told = Told::default();
         let store = mount(&disk, Durability::Always);
-        store.stream("s").unwrap().group("g").create_with(Position::Start, None, true).unwrap();
+        store.stream("s").unwrap().group("g").create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
         drop(store);
         for _ in 0..6 {
             let store = mount(&disk, Durability::Always);
@@ -423,7 +429,7 @@ fn an_operation_that_finds_no_room_at_any_call_has_no_effect_and_can_be_repeated
     for rounds in (0..26).step_by(if std::env::var_os("STREAMLOG_NIGHTLY").is_some() { 1 } else { 3 }) {
         let disk = SimDisk::new();
         let store = at_noon(&disk);
-        group_of(&store).unwrap().create_with(Position::Start, None, true).unwrap();
+        group_of(&store).unwrap().create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
         fill(&store, 1..=10);
         produce(&store, "old").unwrap();
         group_of(&store).unwrap().consumer("alice").read().count(5).new_entries().unwrap();

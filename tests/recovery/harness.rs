@@ -7,7 +7,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use streamlog::inspect::Inspection;
 use streamlog::sim::{Image, SimDisk};
-use streamlog::{AddOptions, Durability, NewId, Options, Position, Production, Result, SetId, Store, StreamId, Trim};
+use streamlog::{
+    AddOptions, Durability, GroupOptions, NewId, Options, Position, Production, Result, SetId, Store, StreamId, Trim,
+};
 
 /// The fields of an entry.
 pub type Fields = Arc<Vec<(Vec<u8>, Vec<u8>)>>;
@@ -743,10 +745,10 @@ impl Run {
                 Err(streamlog::Error::StreamNotFound { .. }) => assert!(!there, "the stream is there"),
                 result => result?,
             },
-            Call::Copy { there } => assert_eq!(store.copy(A, B, true)?, there, "streams copied"),
+            Call::Copy { there } => assert_eq!(store.copy_over(A, B)?, there, "streams copied"),
             Call::Sync => store.sync()?,
             Call::CreateGroup { exists } => {
-                match store.stream(A)?.group(GROUP).create_with(Position::Start, None, true) {
+                match store.stream(A)?.group(GROUP).create_with(GroupOptions::new(Position::Start).create_stream()) {
                     Err(streamlog::Error::GroupExists { .. }) => assert!(exists, "there is no such group"),
                     result => result?,
                 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 #[cfg(feature = "tracing")]
 use streamlog::OnDamage;
 use streamlog::sim::{Image, SimDisk};
-use streamlog::{AddOptions, Durability, Error, Options, Position, RecoveryReport, Store, StreamId};
+use streamlog::{AddOptions, Durability, Error, GroupOptions, Options, Position, RecoveryReport, Store, StreamId};
 
 const LOG: &str = "streams/s/00000000000000000001.log";
 const JOURNAL: &str = "streams/s/00000000000000000001.journal";
@@ -57,7 +57,7 @@ fn killed() -> (Image, Vec<(usize, usize)>) {
     note();
     let group = store.stream("s").unwrap().group("g");
     // Nothing that ends in a zero, so that ends can be told from bytes.
-    group.create_with(Position::After(StreamId::new(0, 1)), Some(0), false).unwrap();
+    group.create_with(GroupOptions::new(Position::After(StreamId::new(0, 1))).entries_read(0)).unwrap();
     note();
     add(&store, 2);
     note();

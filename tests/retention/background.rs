@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use streamlog::sim::SimDisk;
-use streamlog::{Durability, Entry, Options, Position, Retention, Store, Stream};
+use streamlog::{Durability, Entry, GroupOptions, Options, Position, Retention, Store, Stream};
 
 use crate::harness::{Clock, HOUR, HOUR_MS, fill, log_bytes, mount};
 
@@ -116,7 +116,7 @@ fn a_clock_that_panics_in_the_background_is_told_to_whoever_writes_next() {
 /// Writers, consumers and the background at once.
 fn beside(store: &Store, disk: &SimDisk, rules: Retention) {
     let stream = store.stream("s").unwrap();
-    stream.group("g").create_with(Position::Start, None, true).unwrap();
+    stream.group("g").create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
     stream.set_retention(rules).unwrap();
     let (writers, each) = (3, 400);
     let done = AtomicBool::new(false);

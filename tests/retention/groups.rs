@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use streamlog::sim::{CrashLimits, SimDisk};
-use streamlog::{Durability, Entry, Position, Retention, Store, Stream, StreamId};
+use streamlog::{Durability, Entry, GroupOptions, Position, Retention, Store, Stream, StreamId};
 
 use crate::harness::{Clock, HOUR, HOUR_MS, Random, fill, log_bytes, mount, seed};
 
@@ -77,7 +77,7 @@ fn it_holds_back_each_of_the_limits() {
         let (clock, disk) = (Clock::new(), SimDisk::new());
         let store = mount(clock.options(), &disk);
         let stream = store.stream("s").unwrap();
-        stream.group("g").create_with(Position::Start, None, true).unwrap();
+        stream.group("g").create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
         stream.set_retention(limit.acknowledged_only()).unwrap();
         fill(&stream, 100);
         clock.advance(2 * HOUR_MS);
@@ -106,7 +106,7 @@ fn it_holds_back_each_of_the_limits() {
 #[test]
 fn a_length_that_is_held_back_is_kept_to_again_within_a_hundred_entries() {
     let stream = Clock::new().options().in_memory().stream("s").unwrap();
-    stream.group("g").create_with(Position::Start, None, true).unwrap();
+    stream.group("g").create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
     stream.set_retention(Retention::new().max_len(10).acknowledged_only()).unwrap();
     for _ in 0..500 {
         stream.add([("a", "b")]).unwrap();
@@ -143,7 +143,7 @@ fn what_a_group_needs_is_there_after_any_crash() {
         let options = || clock.options().durability(level).segment_bytes_max(4096).checkpoint_bytes_min(2000);
         let store = mount(options(), &disk);
         let stream = store.stream("s").unwrap();
-        stream.group("g").create_with(Position::Start, None, true).unwrap();
+        stream.group("g").create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
         let rules = [
             Retention::new(),
             Retention::new().max_len(2),

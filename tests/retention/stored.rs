@@ -63,7 +63,7 @@ fn they_go_where_the_stream_goes() {
         store = mount(options(), &disk);
         assert_eq!(rules_of(&store, "s"), rules(), "opened again");
     }
-    assert!(store.copy("s", "copy", false).unwrap());
+    assert!(store.copy("s", "copy").unwrap());
     store.rename("s", "renamed").unwrap();
     store.close().unwrap();
     let disk = disk.kill_image(disk.steps()).mount();

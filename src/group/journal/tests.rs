@@ -8,8 +8,8 @@ use crate::format::groups::{Counting, Memory, NewConsumer, NewGroup, PendingRun}
 use crate::format::journal::{IdSet, Run};
 use crate::sim::{Image, SimDisk};
 use crate::{
-    AddOptions, Durability, GroupReadFrom, Options, Position, Production, ReadFrom, References, Release, SetId, Store,
-    Stream, Trim,
+    AddOptions, Durability, GroupOptions, GroupReadFrom, Options, Position, Production, ReadFrom, References, Release,
+    SetId, Store, Stream, Trim,
 };
 
 /// Numbers at the ends of what fits somewhere.
@@ -223,7 +223,7 @@ fn image() -> (Image, PathBuf) {
     let store = Store::open_simulated(options(), &disk).unwrap();
     let stream = store.stream("s").unwrap();
     let group = stream.group("g");
-    group.create_with(Position::Start, None, true).unwrap();
+    group.create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
     for ms in 1..=8 {
         stream.add_with(AddOptions::new().id(StreamId::new(ms, 0)), [("ms", ms.to_string())]).unwrap();
     }
@@ -289,7 +289,7 @@ fn use_all(store: &Store, stream: &Stream) {
     let _ = (stream.add_with(AddOptions::new().trim(trim), [("n", "v")]), stream.delete([StreamId::new(1, 0)]));
     let _ = (stream.trim(Trim::to_len(2).references(References::Delete)), stream.set_id(SetId::new(StreamId::MAX)));
     let _ = stream.configure_producers(Some(Duration::from_secs(1)), Some(1));
-    let _ = (store.copy("s", "t", true), store.rename("t", "u"));
+    let _ = (store.copy_over("s", "t"), store.rename("t", "u"));
     let _ = stream.group("g").destroy();
 }
 

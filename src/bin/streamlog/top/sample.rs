@@ -142,7 +142,7 @@ impl Rates {
 mod tests {
     use std::time::Duration;
 
-    use streamlog::{Position, Store};
+    use streamlog::{GroupOptions, Position, Store};
 
     use super::*;
 
@@ -152,7 +152,7 @@ mod tests {
         let store = Store::open(directory.path()).unwrap();
         let orders = store.stream("orders").unwrap();
         let workers = orders.group("workers");
-        workers.create_with(Position::Start, None, true).unwrap();
+        workers.create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
         orders.add([("a", "1")]).unwrap();
         // Before the first one, it is not known how many it was given.
         let alice = workers.consumer("alice");

@@ -205,7 +205,7 @@ fn stream_json(stream: &StreamSample, rates: &Rates) -> Json {
 
 #[cfg(test)]
 mod tests {
-    use streamlog::{Position, Store};
+    use streamlog::{GroupOptions, Position, Store};
 
     use super::*;
 
@@ -214,7 +214,7 @@ mod tests {
         let store = Store::open(directory.path()).unwrap();
         for name in ["orders", "a-stream-with-a-name-that-is-longer-than-most"] {
             let stream = store.stream(name).unwrap();
-            stream.group("workers").create_with(Position::Start, None, true).unwrap();
+            stream.group("workers").create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
             stream.add([("a", "1")]).unwrap();
         }
         let mut sample = Sample::take(&Store::open_read_only(directory.path()).unwrap(), &[]).unwrap();
