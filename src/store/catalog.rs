@@ -632,9 +632,11 @@ impl Catalog {
             return Ok(true);
         }
         let _watch = self.env.operations.watch(Operation::RenameStream, from);
-        self.let_go(from)?;
-        self.let_go(to)?;
         let (source, directory) = (file_name::escape(from), file_name::escape(to));
+        self.let_go(from)?;
+        // One that is damaged keeps its name. Nothing has been written yet that would have to be finished.
+        Superblock::open(&self.streams.within(&source))?;
+        self.let_go(to)?;
         let remove = if taken { vec![directory.clone().into()] } else { Vec::new() };
         let rename = Rename { is_new: false, from: source.into(), to: directory.into(), name: to.to_vec() };
         let intent = Intent { remove, rename: Some(rename) };
@@ -721,7 +723,12 @@ impl Catalog {
             let place = source.within(&rename.from);
             // A copy has it from the start, and is open already: nobody else may write its superblock.
             if !rename.is_new {
-                Superblock::open(&place)?.update_both(&place, |meta| meta.name.clone_from(&rename.name))?;
+                match Superblock::open(&place) {
+                    Ok(superblock) => superblock.update_both(&place, |meta| meta.name.clone_from(&rename.name))?,
+                    // Damaged since this was begun. Opening the stream will say so; the others are to open whatever it is.
+                    Err(Error::Corrupt { .. } | Error::Unsupported { .. }) => {}
+                    Err(error) => return Err(error),
+                }
             }
             place.move_to(self.streams.at(&rename.to))?;
         }

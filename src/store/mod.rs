@@ -287,7 +287,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Error::StreamNotFound`], [`Error::NameTooLong`], and as [`delete`](Self::delete).
+    /// [`Error::StreamNotFound`], [`Error::NameTooLong`], and as [`delete`](Self::delete). [`Error::Corrupt`] and
+    /// [`Error::Unsupported`] of the file `meta`, in which the name is: the stream keeps its name.
     ///
     /// # Examples
     ///

@@ -679,3 +679,72 @@ fn where_a_stream_is_not_to_go_on_damage_is_an_error_and_nothing_is_removed() {
     assert_eq!(stream.len().unwrap(), 6);
     assert_eq!(stream.trim(Trim::to_len(3)).unwrap(), 3, "for this nothing is read");
 }
+
+/// The superblock of a newer version, in both slots.
+fn newer(meta: &mut [u8]) {
+    for (slot, bytes) in (0..).zip(meta.chunks_exact_mut(4096)) {
+        bytes[8] = 2;
+        let mut sum = crc32fast::Hasher::new_with_initial(slot);
+        sum.update(&bytes[..4092]);
+        bytes[4092..].copy_from_slice(&sum.finalize().to_le_bytes());
+    }
+}
+
+/// What can be wrong with the superblock of a stream.
+const BROKEN: [fn(&mut Image, &str); 3] = [
+    |image, path| image.file_mut(path).unwrap().fill(0xaa),
+    |image, path| image.remove(path),
+    |image, path| newer(image.file_mut(path).unwrap()),
+];
+
+fn is_refused<T>(result: &streamlog::Result<T>) -> bool {
+    matches!(result, Err(Error::Corrupt { .. } | Error::Unsupported { .. }))
+}
+
+#[test]
+fn a_stream_whose_name_cannot_be_changed_keeps_it_and_stops_no_other() {
+    for damage in BROKEN {
+        let mut image = killed();
+        damage(&mut image, "streams/s/meta");
+        let disk = image.mount();
+        for policy in [OnDamage::Refuse, OnDamage::Quarantine] {
+            let store = open(&disk, policy);
+            assert!(is_refused(&store.rename("s", "other")));
+            assert!(is_refused(&store.rename_new("s", "t")));
+            assert_eq!(store.names().unwrap(), [&b"other"[..], b"s"]);
+            store.stream("other").unwrap().add([("sound", "still")]).unwrap();
+            store.close().unwrap();
+        }
+        let store = open(&disk, OnDamage::Refuse);
+        assert_eq!(store.delete(["s"]).unwrap(), 1);
+    }
+}
+
+/// A crash came while a stream was renamed, and then its superblock was damaged.
+#[test]
+fn a_rename_that_is_left_to_be_finished_keeps_no_other_stream_from_being_opened() {
+    let disk = killed().mount();
+    let store = open(&disk, OnDamage::Refuse);
+    store.create("t").unwrap();
+    let before = disk.steps();
+    store.rename("s", "t").unwrap();
+    let mut images = (before..disk.steps()).map(|step| disk.kill_image(step));
+    let is_begun = |image: &Image| image.file("intent").is_some() && image.file("streams/s/meta").is_some();
+    let begun = images.find(is_begun).expect("it is there for a while");
+    for damage in BROKEN {
+        let mut image = begun.clone();
+        damage(&mut image, "streams/s/meta");
+        for policy in [OnDamage::Refuse, OnDamage::Quarantine] {
+            let disk = image.mount();
+            let store = open(&disk, policy);
+            assert_eq!(store.names().unwrap(), [&b"other"[..], b"t"]);
+            store.stream("other").unwrap().add([("sound", "still")]).unwrap();
+            let stream = store.stream("t").unwrap();
+            let is_lost = is_refused(&stream.len());
+            assert!(is_lost || policy == OnDamage::Quarantine && seen(&stream) == [1, 2, 3, 4, 6]);
+            drop((store, stream));
+            // Once more: nothing is left to be finished.
+            open(&disk, OnDamage::Refuse).close().unwrap();
+        }
+    }
+}
