@@ -188,10 +188,11 @@ pub enum Error {
     #[error("an entry needs at least one field")]
     NoFields,
 
-    /// The names and values of one entry, or of all entries of a batch, are over the limit. Nothing was added.
+    /// One entry, or all entries of a batch, are over the limit: with their names and values, or with what is stored around
+    /// these. Nothing was added.
     #[error("an entry or batch of {len} bytes is over the limit of {max}")]
     EntryTooLarge {
-        /// The bytes of its names and values.
+        /// The bytes of its names and values, or the most that it takes in a file.
         len: u64,
         /// The most that is allowed, in bytes.
         max: u64,

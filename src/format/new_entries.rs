@@ -206,13 +206,19 @@ impl NewEntries {
         std::iter::from_fn(move || Some((names.string()?, values.string()?)))
     }
 
+    /// The bytes of all values, with their lengths.
+    #[inline]
+    pub fn values_len(&self) -> usize {
+        self.end.saturating_sub(FRONT_LEN)
+    }
+
     /// The most bytes that names and values can take in a segment: the names of each entry once in its body or in a
     /// frame of their own, and once more in the seal.
     #[inline]
     pub fn room(&self) -> u64 {
         let shapes: usize = self.list.iter().map(|entry| entry.shape.len()).sum();
         let production = self.production.as_ref().map_or(0, |made| made.producer.len() + made.key.len() + 20);
-        (self.end.saturating_sub(FRONT_LEN) + 2 * shapes + production) as u64
+        (self.values_len() + 2 * shapes + production) as u64
     }
 }
 

@@ -56,7 +56,10 @@ impl Latch {
         let is_refused = match error {
             // Where a file is created, nothing has been done before.
             Error::NoDescriptors { action, .. } => *action == "create",
-            Error::NameTooLong { .. } | Error::ChangeTooLarge { .. } | Error::TooManyDeleted { .. } => true,
+            Error::NameTooLong { .. }
+            | Error::EntryTooLarge { .. }
+            | Error::ChangeTooLarge { .. }
+            | Error::TooManyDeleted { .. } => true,
             _ => false,
         };
         !error.lacks_room() && !is_refused && self.poison(error)
@@ -100,6 +103,21 @@ mod tests {
         latch.poison("one");
         latch.poison("two");
         assert!(matches!(latch.check(), Err(Error::Poisoned { cause }) if cause == "one"));
+    }
+
+    #[test]
+    fn a_call_that_was_refused_does_not_poison() {
+        let latch = Latch::default();
+        for error in [
+            Error::NameTooLong { len: 2, max: 1 },
+            Error::EntryTooLarge { len: 2, max: 1 },
+            Error::ChangeTooLarge { len: 2, max: 1 },
+            Error::TooManyDeleted { max: 1 },
+            Error::NoSpace { action: "write to", path: "a".into(), limit: None },
+        ] {
+            assert!(!latch.poison_by(&error) && latch.check().is_ok(), "{error}");
+        }
+        assert!(latch.poison_by(&Error::NoDescriptors { action: "open", path: "a".into() }));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::format::new_entries::NewEntries;
 use crate::format::record::{self, BODY_LEN_MAX, FRONT_LEN, Head};
 use crate::hash::HashMap;
 use crate::io::File;
+use crate::log::scan::SEGMENT_LEN_MAX;
 use crate::log::segment::Segment;
 use crate::log::{self, Tail};
 use crate::{Error, Result, StreamId};
@@ -467,8 +468,19 @@ pub fn undo_write(file: &dyn File, path: &std::path::Path, offset: u64, len: usi
 /// The error of a frame whose body would be too long.
 #[inline]
 fn check_body_len(len: usize) -> Result<()> {
-    let max = BODY_LEN_MAX - 64;
-    if len <= max { Ok(()) } else { Err(Error::EntryTooLarge { len: len as u64, max: max as u64 }) }
+    check_len(len as u64, BODY_LEN_MAX as u64 - 64)
+}
+
+#[inline]
+fn check_len(len: u64, max: u64) -> Result<()> {
+    if len <= max { Ok(()) } else { Err(Error::EntryTooLarge { len, max }) }
+}
+
+/// The error of entries for which no segment can be long enough, so that it is noticed before room is made for them. Whether
+/// what else stands in their frame fits as well is seen when it is there.
+pub fn check_fits(entries: &NewEntries) -> Result<()> {
+    check_body_len(entries.values_len())?;
+    check_len(capacity_for(entries, 0), SEGMENT_LEN_MAX)
 }
 
 #[inline]
@@ -476,7 +488,7 @@ fn fields_room(entries: &NewEntries) -> u64 {
     entries.room() + (ENTRY_OVERHEAD + FRAME_OVERHEAD) * entries.list.len() as u64
 }
 
-/// The capacity of a segment of about `wanted` bytes in which these entries fit.
+/// The capacity of a segment of about `wanted` bytes in which these entries, which have been [checked](check_fits), fit.
 pub fn capacity_for(entries: &NewEntries, wanted: u64) -> u64 {
     let needed = HEADER_LEN as u64 + FRAME_OVERHEAD + fields_room(entries) + SEAL_OVERHEAD;
     needed.max(wanted).next_multiple_of(PAGE)
@@ -486,4 +498,35 @@ pub fn capacity_for(entries: &NewEntries, wanted: u64) -> u64 {
 pub fn begin_segment(file: &Arc<dyn File>, path: &std::path::Path, header: &Header) -> Result<()> {
     file.write_at(0, &header.encode()).map_err(|error| Error::io("write to", path, error))?;
     file.sync().map_err(|error| Error::io("sync", path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{NewId, Store};
+
+    /// So many entries with the same name, of a MiB: each of them counts twice, in its frame and in the seal.
+    fn with_a_long_name(count: usize) -> NewEntries {
+        let mut entries = NewEntries::default();
+        entries.put_field(&vec![b'n'; 1 << 20], b"");
+        let entry = entries.complete(NewId::Auto).clone();
+        entries.list = vec![entry; count];
+        entries
+    }
+
+    #[test]
+    fn entries_for_which_no_segment_can_be_long_enough_are_refused_before_one_is_made() {
+        assert!(check_fits(&with_a_long_name(2047)).is_ok());
+        let store = Store::in_memory();
+        let stream = store.stream("s").unwrap();
+        stream.add([("n", "first")]).unwrap();
+        let inner = store.shared().find(b"s").unwrap().unwrap();
+        let error = inner.add(&mut with_a_long_name(2048), None).unwrap_err();
+        assert!(
+            matches!(error, Error::EntryTooLarge { len, max: SEGMENT_LEN_MAX } if len > SEGMENT_LEN_MAX),
+            "{error}"
+        );
+        stream.add([("n", "second")]).unwrap();
+        assert_eq!((stream.len().unwrap(), stream.info().unwrap().segments), (2, 1));
+    }
 }

@@ -10,7 +10,7 @@ use crate::io::File;
 use crate::{Corruption, Error, Result, StreamId};
 
 /// The longest segment, in bytes: offsets in the index have 32 bits.
-const SEGMENT_LEN_MAX: u64 = u32::MAX as u64;
+pub const SEGMENT_LEN_MAX: u64 = u32::MAX as u64;
 /// How much is read at a time, in bytes.
 const CHUNK_LEN: usize = 256 << 10;
 /// And at first, where little is expected.
@@ -43,7 +43,7 @@ impl Blocks {
             return Ok(());
         }
         let finished = self.finish(file, offset, scratch);
-        // Segments are below 4 GiB: see `capacity_for`.
+        // Segments are below 4 GiB: see `check_fits`.
         self.list.push(Block { first_id, offset: offset as u32, ordinal: ordinal as u32, crc: 0 });
         finished
     }

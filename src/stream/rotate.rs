@@ -10,7 +10,7 @@ use crate::format::journal::Change;
 use crate::format::new_entries::NewEntries;
 use crate::group::journal::Journal;
 use crate::io::File;
-use crate::log::append::{Appender, begin_segment, capacity_for};
+use crate::log::append::{Appender, begin_segment, capacity_for, check_fits};
 use crate::log::segment::{Segment, Table, write_index};
 use crate::metrics::Operation;
 use crate::stream::inner::Inner;
@@ -32,6 +32,7 @@ impl Inner {
 
     /// Goes on in a new segment, in which `entries` fit, having made the room that is to be kept free.
     pub fn rotate(&self, entries: &NewEntries) -> Result<()> {
+        check_fits(entries)?;
         let _room = self.make_room(entries);
         let _turn = self.turn.lock();
         self.rotate_in_turn(entries, false)
