@@ -231,8 +231,8 @@ fn mount_in_span(options: &Options, disk: Arc<dyn Disk>, path: &Path) -> Result<
     shared.remove_leftovers()?;
     if let Durability::Interval(interval) = options.durability {
         let (env, open) = (Arc::clone(&shared.env), Arc::clone(&shared.open));
-        // A failure poisons the store, and so reaches whoever writes next.
-        let sync = move || sync_all(&open).map_err(|error| env.poison(error)).is_ok();
+        // A failure poisons the store, and so reaches whoever writes next. What finds no room comes again.
+        let sync = move || sync_all(&open).is_ok() || env.latch.check().is_ok();
         let syncer = Background::start("streamlog-sync", interval, sync);
         // Without it nothing would become durable.
         *shared.syncer.lock() = Some(syncer.map_err(|error| Error::io("start the thread that syncs", path, error))?);
@@ -839,7 +839,9 @@ fn all_open(open: &Mutex<OpenStreams<Inner>>) -> Vec<Weak<Inner>> {
 fn sync_all(open: &Mutex<OpenStreams<Inner>>) -> Result<()> {
     // Held one by one: a stream that somebody holds is not closed when another one needs its descriptors. One that is
     // closed meanwhile has been synced.
-    all_open(open).iter().filter_map(Weak::upgrade).try_for_each(|inner| inner.sync())
+    let synced = all_open(open).into_iter().filter_map(|inner| Some(inner.upgrade()?.sync()));
+    // One that finds no room keeps no other from being synced.
+    synced.fold(Ok(()), Result::and)
 }
 
 /// The milliseconds that the IDs of a new stream are near to.

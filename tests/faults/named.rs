@@ -1,8 +1,10 @@
 //! What was found by chance, and is kept.
 
 use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use streamlog::sim::{Call, Op, SimDisk};
 use streamlog::{Durability, Error, Options, Store, StreamId};
@@ -170,4 +172,42 @@ fn a_seal_that_found_no_room_leaves_nothing_behind() {
     let store = mount(&disk.kill_image(disk.steps()).mount(), Durability::Always);
     let recovery = store.stream("s").unwrap().recovery().unwrap();
     assert!(!recovery.has_dropped(), "{recovery:?}");
+}
+
+/// Also in the background, where nobody sees it: other streams are synced, and what found no room is once there is some.
+#[test]
+fn what_finds_no_room_in_the_background_comes_again_and_holds_up_nothing_else() {
+    let names = ["a", "b", "c", "d", "e"];
+    let disk = SimDisk::new();
+    let store = mount(&disk, Durability::Os);
+    names.iter().for_each(|name| _ = add(&store, name));
+    // A killed process: what it wrote is in the page cache, and may be there only.
+    let disk = disk.kill_image(disk.steps()).mount();
+    let store = mount(&disk, Durability::Interval(Duration::from_millis(2)));
+    let refused = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&refused);
+    let is_log = |path: &Path, name: &str| {
+        path.starts_with(Path::new("streams").join(name)) && path.extension().is_some_and(|is| is == "log")
+    };
+    fail(&disk, ErrorKind::StorageFull, move |call| {
+        let hit = call.op == Op::Write && is_log(&call.path, "c");
+        count.fetch_add(u32::from(hit), Ordering::Relaxed);
+        hit
+    });
+    names.iter().for_each(|name| assert_eq!(fields(&store, name).unwrap(), [name.as_bytes()]));
+    let wait_until = |is_so: &dyn Fn() -> bool| {
+        let begun = Instant::now();
+        while !is_so() {
+            assert!(begun.elapsed() < Duration::from_secs(30), "nothing is done in the background");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    let is_synced = |name: &str| disk.history().iter().any(|step| step.op == Op::Sync && is_log(&step.path, name));
+    wait_until(&|| refused.load(Ordering::Relaxed) > 3);
+    wait_until(&|| names.iter().all(|name| *name == "c" || is_synced(name)));
+    assert!(!is_synced("c"));
+    disk.heal();
+    wait_until(&|| is_synced("c"));
+    add(&store, "c");
+    store.close().unwrap();
 }
