@@ -519,3 +519,18 @@ fn a_failed_sync_ends_all_who_wait() {
         assert!(!file.commit(&committer, interrupt), "poisoned by now");
     });
 }
+
+/// The store is poisoned by something else than a sync of these: nobody is left waiting for who was to lead and did not.
+#[test]
+fn a_failure_elsewhere_ends_all_who_wait() {
+    check(|| {
+        let (file, committer) = (File::default(), Committer::new(entries(0)));
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..2).for_each(|_| _ = file.commit(&committer, || Ok(()))));
+            }
+            scope.spawn(|| file.poisoned.store(true, Ordering::SeqCst));
+        });
+        assert!(!file.commit(&committer, || Ok(())), "poisoned by now");
+    });
+}

@@ -8,6 +8,7 @@
 //!
 //! Tasks count as threads do, from when they have [come](Committer::come), though a single thread waits for all of them.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -115,7 +116,13 @@ impl Committer {
             if state.durable.covers(&target) {
                 return Ok(());
             }
-            failed()?;
+            if let Err(error) = failed() {
+                // Somebody was perhaps called to lead the others, and does not.
+                let left = mem::take(&mut state.waiting);
+                drop(state);
+                left.iter().for_each(|waiting| waiting.call());
+                return Err(error);
+            }
             if state.leading {
                 let waiting = Arc::new(Waiting::new(target));
                 state.waiting.push(Arc::clone(&waiting));
@@ -260,6 +267,17 @@ mod tests {
         assert!(matches!(committer.commit(entries(1), failed, || Ok(entries(1))), Err(Error::Closed)));
         assert!(matches!(committer.commit(entries(1), || Ok(()), || Err(Error::Closed)), Err(Error::Closed)));
         assert!(committer.commit(entries(1), || Ok(()), || Ok(entries(2))).is_ok());
+    }
+
+    /// Whoever is called to lead the rest may find that there is no hope.
+    #[test]
+    fn who_does_not_lead_leaves_nobody_waiting() {
+        let committer = Committer::new(entries(0));
+        let rest = [2, 3].map(|ordinal| Arc::new(Waiting::new(entries(ordinal))));
+        committer.state.lock().waiting.extend(rest.clone());
+        let failed = || Err(Error::Closed);
+        assert!(committer.commit(entries(1), failed, || unreachable!()).is_err());
+        assert!(rest.iter().all(|waiting| *waiting.called.lock()), "they are to see for themselves");
     }
 
     #[test]
