@@ -43,8 +43,8 @@
 //! - *Full disk*: an error, `StorageFull` or `QuotaExceeded`, from [`Disk::create`], [`File::grow`] or
 //!   [`File::write_at`]. What was allocated can still be written.
 //! - *`RLIMIT_FSIZE`*: `FileTooLarge`. It is looked at first, since the kernel would send a signal.
-//! - *I/O error* while writing back: the next [`File::sync`] fails, and nothing is known about the bytes written since
-//!   the one before it. While reading: `pread` fails, but a mapping gets the signal `SIGBUS`.
+//! - *I/O error* while writing back: the next [`File::sync`] fails, and so does each after it; nothing is known about the
+//!   bytes written since the one before. While reading: `pread` fails, but a mapping gets the signal `SIGBUS`.
 //! - *Another process truncates a file*: reading beyond the new end through a mapping gets `SIGBUS`. A sync notices,
 //!   and fails, unless the file has its old size again. Truncation through this module is safe for all handles that
 //!   stem from one [`Disk::open`] or [`Disk::create`]; a handle opened apart must not read what was cut off.

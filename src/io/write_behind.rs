@@ -8,8 +8,11 @@
 //! It is not begun more often than a few times a second. Taking a page from under a mapping interrupts the processor that
 //! stores to it, and whoever stores at full speed is done sooner if that happens while it waits.
 //!
-//! An error in writing back is reported once for each open file, to whoever syncs it first. That may be the thread, so it is
-//! kept for the next sync to report; and a sync that ends while the thread is at it waits for what the thread finds.
+//! # Errors
+//!
+//! An error in writing back is reported once for each open file, to whoever syncs it first. That may be the thread, or
+//! another sync at the same time, so it is kept for every later one to report: a sync that ends while the thread is at it
+//! waits for what the thread finds, and there is one sync at a time.
 
 use std::io::{Error, ErrorKind, Result};
 use std::ops::Range;
@@ -31,6 +34,8 @@ pub(super) struct WriteBehind {
     begun: AtomicU64,
     /// When that was begun, or else when the file was opened.
     begun_at: Mutex<Instant>,
+    /// Locked while the file is synced.
+    syncing: Mutex<()>,
     /// What went wrong. Locked while it is being written back.
     failure: Mutex<Option<Failure>>,
 }
@@ -43,6 +48,10 @@ struct Failure {
 }
 
 impl Failure {
+    fn of(error: &Error) -> Self {
+        Self { kind: error.kind(), code: error.raw_os_error() }
+    }
+
     fn error(self) -> Error {
         self.code.map_or_else(|| self.kind.into(), Error::from_raw_os_error)
     }
@@ -56,7 +65,8 @@ impl WriteBehind {
     const INTERVAL: Duration = Duration::from_millis(250);
 
     pub(super) fn new() -> Self {
-        Self { begun: AtomicU64::new(0), begun_at: Mutex::new(Instant::now()), failure: Mutex::new(None) }
+        let (begun_at, syncing, failure) = (Mutex::new(Instant::now()), Mutex::new(()), Mutex::new(None));
+        Self { begun: AtomicU64::new(0), begun_at, syncing, failure }
     }
 
     /// To be called now and then by who stores to the map: everything before `tail` has been.
@@ -76,10 +86,16 @@ impl WriteBehind {
         HELPER.give(Job { map: Arc::downgrade(map), behind: Arc::clone(self), range: begun..end });
     }
 
-    /// To be called when the file has been synced, before anybody relies on it; everything that was stored is before `end`.
-    pub(super) fn synced(&self, end: u64) -> Result<()> {
+    /// Syncs the file, which `sync` does, and says also what went wrong before; everything that was stored is before `end`.
+    pub(super) fn sync(&self, end: u64, sync: impl FnOnce() -> Result<()>) -> Result<()> {
+        let _alone = self.syncing.lock();
+        let synced = sync();
         self.begun.fetch_max(end, Relaxed);
-        self.failure.lock().map_or(Ok(()), |failure| Err(failure.error()))
+        let mut failure = self.failure.lock();
+        if let Err(error) = &synced {
+            failure.get_or_insert(Failure::of(error));
+        }
+        synced.and(failure.map_or(Ok(()), |failure| Err(failure.error())))
     }
 }
 
@@ -118,7 +134,7 @@ impl helper::Job for Job {
             // Nothing was found out.
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
-                failure.get_or_insert(Failure { kind: error.kind(), code: error.raw_os_error() });
+                failure.get_or_insert(Failure::of(&error));
             }
             Ok(()) => {}
         }
@@ -162,11 +178,11 @@ mod tests {
         assert_eq!(begun((5 << 20) + 100), 5 << 20);
         assert_eq!(soon(15 << 20), 5 << 20);
         assert_eq!(begun((9 << 20) - 1), 5 << 20);
-        behind.synced(8 << 20).unwrap();
+        behind.sync(8 << 20, || Ok(())).unwrap();
         // What was synced needs no more.
         assert_eq!(begun(11 << 20), 8 << 20);
         assert_eq!(begun(12 << 20), 12 << 20);
-        behind.synced(12 << 20).unwrap();
+        behind.sync(12 << 20, || Ok(())).unwrap();
     }
 
     #[test]
@@ -176,7 +192,7 @@ mod tests {
         let job = Job { map: Arc::downgrade(&map), behind: Arc::clone(&behind), range: 0..1 << 30 };
         helper::Job::run(job);
         for _ in 0..2 {
-            assert!(behind.synced(0).is_err());
+            assert!(behind.sync(0, || Ok(())).is_err());
         }
     }
 
@@ -185,12 +201,30 @@ mod tests {
         let behind = WriteBehind::new();
         let mut at_it = behind.failure.lock();
         std::thread::scope(|scope| {
-            let sync = scope.spawn(|| behind.synced(0));
+            let sync = scope.spawn(|| behind.sync(0, || Ok(())));
             std::thread::sleep(Duration::from_millis(20));
             assert!(!sync.is_finished());
             *at_it = Some(Failure { kind: ErrorKind::Other, code: Some(5) });
             drop(at_it);
             assert_eq!(sync.join().unwrap().unwrap_err().raw_os_error(), Some(5));
+        });
+    }
+
+    /// The kernel tells one of two that sync at once of what went wrong.
+    #[test]
+    fn who_syncs_at_the_same_time_is_told_of_an_error_as_well() {
+        let behind = WriteBehind::new();
+        std::thread::scope(|scope| {
+            let mut other = None;
+            let first = behind.sync(0, || {
+                let second = scope.spawn(|| behind.sync(0, || Ok(())));
+                std::thread::sleep(Duration::from_millis(20));
+                assert!(!second.is_finished());
+                other = Some(second);
+                Err(Error::from_raw_os_error(5))
+            });
+            let second = other.unwrap().join().unwrap();
+            assert_eq!([first, second].map(|synced| synced.unwrap_err().raw_os_error()), [Some(5); 2]);
         });
     }
 }

@@ -126,6 +126,23 @@ impl OsFile {
         self.shared.len.fetch_max(end, Relaxed);
         Ok(())
     }
+
+    /// What [`File::sync`] does, by one thread at a time: what went wrong is found by one of them.
+    fn sync_alone(&self, mut file: &fs::File) -> Result<()> {
+        // Before and after, as we may lengthen or shorten the file meanwhile.
+        let len = self.shared.len.load(Relaxed);
+        file.sync_data()?;
+        // Not by its metadata: who asks for those is told the times as well, and Linux, since 6.13, makes the next write change
+        // them then, which the next sync writes to the disk.
+        let found = file.seek(SeekFrom::End(0))?;
+        let len = len.min(self.shared.len.load(Relaxed));
+        if found < len {
+            self.shared.len.fetch_min(found, Relaxed);
+            self.window.cut(found);
+            return Err(Error::other(format!("somebody truncated the file from {len} to {found} bytes")));
+        }
+        Ok(())
+    }
 }
 
 impl File for OsFile {
@@ -158,20 +175,7 @@ impl File for OsFile {
 
     fn sync(&self) -> Result<()> {
         let Ok(file) = self.shared.writable() else { return Ok(()) };
-        // Before and after, as we may lengthen or shorten the file meanwhile.
-        let len = self.shared.len.load(Relaxed);
-        file.sync_data()?;
-        self.shared.behind.synced(self.window.end())?;
-        // Not by its metadata: who asks for those is told the times as well, and Linux, since 6.13, makes the next write change
-        // them then, which the next sync writes to the disk.
-        let found = (&*file).seek(SeekFrom::End(0))?;
-        let len = len.min(self.shared.len.load(Relaxed));
-        if found < len {
-            self.shared.len.fetch_min(found, Relaxed);
-            self.window.cut(found);
-            return Err(Error::other(format!("somebody truncated the file from {len} to {found} bytes")));
-        }
-        Ok(())
+        self.shared.behind.sync(self.window.end(), || self.sync_alone(file))
     }
 
     fn truncate(&self, len: u64) -> Result<()> {

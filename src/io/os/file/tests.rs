@@ -62,3 +62,12 @@ fn what_is_behind_the_tail_is_written_back_and_a_failure_of_that_is_the_next_syn
         assert_eq!(file.sync().unwrap_err().kind(), ErrorKind::QuotaExceeded);
     }
 }
+
+#[test]
+fn a_file_that_somebody_truncated_fails_each_sync() {
+    let file = mapped(10_000);
+    file.shared.file.as_ref().unwrap().set_len(5000).unwrap();
+    for _ in 0..2 {
+        assert_eq!(file.sync().unwrap_err().kind(), ErrorKind::Other);
+    }
+}
