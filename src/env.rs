@@ -165,6 +165,26 @@ impl Env {
         }
         result
     }
+
+    /// To be held during a change of the state in memory: a panic in it poisons the store, as the lock does not.
+    pub fn guard(&self) -> Guard<'_> {
+        Guard { env: self }
+    }
+}
+
+/// See [`Env::guard`].
+#[must_use]
+pub struct Guard<'a> {
+    env: &'a Env,
+}
+
+impl Drop for Guard<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.env.poison("a panic interrupted a change");
+        }
+    }
 }
 
 /// What time it is for this thread.

@@ -64,31 +64,11 @@ impl Latch {
         };
         !error.lacks_room() && !is_refused && self.poison(error)
     }
-
-    /// To be held during a change of the state in memory: a panic in it sets the latch, as the lock does not poison.
-    pub fn guard(&self) -> Guard<'_> {
-        Guard { latch: self }
-    }
 }
 
 impl fmt::Debug for Latch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Latch").field(&self.cause.get()).finish()
-    }
-}
-
-/// See [`Latch::guard`].
-#[must_use]
-pub struct Guard<'a> {
-    latch: &'a Latch,
-}
-
-impl Drop for Guard<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.latch.poison("a panic interrupted a change");
-        }
     }
 }
 
@@ -118,17 +98,5 @@ mod tests {
             assert!(!latch.poison_by(&error) && latch.check().is_ok(), "{error}");
         }
         assert!(latch.poison_by(&Error::NoDescriptors { action: "open", path: "a".into() }));
-    }
-
-    #[test]
-    fn a_panic_under_the_guard_poisons() {
-        let latch = Latch::default();
-        drop(latch.guard());
-        assert!(latch.check().is_ok());
-        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let _guard = latch.guard();
-            panic!("in the middle of a change");
-        }));
-        assert!(caught.is_err() && latch.check().is_err());
     }
 }

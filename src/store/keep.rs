@@ -44,7 +44,7 @@ impl Catalog {
             return false;
         }
         // A panic, as of a clock, is to be noticed by whoever writes next.
-        let _guard = self.env().latch.guard();
+        let _guard = self.env().guard();
         // Held one by one, so that none is kept from being closed.
         for inner in self.all_open().iter().filter_map(Weak::upgrade) {
             inner.retain_if_possible(false);

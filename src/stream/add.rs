@@ -40,7 +40,7 @@ impl Inner {
             let mut append = self.append.lock();
             // With the lock: whoever held it before may have failed.
             self.env.check_writable()?;
-            let _guard = self.env.latch.guard();
+            let _guard = self.env.guard();
             if self.is_retired() {
                 return Ok(Outcome::Gone);
             }
@@ -68,7 +68,7 @@ impl Inner {
         loop {
             let mut append = self.append.lock();
             self.env.check_writable()?;
-            let _guard = self.env.latch.guard();
+            let _guard = self.env.guard();
             if self.is_retired() {
                 return Ok(Outcome::Gone);
             }

@@ -95,7 +95,7 @@ impl Inner {
             let mut append = self.append.lock();
             let mut journaling = self.journal.lock();
             self.env.check_writable()?;
-            let _guard = self.env.latch.guard();
+            let _guard = self.env.guard();
             if self.is_retired() {
                 return Ok(Outcome::Gone);
             }
@@ -148,7 +148,7 @@ impl Inner {
         loop {
             let mut journaling = self.journal.lock();
             self.env.check_writable()?;
-            let _guard = self.env.latch.guard();
+            let _guard = self.env.guard();
             if self.is_retired() {
                 return Ok(Outcome::Gone);
             }

@@ -1,9 +1,11 @@
 //! Blocked readers: all are served, none is lost, none outlives the store.
 
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use streamlog::{Block, Durability, Error, ReadFrom, StreamId};
+use streamlog::{Block, Durability, Error, GroupOptions, Position, ReadFrom, StreamId};
 
 use crate::harness::{LEVELS, add_all, fields, options, origin, scale, simulated, within};
 
@@ -185,5 +187,40 @@ fn close_ends_all_blocked_reads_within_100_ms() {
                 }
             });
         }
+    });
+}
+
+/// What they wait for does not come any more.
+#[test]
+fn a_panic_in_the_middle_of_a_change_ends_all_blocked_reads() {
+    thread_local! {
+        static BREAKS: Cell<bool> = const { Cell::new(false) };
+    }
+    within(30, || {
+        let now = || {
+            assert!(!BREAKS.get(), "this clock is broken");
+            SystemTime::now()
+        };
+        let store = options(Durability::Os).clock(now).in_memory();
+        let stream = store.stream("s").unwrap();
+        let group = stream.group("g");
+        group.create_with(GroupOptions::new(Position::End).create_stream()).unwrap();
+        let consumer = group.consumer("c");
+        std::thread::scope(|scope| {
+            let readers = [
+                scope.spawn(|| stream.read(ReadFrom::End).block(Block::Forever).run().unwrap_err()),
+                scope.spawn(|| consumer.read().block(Block::Forever).new_entries().unwrap_err()),
+            ];
+            while store.metrics().unwrap().readers_waiting < 2 {
+                std::thread::yield_now();
+            }
+            BREAKS.set(true);
+            assert!(catch_unwind(AssertUnwindSafe(|| stream.add(fields(0, 0)))).is_err());
+            BREAKS.set(false);
+            for reader in readers {
+                let error = reader.join().unwrap();
+                assert!(matches!(error, Error::Poisoned { .. }), "{error:?}");
+            }
+        });
     });
 }
