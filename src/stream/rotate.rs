@@ -122,8 +122,9 @@ impl Inner {
             (Arc::clone(&append.appender.segment), replaces)
         };
         let mark = mark(&segment.header, HEADER_LEN as u64);
-        let finished = self.finish_rotation(&sealed, replaces, name);
-        self.env.poisoning(finished.and_then(|()| self.superblock.update(&self.place, |meta| meta.log = mark)))?;
+        // Once it has its name, there is no way back: nobody finds what is added to a segment that it replaces.
+        let note = |()| self.superblock.update(&self.place, |meta| meta.log = mark).map_err(Error::unfinished);
+        self.env.poisoning(self.finish_rotation(&sealed, replaces, name).and_then(note))?;
         let mut append = self.append.lock();
         let base = append.appender.segment.header.base;
         let index = (!replaces).then(|| append.appender.index());

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use streamlog::sim::{Call, Op, SimDisk};
-use streamlog::{Durability, Error, Options, Store, StreamId};
+use streamlog::{AddOptions, Durability, Error, GroupOptions, NewId, Options, Position, Store, StreamId};
 
 const NOON_MS: u64 = 1_000_000;
 
@@ -210,4 +210,23 @@ fn what_finds_no_room_in_the_background_comes_again_and_holds_up_nothing_else() 
     wait_until(&|| is_synced("c"));
     add(&store, "c");
     store.close().unwrap();
+}
+
+/// There is room for a new file, and none for another version of one that is there.
+#[test]
+fn nothing_is_added_to_an_empty_segment_that_was_replaced() {
+    let disk = SimDisk::new();
+    let store = mount(&disk, Durability::Always);
+    let stream = store.stream("s").unwrap();
+    stream.group("g").create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
+    let add = |number, value: String| {
+        let options = AddOptions::new().id(NewId::Exact(StreamId::new(number, 0)));
+        stream.add_with(options, [("field", value)])
+    };
+    fail(&disk, ErrorKind::StorageFull, |call| call.op == Op::Write && call.path.ends_with("meta"));
+    let rotated = add(1, "too large for the first segment".repeat(1000));
+    assert!(matches!(rotated, Err(Error::Io { .. })), "{rotated:?}");
+    disk.heal();
+    let added = add(2, "lost".to_owned());
+    assert!(matches!(added, Err(Error::Poisoned { .. })), "{added:?}");
 }
