@@ -54,8 +54,8 @@ impl Latch {
     /// Sets it unless the error leaves nothing half done on disk. Returns whether it was the first.
     pub fn poison_by(&self, error: &Error) -> bool {
         let is_refused = match error {
-            // Where a file is created, nothing has been done before.
-            Error::NoDescriptors { action, .. } => *action == "create",
+            // Where a file is created, or opened to be changed, nothing has been done before.
+            Error::NoDescriptors { action, .. } => matches!(*action, "create" | "open"),
             Error::NameTooLong { .. }
             | Error::EntryTooLarge { .. }
             | Error::ChangeTooLarge { .. }
@@ -94,9 +94,10 @@ mod tests {
             Error::ChangeTooLarge { len: 2, max: 1 },
             Error::TooManyDeleted { max: 1 },
             Error::NoSpace { action: "write to", path: "a".into(), limit: None },
+            Error::NoDescriptors { action: "open", path: "a".into() },
         ] {
             assert!(!latch.poison_by(&error) && latch.check().is_ok(), "{error}");
         }
-        assert!(latch.poison_by(&Error::NoDescriptors { action: "open", path: "a".into() }));
+        assert!(latch.poison_by(&Error::NoDescriptors { action: "read", path: "a".into() }));
     }
 }

@@ -1,4 +1,8 @@
 //! The `meta` file of a stream that is open: the ID ceiling and the marks.
+//!
+//! It is opened anew for each change, and before anything is written: where that fails, nothing was done.
+
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
@@ -72,21 +76,22 @@ impl Superblock {
         let mut current = self.current.lock();
         if current.meta.ceiling < id {
             let ahead = StreamId::new(id.ms().saturating_add(CEILING_LEAD_MS), 0);
-            write(place, &mut current, |meta| meta.ceiling = ahead.max(id))?;
+            write(place, &*open(place)?, &mut current, |meta| meta.ceiling = ahead.max(id))?;
         }
         Ok(current.meta.ceiling)
     }
 
     /// Writes the slot that is not current, changed, and syncs it; then it is the current one.
     pub fn update(&self, place: &Place, change: impl FnOnce(&mut Meta)) -> Result<()> {
-        write(place, &mut self.current.lock(), change)
+        write(place, &*open(place)?, &mut self.current.lock(), change)
     }
 
     /// As [`update`](Self::update), in both slots.
     pub fn update_both(&self, place: &Place, change: impl Fn(&mut Meta)) -> Result<()> {
         let mut current = self.current.lock();
-        write(place, &mut current, &change)?;
-        write(place, &mut current, &change)?;
+        let file = open(place)?;
+        write(place, &*file, &mut current, &change)?;
+        write(place, &*file, &mut current, &change)?;
         current.doubled = true;
         Ok(())
     }
@@ -113,17 +118,20 @@ impl Superblock {
     }
 }
 
-fn write(place: &Place, current: &mut Current, change: impl FnOnce(&mut Meta)) -> Result<()> {
-    let file = place.open(file_name::META, Access::Write)?;
+fn open(place: &Place) -> Result<Arc<dyn File>> {
+    place.open(file_name::META, Access::Write)
+}
+
+fn write(place: &Place, file: &dyn File, current: &mut Current, change: impl FnOnce(&mut Meta)) -> Result<()> {
     if !current.proven {
         // Keeps F1: the slot that is about to be written may be the only one on the disk.
-        put(place, &*file, &current.meta)?;
+        put(place, file, &current.meta)?;
         current.proven = true;
     }
     let mut next = current.meta.clone();
     change(&mut next);
     next.generation += 1;
-    put(place, &*file, &next)?;
+    put(place, file, &next)?;
     current.meta = next;
     current.doubled = false;
     Ok(())

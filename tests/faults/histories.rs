@@ -210,7 +210,7 @@ struct Failed {
 
 impl Scenario {
     fn attempt(&self, level: Durability, call: u64, fault: Fault, hits: &Arc<Mutex<Hits>>) -> Result<End, String> {
-        if self.name == "evict" && level == Durability::Os && is_full(&fault) {
+        if self.name == "evict" && level == Durability::Os && (is_full(&fault) || fault.name == "EMFILE") {
             // A stream that could not be closed begins its next life with its ceiling, as after a crash. The model does
             // not know; `operations` looks at it.
             return Ok(End::NotReached);

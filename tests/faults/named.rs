@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use streamlog::sim::{Call, Op, SimDisk};
-use streamlog::{AddOptions, Durability, Error, GroupOptions, NewId, Options, Position, Store, StreamId};
+use streamlog::{AddOptions, Durability, Error, GroupOptions, NewId, Options, Position, Retention, Store, StreamId};
 
 const NOON_MS: u64 = 1_000_000;
 
@@ -229,4 +229,31 @@ fn nothing_is_added_to_an_empty_segment_that_was_replaced() {
     disk.heal();
     let added = add(2, "lost".to_owned());
     assert!(matches!(added, Err(Error::Poisoned { .. })), "{added:?}");
+}
+
+/// What could not be opened was not changed.
+#[cfg(unix)]
+#[test]
+fn a_superblock_that_cannot_be_opened_for_lack_of_descriptors_does_not_poison() {
+    const EMFILE: i32 = 24;
+    let disk = SimDisk::new();
+    let store = mount(&disk, Durability::Os);
+    let stream = store.stream("s").unwrap();
+    stream.group("g").create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
+    let without_descriptors = |call: &dyn Fn() -> streamlog::Result<()>| {
+        disk.fail_when(|call| (call.op == Op::Open && call.path.ends_with("meta")).then_some(EMFILE.into()));
+        let called = call();
+        assert!(matches!(called, Err(Error::NoDescriptors { action: "open", .. })), "{called:?}");
+        disk.heal();
+    };
+    let add = || stream.add([("field", "s")]).map(|_| ());
+    let retain = || stream.set_retention(Retention::new().max_len(10));
+    without_descriptors(&add);
+    add().unwrap();
+    without_descriptors(&retain);
+    assert!(stream.retention().unwrap().is_none());
+    retain().unwrap();
+    without_descriptors(&|| store.clone().close());
+    let store = mount(&disk, Durability::Os);
+    assert_eq!(fields(&store, "s").unwrap(), [b"s"]);
 }
