@@ -112,6 +112,18 @@ fn top_prints_a_look_each_time_where_there_is_no_terminal() {
 }
 
 #[test]
+fn top_tells_of_a_stream_that_is_not_there() {
+    let store = store();
+    let looked = streamlog().store(store.path()).args("top --count 1 orderz other").run();
+    assert_eq!((looked.status, looked.stderr.as_str()), (1, ""));
+    let lines: Vec<_> = looked.stdout.lines().collect();
+    assert!(lines[0].starts_with("1 stream, 1 entry, "), "{lines:?}");
+    assert!(lines[2].starts_with("orderz  ") && lines[2].ends_with("there is no stream of this name yet"), "{lines:?}");
+    let looked = streamlog().store(store.path()).args("top --count 1 --json orderz").run();
+    assert!(looked.status == 1 && looked.stdout.contains("there is no stream of this name yet"), "{looked:?}");
+}
+
+#[test]
 fn top_sees_what_another_process_does_meanwhile() {
     let store = store();
     let (_running, mut writer) = writer(store.path());

@@ -37,13 +37,17 @@ pub struct State {
 impl Sample {
     /// Looks at the streams of these names, or at all.
     pub fn take(store: &ReadOnlyStore, names: &[Bytes]) -> Result<Self, Failure> {
-        let names = if names.is_empty() { store.names()? } else { names.to_vec() };
+        let is_named = !names.is_empty();
+        let names = if is_named { names.to_vec() } else { store.names()? };
         let at = Instant::now();
         let streams = names.into_iter().filter_map(|name| {
             let (state, outcome) = match state(store, &name) {
                 Ok(state) => (Ok(state), Outcome::Done),
-                // Deleted, or not there yet.
-                Err(Error::StreamNotFound { .. }) => return None,
+                // Deleted since its name was listed.
+                Err(Error::StreamNotFound { .. }) if !is_named => return None,
+                Err(Error::StreamNotFound { .. }) => {
+                    (Err("there is no stream of this name yet".to_owned()), Outcome::ErrorReply)
+                }
                 Err(error) => (Err(look::explain(&error)), look::outcome_of(&error)),
             };
             Some(StreamSample { name, state, outcome })

@@ -6,6 +6,7 @@ use indicatif::{HumanBytes, HumanCount};
 use streamlog::inspect::Escaped;
 
 use super::sample::{Rate, Rates, Sample, State, StreamSample};
+use crate::count;
 use crate::groups::{lag, members_of};
 use crate::json::{Json, or_null, text};
 use crate::look::bytes;
@@ -157,9 +158,10 @@ fn per_second(rate: Option<f64>) -> Cell {
 pub fn total(sample: &Sample, rates: &Rates) -> String {
     let states = || sample.streams.iter().filter_map(|stream| stream.state.as_ref().ok());
     let sum = |of: fn(&State) -> u64| states().map(of).sum::<u64>();
-    let (entries, size) = (HumanCount(sum(|state| state.entries)), HumanBytes(sum(|state| state.bytes)));
-    let pending = HumanCount(sum(State::pending));
-    let mut line = format!("{} streams, {entries} entries, {size}, {pending} pending", sample.streams.len());
+    let (entries, size) = (sum(|state| state.entries), HumanBytes(sum(|state| state.bytes)));
+    let entries = format!("{} {}", HumanCount(entries), count::noun(entries, "entry", "entries"));
+    let (streams, pending) = (count::streams(states().count() as u64), HumanCount(sum(State::pending)));
+    let mut line = format!("{streams}, {entries}, {size}, {pending} pending");
     if let Some(Rate { added, read }) = rates.total() {
         line += &format!(
             "; {} added and {} read a second",
