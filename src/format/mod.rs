@@ -70,6 +70,7 @@ pub mod journal;
 pub mod meta;
 pub mod new_entries;
 pub mod record;
+pub mod search;
 pub mod store;
 
 /// The version of the format that this crate writes.

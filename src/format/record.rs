@@ -34,11 +34,11 @@ pub const FRAME_LEN_MIN: usize = 8;
 /// Room for all that a frame has before its payload, and for a few numbers at the beginning of that.
 pub const FRONT_LEN: usize = 96;
 
-const CRC_LEN: usize = 4;
+pub(super) const CRC_LEN: usize = 4;
 const HAS_FLOOR: u8 = 0x20;
 const HAS_PEER: u8 = 0x40;
 const HAS_SYNCED: u8 = 0x80;
-const KIND: u8 = 0x1f;
+pub(super) const KIND: u8 = 0x1f;
 
 /// What binds the frames of a file to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Salt {
     /// What the checksum of the frame at `offset` begins from. Distinct offsets give distinct beginnings (but for one
     /// pair in 2^32), and CRC-32 carries a difference at the beginning through to the end.
     #[inline]
-    fn at(self, offset: u64) -> u32 {
+    pub(super) fn at(self, offset: u64) -> u32 {
         self.0 ^ (offset.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
     }
 }

@@ -11,6 +11,7 @@ use crate::format::groups::GroupChange;
 use crate::format::header::{HEADER_LEN, Header, Kind};
 use crate::format::journal::{Change, DEAD_RUNS_MAX, State, runs_in_parts};
 use crate::format::record::{self, FRAME_LEN_MIN, FRONT_LEN, Flaw, Frame, Head, Salt};
+use crate::format::search::Search;
 use crate::group::producers::{DURATION_S_MAX, LEN_MAX, Producers};
 use crate::group::{Groups, check_key};
 use crate::io::place::Place;
@@ -425,7 +426,7 @@ pub fn replay_file(
     let flaw = flaw.or_else(|| (!blank).then_some(Corruption::Malformed("zeros where a record should be")));
     let (mut synced, mut highest_id) = (reading.synced, StreamId::MIN);
     if flaw.is_some() {
-        look_beyond(&mut reading, &mut synced, &mut highest_id);
+        look_beyond(&header, &reading, &mut synced, &mut highest_id);
     }
     let dead = reading.dead;
     let replay =
@@ -508,7 +509,7 @@ impl Reading<'_> {
     fn checkpoint(&mut self, header: &Header) -> (Aside, Option<CheckpointDamage>) {
         let mut checkpoint = Aside::default();
         let mut damage: Option<CheckpointDamage> = None;
-        let mut budget = (self.bytes.len() as u64 + 4096).saturating_mul(64);
+        let mut search = Search::new(header, self.bytes, 0);
         let no_end = || Corruption::Malformed("the journal does not begin with a checkpoint");
         loop {
             let (at, position) = (self.at, self.position);
@@ -534,9 +535,8 @@ impl Reading<'_> {
             let what = what.unwrap_or_else(no_end);
             // It may have been of groups, unless something follows that comes before them.
             damage.get_or_insert(CheckpointDamage { offset, what, hit_groups: true }).hit_groups = true;
-            let next = crate::log::scan::find_frame(self.bytes, at + 1, self.salt, 0, &mut budget);
-            match next.filter(|_| !is_end) {
-                Some(next) => self.at = next,
+            match search.next(at + 1).filter(|_| !is_end) {
+                Some((next, _)) => self.at = next,
                 None => return (checkpoint, damage),
             }
         }
@@ -580,11 +580,10 @@ fn is_possible_limit(duration_s: u64, max_len: u64) -> bool {
     duration_s <= DURATION_S_MAX && max_len <= LEN_MAX
 }
 
-fn look_beyond(reading: &mut Reading<'_>, synced: &mut u64, highest_id: &mut StreamId) {
-    let mut budget = (reading.bytes.len() as u64 + 4096).saturating_mul(64);
+fn look_beyond(header: &Header, reading: &Reading<'_>, synced: &mut u64, highest_id: &mut StreamId) {
+    let mut search = Search::new(header, reading.bytes, 0);
     let mut at = reading.at + 1;
-    while let Some(found) = crate::log::scan::find_frame(reading.bytes, at, reading.salt, 0, &mut budget) {
-        let Ok(frame) = record::parse(reading.bytes.get(found..).unwrap_or_default()) else { break };
+    while let Some((found, frame)) = search.next(at) {
         *synced = (*synced).max(frame.head.synced.map_or(0, |before| (found as u64).saturating_sub(before)));
         if let Some(change) = Change::decode(frame.head.kind, frame.payload) {
             *highest_id = (*highest_id).max(change.highest_id());

@@ -3,8 +3,9 @@
 use crate::format::entries::{self, Shapes, decode_shape};
 use crate::format::header::{HEADER_LEN, Header};
 use crate::format::record::{self, Flaw, Frame, Salt};
+use crate::format::search::Search;
 use crate::io::File;
-use crate::log::scan::{Checked, check_entries, find_frame, last_seal};
+use crate::log::scan::{Checked, check_entries, last_seal};
 use crate::{Corruption, Error, Result, StreamId};
 
 /// A part of a segment that cannot be read.
@@ -70,7 +71,7 @@ pub fn walk(header: &Header, file: &dyn File, path: &std::path::Path, next: Opti
     bytes.resize(len, 0);
     file.read_at(0, &mut bytes).map_err(wrap)?;
     let salt = Salt::of(&header.file);
-    let seal = last_seal(&bytes, salt);
+    let seal = last_seal(header, &bytes);
     let sealed_end = seal.as_ref().map(|seal| header.base.saturating_add(seal.entries));
     let mut walk = Walk {
         header,
@@ -84,8 +85,7 @@ pub fn walk(header: &Header, file: &dyn File, path: &std::path::Path, next: Opti
     };
     let mut at = HEADER_LEN;
     let mut is_sealed = false;
-    // As many bytes may be checksummed in vain.
-    let mut budget = (bytes.len() as u64 + 4096).saturating_mul(64);
+    let mut search = Search::new(header, &bytes, 0);
     while !is_sealed {
         let rest = bytes.get(at..).unwrap_or_default();
         match record::decode(rest, salt, at as u64) {
@@ -99,8 +99,8 @@ pub fn walk(header: &Header, file: &dyn File, path: &std::path::Path, next: Opti
             Err(flaw) => {
                 let what = if rest.is_empty() { Corruption::Malformed("the seal is missing") } else { flaw.into() };
                 walk.begin(at as u64, what);
-                match find_frame(&bytes, at + 1, salt, 0, &mut budget) {
-                    Some(found) => at = found,
+                match search.next(at + 1) {
+                    Some((found, _)) => at = found,
                     None => break,
                 }
             }

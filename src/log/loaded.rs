@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use crate::entry::{Chunk, EntryRef};
 use crate::format::entries::{ENTRY, Entries, SHAPE, peek_id};
 use crate::format::record;
-use crate::log::scan::find_frame;
+use crate::format::search::Search;
 use crate::log::segment::Part;
 use crate::log::{Opened, View};
 use crate::{Corruption, Error, Result, StreamId};
@@ -424,7 +424,6 @@ impl Decoder<'_> {
 
     fn next_frame(&self, at: usize, to: usize) -> usize {
         let bytes = self.chunk.bytes.get(..to).unwrap_or_default();
-        let mut budget = (to as u64).saturating_mul(64);
-        find_frame(bytes, at, self.opened.segment.salt, self.start, &mut budget).unwrap_or(to)
+        Search::new(&self.opened.segment.header, bytes, self.start).next(at).map_or(to, |(found, _)| found)
     }
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 use crate::format::entries::{self, Entries, Production, Seal, Shapes, decode_production, decode_shape};
 use crate::format::header::{HEADER_LEN, Header};
 use crate::format::index::{BLOCK_LEN, Block, Index};
-use crate::format::record::{self, FRAME_LEN_MIN, Flaw, Frame, Head, Salt};
+use crate::format::record::{self, FRAME_LEN_MIN, Flaw, Frame, Salt};
+use crate::format::search::Search;
 use crate::io::File;
 use crate::{Corruption, Error, Result, StreamId};
 
@@ -311,9 +312,6 @@ pub struct Beyond {
     pub highest_id: StreamId,
 }
 
-/// How many bytes may be checksummed in vain while looking for frames, for each byte of the file.
-const SEARCH_FACTOR: u64 = 64;
-
 /// Looks for valid frames behind a flaw at `from`, at any offset: their lengths are not known.
 pub fn look_beyond(header: &Header, file: &dyn File, path: &Path, from: u64) -> Result<Beyond> {
     let len = file.len().map_err(|error| Error::io("look at", path, error))?;
@@ -322,11 +320,9 @@ pub fn look_beyond(header: &Header, file: &dyn File, path: &Path, from: u64) -> 
     let rest = len.saturating_sub(from);
     read_chunk(file, from, rest, usize::try_from(rest).unwrap_or(usize::MAX), &mut bytes)
         .map_err(|error| Error::io("read", path, error))?;
-    let salt = Salt::of(&header.file);
-    let mut budget = (bytes.len() as u64 + 4096).saturating_mul(SEARCH_FACTOR);
+    let mut search = Search::new(header, &bytes, from);
     let mut at = 1;
-    while let Some(found) = find_frame(&bytes, at, salt, from, &mut budget) {
-        let Ok(frame) = record::parse(bytes.get(found..).unwrap_or_default()) else { break };
+    while let Some((found, frame)) = search.next(at) {
         beyond.note(&frame, from + found as u64, header);
         at = found + frame.len;
     }
@@ -340,28 +336,6 @@ impl Beyond {
         let id = entries::peek_id(frame.head.kind, frame.payload, header.base_ms);
         self.highest_id = self.highest_id.max(id.unwrap_or(StreamId::MIN));
     }
-}
-
-/// The place of the next valid frame in `bytes` from `at` on; `bytes` begin at `offset` of the file.
-pub fn find_frame(bytes: &[u8], at: usize, salt: Salt, offset: u64, budget: &mut u64) -> Option<usize> {
-    let mut at = at;
-    while at < bytes.len() {
-        let rest = bytes.get(at..)?;
-        // Zeros are no frame; skip them without looking at each.
-        let blank = rest.iter().take_while(|&&byte| byte == 0).count();
-        if blank > FRAME_LEN_MIN {
-            at += blank - FRAME_LEN_MIN;
-            continue;
-        }
-        if let Ok(Frame { head: Head { .. }, len, .. }) = record::parse(rest) {
-            *budget = budget.checked_sub(len as u64)?;
-            if record::decode(rest, salt, offset + at as u64).is_ok() {
-                return Some(at);
-            }
-        }
-        at += 1;
-    }
-    None
 }
 
 /// The index of a sealed segment, made from its frames.
@@ -385,24 +359,22 @@ pub fn salvage(header: &Header, file: &dyn File, path: &Path, next_base: Option<
     let len = file.len().map_err(wrap)?;
     let mut bytes = Vec::new();
     read_chunk(file, 0, len, usize::try_from(len).unwrap_or(usize::MAX), &mut bytes).map_err(wrap)?;
-    let salt = Salt::of(&header.file);
     let mut scanner = Scanner::new(header, file, u64::MAX);
     // From the start, so that damage before the first good entry is in a block, too, and is found by those who read it.
     let first_id = header.previous_id.next().unwrap_or(StreamId::MAX);
     scanner.found.blocks.list.push(Block { first_id, offset: HEADER_LEN as u32, ordinal: 0, crc: 0 });
-    let seal = last_seal(&bytes, salt);
+    let seal = last_seal(header, &bytes);
     let sealed_end = seal.as_ref().map(|seal| header.base.saturating_add(seal.entries));
     let next_base = [sealed_end, next_base].into_iter().flatten().min();
     if let Some(seal) = seal {
         scanner.found.shapes = seal.shapes.clone();
         scanner.known_shapes = Some(seal.shapes);
     }
-    let mut budget = (bytes.len() as u64 + 4096).saturating_mul(SEARCH_FACTOR);
+    let mut search = Search::new(header, &bytes, 0);
     let mut at = HEADER_LEN;
     while next_base.is_none_or(|next_base| scanner.found.next_ordinal < next_base) {
-        let Some(next) = find_frame(&bytes, at, salt, 0, &mut budget) else { break };
+        let Some((next, frame)) = search.next(at) else { break };
         scanner.found.blocks.damaged |= next > at;
-        let Ok(frame) = record::parse(bytes.get(next..).unwrap_or_default()) else { break };
         if frame.head.kind == entries::SEAL {
             break;
         }
@@ -427,13 +399,12 @@ pub fn salvage(header: &Header, file: &dyn File, path: &Path, next_base: Option<
 }
 
 /// The seal at the end of a segment, of which any part may be damaged.
-pub fn last_seal(bytes: &[u8], salt: Salt) -> Option<Seal> {
+pub fn last_seal(header: &Header, bytes: &[u8]) -> Option<Seal> {
     // A seal is SHAPES_LEN_MAX and some bytes at the most.
-    let from = bytes.len().saturating_sub(128 << 10).max(HEADER_LEN);
-    let mut budget = (bytes.len() as u64).saturating_mul(SEARCH_FACTOR);
-    let mut at = from;
-    while let Some(found) = find_frame(bytes, at, salt, 0, &mut budget) {
-        let frame = record::parse(bytes.get(found..)?).ok()?;
+    let from = bytes.len().saturating_sub(128 << 10);
+    let mut search = Search::new(header, bytes.get(from..)?, from as u64);
+    let mut at = HEADER_LEN.saturating_sub(from);
+    while let Some((found, frame)) = search.next(at) {
         if frame.head.kind == entries::SEAL {
             return Seal::decode(frame.payload);
         }
