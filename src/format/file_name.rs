@@ -10,6 +10,8 @@ use std::path::PathBuf;
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::format::NUMBER_MAX;
+
 pub const LOCK: &str = "LOCK";
 pub const INTENT: &str = "intent";
 pub const INTENT_NEW: &str = "intent.new";
@@ -146,13 +148,13 @@ impl File {
         name.into()
     }
 
-    /// The file of this name; `None` if it is no final name of ours.
+    /// The file of this name; `None` if it is no final name of ours, as one with a number that no stream gets to.
     pub fn parse(name: &str) -> Option<Self> {
         let (number, suffix) = name.split_once('.')?;
         if number.len() != 20 || !number.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
-        let number = number.parse().ok()?;
+        let number = number.parse().ok().filter(|&number| number < NUMBER_MAX)?;
         match suffix {
             "log" => Some(Self::Segment(number)),
             "idx" => Some(Self::Index(number)),
@@ -220,13 +222,17 @@ mod tests {
 
     #[test]
     fn file_names_read_back() {
-        for file in [File::Segment(1), File::Index(u64::MAX), File::Journal(42)] {
+        for file in [File::Segment(1), File::Index(NUMBER_MAX - 1), File::Journal(42)] {
             assert_eq!(File::parse(file.name().to_str().unwrap()), Some(file));
             assert!(is_new(file.new_name().to_str().unwrap()));
         }
         assert_eq!(File::Segment(1).name().to_str(), Some("00000000000000000001.log"));
         for name in ["1.log", "00000000000000000001.log.new", "00000000000000000001", "meta"] {
             assert_eq!(File::parse(name), None, "{name:?}");
+        }
+        for file in [File::Segment(NUMBER_MAX), File::Index(u64::MAX), File::Journal(u64::MAX)] {
+            assert_eq!(File::parse(file.name().to_str().unwrap()), None, "{file:?}");
+            assert!(!is_new(file.new_name().to_str().unwrap()));
         }
     }
 }

@@ -140,7 +140,8 @@ impl Header {
             base_ms: reader.u64()?,
             predecessor: reader.identity()?,
         };
-        let numbers = [header.base, header.peer, header.floor];
+        let generation = if kind == Kind::Journal { header.base_ms } else { 0 };
+        let numbers = [header.base, header.peer, header.floor, generation];
         numbers.iter().all(|&number| number < NUMBER_MAX).then_some(header)
     }
 }

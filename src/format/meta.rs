@@ -137,10 +137,10 @@ impl Meta {
         if read_only_compatible & RETENTION != 0 {
             meta.retention = take_rules(covered.get(RULES_AT..).unwrap_or_default())?;
         }
-        if meta.generation < NUMBER_MAX {
-            Ok(meta)
-        } else {
-            Err(damaged("the slot has a generation that none gets to"))
+        let numbers = [meta.generation, meta.log.number, meta.journal.number];
+        match numbers.iter().all(|&number| number < NUMBER_MAX) {
+            true => Ok(meta),
+            false => Err(damaged("the slot has a number that none gets to")),
         }
     }
 
@@ -279,6 +279,19 @@ mod tests {
         assert_eq!(bytes[..CRC_AT], expected);
         assert_eq!(Meta::decode(&bytes, 1), Ok(sample()));
         assert!(Meta::decode(&bytes, 0).is_err(), "in the other slot");
+    }
+
+    #[test]
+    fn numbers_that_none_gets_to_are_damage() {
+        let mark = |number| Mark { number, ..sample().log };
+        for (number, is_sound) in [(NUMBER_MAX - 1, true), (NUMBER_MAX, false), (u64::MAX, false)] {
+            // The generation says which slot it is in.
+            let generation = Meta { generation: number | 1, ..sample() };
+            for meta in [Meta { log: mark(number), ..sample() }, Meta { journal: mark(number), ..sample() }, generation]
+            {
+                assert_eq!(Meta::decode(&meta.encode(), 1).is_ok(), is_sound, "{meta:?}");
+            }
+        }
     }
 
     #[test]

@@ -76,7 +76,8 @@ pub mod store;
 /// The version of the format that this crate writes.
 pub const VERSION: u16 = 1;
 
-/// Ordinals and numbers of changes are below this: no stream gets there, and sums of them do not overflow.
+/// Ordinals, and the numbers of changes and of generations, are below this: no stream gets there, and sums of them do not
+/// overflow.
 pub const NUMBER_MAX: u64 = 1 << 62;
 
 /// 128 random bits that tell a store, a stream or a file from every other.

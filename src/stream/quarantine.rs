@@ -20,12 +20,12 @@ use std::sync::Arc;
 
 use crate::damage::{Finding, Problem};
 use crate::env::Env;
-use crate::format::Identity;
 use crate::format::entries::Production;
 use crate::format::file_name::{self, File as FileName};
 use crate::format::header::{HEADER_LEN, Header, Kind};
 use crate::format::meta::{META_LEN, Mark, Meta, SLOT_LEN};
 use crate::format::new_entries::NewEntries;
+use crate::format::{Identity, NUMBER_MAX};
 use crate::group::journal::{Aside, Birth, Checkpoint, Content, Journal, Replay, replay_rest};
 use crate::io::place::Place;
 use crate::io::{Access, File, FileKind};
@@ -149,11 +149,14 @@ pub fn set_aside(env: &Env, place: &Place, name: &[u8], quarantine: &Quarantine<
     let replaces = !journal.findings.is_empty() || has_productions;
     let floor = log.floor.max(aside.state.floor).clamp(1, next_ordinal.max(1));
 
+    let generation = files.journals.last().copied().unwrap_or(0).max(meta.journal.number) + 1;
+    check_number(place, next_ordinal, FileName::Segment(next_ordinal - 1))?;
+    check_number(place, generation, FileName::Journal(generation - 1))?;
     let birth = Birth {
         store: env.store,
         incarnation: meta.incarnation,
         file: env.new_identity(),
-        generation: files.journals.last().copied().unwrap_or(0).max(meta.journal.number) + 1,
+        generation,
         predecessor: journal.file,
         changes,
         next_ordinal,
@@ -258,8 +261,24 @@ fn begin_journal(place: &Place, birth: Birth, aside: Aside, floor: u64) -> Resul
     Ok(mark(&journal.header, journal.offset))
 }
 
+/// Refuses to go on behind a file with the highest number there is: what follows it could not be read again.
+fn check_number(place: &Place, number: u64, last: FileName) -> Result<()> {
+    match number < NUMBER_MAX {
+        true => Ok(()),
+        false => {
+            let what = Corruption::Malformed("a number that no stream gets to");
+            Err(Error::corrupt(&place.full(last.name()), 0, what))
+        }
+    }
+}
+
+/// Creates a segment where there is none: one that is there is never replaced by it.
 fn create_segment(place: &Place, header: &Header, capacity: u64) -> Result<()> {
     let name = FileName::Segment(header.base);
+    if place.kind(name.name())?.is_some() {
+        let what = Corruption::Foreign("a segment is in the place of the one to go on in");
+        return Err(Error::corrupt(&place.full(name.name()), 0, what));
+    }
     let file = place.create(name.new_name(), capacity)?;
     begin_segment(&file, &place.full(name.new_name()), header)?;
     place.publish(&name.new_name(), &name.name())
@@ -486,4 +505,36 @@ fn found_holes(header: &Header, file: &dyn File, path: &Path) -> Result<Vec<Find
         ..Finding::new(path.to_owned(), hole.offset, Problem::Damage(hole.what)).with_ids(hole.after, hole.through)
     };
     Ok(walk(header, file, path, None)?.holes.into_iter().map(finding).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::Disk;
+    use crate::sim::SimDisk;
+
+    #[test]
+    fn a_segment_that_is_there_is_not_replaced() {
+        let disk: Arc<dyn Disk> = SimDisk::new();
+        let place = Place::new(disk, Arc::from(Path::new("simulated")), PathBuf::new());
+        let header = Header {
+            kind: Kind::Segment,
+            store: [1; 16],
+            incarnation: [2; 16],
+            file: [3; 16],
+            base: 7,
+            peer: 0,
+            entries_added: 6,
+            previous_id: StreamId::MIN,
+            floor: 1,
+            base_ms: 0,
+            predecessor: [0; 16],
+        };
+        create_segment(&place, &header, 4096).unwrap();
+        let other = Header { file: [4; 16], ..header.clone() };
+        assert!(matches!(create_segment(&place, &other, 4096), Err(Error::Corrupt { .. })));
+        let name = FileName::Segment(7).name();
+        let file = place.open(&name, Access::Read).unwrap();
+        assert_eq!(read_header(&*file, &place.full(&name), Kind::Segment).unwrap(), header);
+    }
 }

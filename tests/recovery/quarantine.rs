@@ -748,3 +748,45 @@ fn a_rename_that_is_left_to_be_finished_keeps_no_other_stream_from_being_opened(
         }
     }
 }
+
+/// A number at the end of what a name can hold, with which sums overflow.
+#[test]
+fn a_file_with_a_number_that_no_stream_gets_to_is_none_of_the_store() {
+    for end in ["log", "journal", "idx", "log.new"] {
+        let stray = format!("streams/s/{}.{end}", u64::MAX);
+        for is_damaged in [false, true] {
+            let mut image = if is_damaged { third_damaged() } else { killed() };
+            let log = image.file(LOG).unwrap().to_vec();
+            image.put(&stray, b"anything".to_vec());
+            let disk = image.mount();
+            let store = open(&disk, OnDamage::Quarantine);
+            let stream = store.stream("s").unwrap();
+            let third = if is_damaged { 0 } else { 3 };
+            assert_eq!(seen(&stream), [1, 2, third, 4, 6], "{stray}");
+            assert_eq!(stream.recovery().unwrap().damage.len(), usize::from(is_damaged), "{stray}");
+            store.repair("s").unwrap();
+            store.close().unwrap();
+            let kept = disk.kill_image(disk.steps());
+            assert_eq!(kept.file(&stray), Some(&b"anything"[..]), "it is left alone");
+            assert!(is_damaged || kept.file(LOG).unwrap()[..200] == log[..200], "the segment is not replaced");
+        }
+    }
+}
+
+/// Behind the last number there is none to go on with.
+#[test]
+fn a_damaged_file_with_the_last_number_is_told_and_nothing_is_replaced() {
+    for end in ["log", "journal"] {
+        let last = format!("streams/s/{:020}.{end}", (1u64 << 62) - 1);
+        let mut image = killed();
+        image.put(&last, b"anything".to_vec());
+        let disk = image.mount();
+        let error = open(&disk, OnDamage::Quarantine).stream("s").unwrap().len().unwrap_err();
+        assert!(matches!(&error, Error::Corrupt { path, .. } if path.ends_with(&last)), "{error}");
+        let kept = disk.kill_image(disk.steps());
+        assert!([LOG, JOURNAL].iter().all(|file| kept.file(file) == image.file(file)), "of {last}");
+        let mut image = kept;
+        image.remove(&last);
+        assert_eq!(seen(&open(&image.mount(), OnDamage::Refuse).stream("s").unwrap()), [1, 2, 3, 4, 6]);
+    }
+}
