@@ -161,15 +161,17 @@ impl Log {
         Arc::clone(&self.slots.read())
     }
 
-    /// Takes segments out of the list, and adds the one that is active from now on, at once.
-    pub fn replace(&self, removed: &[u64], active: Arc<Segment>) {
+    /// Takes segments out of the list, and adds the one that is active from now on, at once. Returns those that were taken out,
+    /// which are to be [closed](Self::close_removed); they have been [prepared](Self::prepare_removal).
+    pub fn replace(&self, removed: &[u64], active: Arc<Segment>) -> Vec<Arc<Slot>> {
         let mut slots = self.slots.write();
-        let mut list = self.without(&slots, removed);
+        let (removed, mut list) = without(&slots, removed);
         if let Some(sealed) = list.last() {
             sealed.close();
         }
         list.push(Arc::new(Slot::opened(active)));
         *slots = Arc::new(list);
+        removed
     }
 
     /// Takes in segments that follow, the last one active. Of the one that was active before everything `is_known`, or it is
@@ -196,23 +198,33 @@ impl Log {
         dead.map(|(slot, _)| slot.base).collect()
     }
 
-    /// Takes segments out of the list; whoever reads them goes on.
+    /// Takes segments out of the list; whoever reads them goes on. They are given in ascending order, by whoever has the turn and
+    /// no lock.
     pub fn remove(&self, bases: &[u64]) {
-        let mut slots = self.slots.write();
-        *slots = Arc::new(self.without(&slots, bases));
+        self.prepare_removal(bases);
+        let removed = {
+            let mut slots = self.slots.write();
+            let (removed, kept) = without(&slots, bases);
+            *slots = Arc::new(kept);
+            removed
+        };
+        self.close_removed(&removed);
     }
 
-    fn without(&self, slots: &Slots, bases: &[u64]) -> Vec<Arc<Slot>> {
-        let (removed, kept) = slots.iter().map(Arc::clone).partition::<Vec<_>, _>(|slot| bases.contains(&slot.base));
-        let mut opened = self.opened.lock();
-        for slot in removed {
-            // Readers with an older list bisect by this also when the file is gone. If it cannot be read, they tell.
+    /// Sees to what readers with an older list bisect by when the files are gone. Reads the headers of segments that were never
+    /// opened; to be called without a lock.
+    pub fn prepare_removal(&self, bases: &[u64]) {
+        for slot in self.slots().iter().filter(|slot| bases.binary_search(&slot.base).is_ok()) {
+            // If it cannot be read, they tell.
             let _ = slot.previous_id(&self.place);
-            // As long as it is open, its room on the disk is not free.
-            slot.close();
-            opened.retain(|open| !Arc::ptr_eq(open, &slot));
         }
-        kept
+    }
+
+    /// Closes segments that are not in the list any more: as long as one is open, its room on the disk is not free. Waits for
+    /// readers who are just opening one; to be called without a lock.
+    pub fn close_removed(&self, removed: &[Arc<Slot>]) {
+        self.opened.lock().retain(|open| !removed.iter().any(|slot| Arc::ptr_eq(open, slot)));
+        removed.iter().for_each(|slot| slot.close());
     }
 
     /// The lowest ordinal that is neither trimmed nor deleted.
@@ -311,6 +323,11 @@ impl Log {
     fn has(&self, slot: &Arc<Slot>) -> bool {
         self.slots.read().iter().any(|listed| Arc::ptr_eq(listed, slot))
     }
+}
+
+/// The segments with these numbers, which ascend, and the others.
+fn without(slots: &Slots, bases: &[u64]) -> (Vec<Arc<Slot>>, Vec<Arc<Slot>>) {
+    slots.iter().map(Arc::clone).partition(|slot| bases.binary_search(&slot.base).is_ok())
 }
 
 /// The log as it was at one moment, but for deletions since.

@@ -125,21 +125,25 @@ impl Inner {
         // Once it has its name, there is no way back: nobody finds what is added to a segment that it replaces.
         let note = |()| self.superblock.update(&self.place, |meta| meta.log = mark).map_err(Error::unfinished);
         self.env.poisoning(self.finish_rotation(&sealed, replaces, name).and_then(note))?;
-        let mut append = self.append.lock();
-        let base = append.appender.segment.header.base;
-        let index = (!replaces).then(|| append.appender.index());
-        append.appender.go_on_in(Arc::clone(&segment))?;
-        self.touched.store(true, Ordering::Relaxed);
-        let mut dead = self.dead_segments(&append.appender);
+        let base = sealed.header.base;
+        // Nothing is added meanwhile. What dies meanwhile is removed by whoever waits for the turn with it.
+        let floor = self.append.lock().appender.floor;
+        let mut dead = self.log.dead_segments(segment.header.base, floor);
         if replaces {
             dead.push(base);
         }
-        self.log.replace(&dead, segment);
+        self.log.prepare_removal(&dead);
+        let mut append = self.append.lock();
+        let index = (!replaces).then(|| append.appender.index());
+        append.appender.go_on_in(Arc::clone(&segment))?;
+        self.touched.store(true, Ordering::Relaxed);
+        let removed = self.log.replace(&dead, segment);
         let tail = append.appender.tail();
         // Whoever waits until entries are durable is not told here: other processes see them from the next notice on, which is
         // posted by the commit that they wait for.
         let is_more = self.log.publish(tail);
         drop(append);
+        self.log.close_removed(&removed);
         if is_more {
             self.env.waiters.published(&self.name, tail.last_id);
         }
@@ -194,12 +198,8 @@ impl Inner {
         if dead_active {
             return self.rotate_in_turn(&NewEntries::default(), true);
         }
-        let dead = {
-            let append = self.append.lock();
-            let dead = self.dead_segments(&append.appender);
-            self.log.remove(&dead);
-            dead
-        };
+        let dead = self.dead_segments(&self.append.lock().appender);
+        self.log.remove(&dead);
         self.remove_files(&dead)
     }
 

@@ -7,4 +7,5 @@ mod group_copies;
 mod groups;
 mod handles;
 mod harness;
+mod trims;
 mod writers;
