@@ -76,6 +76,8 @@ mod watched;
 #[cfg(windows)]
 mod windows;
 
+use std::path::Path;
+
 #[cfg(unix)]
 use unix as system;
 #[cfg(windows)]
@@ -93,3 +95,26 @@ compile_error!(
 
 #[cfg(not(target_has_atomic = "64"))]
 compile_error!("streamlog needs atomic numbers of 64 bits, which this processor does not have");
+
+/// The directories that get a new name when all those are made that are missing on the way to `path`, the innermost first.
+fn parents_of_new(path: &Path) -> Vec<&Path> {
+    let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let parents = path.ancestors().take_while(is_missing).filter_map(Path::parent);
+    parents.map(|parent| if parent.as_os_str().is_empty() { Path::new(".") } else { parent }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_directory_in_which_one_is_made_is_synced() {
+        let root = tempfile::tempdir().unwrap();
+        let in_root = |path: &str| root.path().join(path);
+        std::fs::create_dir(in_root("there")).unwrap();
+        let store = in_root("there/a/b/store");
+        assert_eq!(parents_of_new(&store), [in_root("there/a/b"), in_root("there/a"), in_root("there")]);
+        assert!(parents_of_new(&in_root("there")).is_empty());
+        assert_eq!(parents_of_new(Path::new("not there/store")), [Path::new("not there"), Path::new(".")]);
+    }
+}

@@ -92,6 +92,7 @@ pub fn open_on(
         Err(error) => return Err(wrap("open", error)),
     }
     let disk = OsDisk::open(path, options.write_mode).map_err(|error| wrap("open", error))?;
+    disk.sync_name().map_err(|error| wrap("sync the name of", error))?;
     let mut options = options.clone();
     if let Some(descriptors) = descriptors_max() {
         let streams = usize::try_from(descriptors / DESCRIPTORS_PER_STREAM).unwrap_or(usize::MAX);

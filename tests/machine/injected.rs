@@ -9,8 +9,12 @@ use crate::children::{self, Role};
 use crate::mounts::{run, scratch, text};
 use crate::runner::{Outcome, Test};
 
-pub const TESTS: &[Test] = &[("a_system_call_that_fails_is_an_error_that_loses_nothing", fail_calls)];
-pub const ROLES: &[Role] = &[("work", work)];
+pub const TESTS: &[Test] = &[
+    ("a_system_call_that_fails_is_an_error_that_loses_nothing", fail_calls),
+    ("the_names_of_a_store_and_of_what_it_is_in_are_synced", sync_names),
+    ("a_store_opens_in_a_directory_that_cannot_be_read", open_in_unreadable),
+];
+pub const ROLES: &[Role] = &[("work", work), ("open", open)];
 
 const CALLS: [(&str, &[&str]); 10] = [
     ("pwrite64", &["EIO", "ENOSPC"]),
@@ -133,6 +137,63 @@ fn fail_calls() -> Outcome {
         }
     }
     Outcome::Passed(format!("{runs} failures of {} calls: {told} told, {unnoticed} made up for", CALLS.len()))
+}
+
+fn open(arguments: &[String]) {
+    options().open(&arguments[0]).unwrap().close().unwrap();
+}
+
+/// The directories that are synced when a store is opened under `strace`, below this one.
+fn synced(below: &Path, store: &Path) -> Vec<String> {
+    let log = below.join("trace");
+    let own = children::command("open", &[text(store)]);
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-y", "-o", text(&log), "-e", "trace=fsync"]);
+    command.arg(own.get_program()).args(own.get_args());
+    children::finish(command, "open");
+    let below = format!("<{}", text(below));
+    let trace = std::fs::read_to_string(&log).unwrap();
+    let path = |line: &str| Some(line.split_once(&below)?.1.split_once('>')?.0.to_owned());
+    trace.lines().filter_map(path).collect()
+}
+
+fn sync_names() -> Outcome {
+    if let Err(why) = run("strace", &["-qq", "true"]) {
+        return Outcome::Skipped(why);
+    }
+    let scratch = scratch();
+    let below = scratch.path().canonicalize().unwrap();
+    let made = synced(&below, &below.join("a/b/store"));
+    for name in ["", "/a", "/a/b", "/a/b/store"] {
+        assert!(made.iter().any(|synced| synced == name), "{name:?} is not in {made:?}");
+    }
+    // Whoever made it may have been killed.
+    std::fs::create_dir(below.join("made")).unwrap();
+    let found = synced(&below, &below.join("made"));
+    assert!(found.iter().any(String::is_empty), "{found:?}");
+    Outcome::Passed(format!("{} and {} directories", made.len(), found.len()))
+}
+
+fn open_in_unreadable() -> Outcome {
+    if let Err(why) = run("strace", &["-qq", "-e", "inject=getpid:error=EIO", "true"]) {
+        return Outcome::Skipped(why);
+    }
+    let scratch = scratch();
+    let parent = scratch.path().canonicalize().unwrap().join("parent");
+    let store = parent.join("store");
+    std::fs::create_dir(&parent).unwrap();
+    for is_there in [false, true] {
+        assert_eq!(store.exists(), is_there);
+        let own = children::command("open", &[text(&store)]);
+        let log = scratch.path().join("trace");
+        let mut command = Command::new("strace");
+        // Root may read whatever it likes.
+        command.args(["-f", "-qq", "-o", text(&log), "-P", text(&parent), "-e", "inject=openat:error=EACCES"]);
+        command.arg(own.get_program()).args(own.get_args());
+        children::finish(command, "open");
+        assert!(std::fs::read_to_string(&log).unwrap().contains("(INJECTED)"), "it was tried");
+    }
+    Outcome::Passed("once when it is made, once when it is there".to_owned())
 }
 
 /// What was acknowledged is there, at most one entry more, and the store goes on.

@@ -27,6 +27,7 @@ use self::apple as system;
 use self::linux as system;
 use self::spare::Spare;
 use super::file::{OsFile, Shared};
+use super::parents_of_new;
 use super::room::{allocate, allowed};
 use super::watched::Watched;
 use crate::WriteMode;
@@ -74,6 +75,11 @@ impl OsDisk {
         }
         let identity = (metadata.dev(), metadata.ino());
         Ok(Self { root, directory, mode: WriteMode::Pwrite, maps: false, spare: Spare::default(), identity })
+    }
+
+    /// Makes the name of the root survive power loss: whoever made or moved it may not have come to that.
+    pub(crate) fn sync_name(&self) -> Result<()> {
+        self.root.parent().map_or(Ok(()), sync_outside)
     }
 
     /// To be called before names are changed. Fails if the root is not there any more: what has its path now is another's.
@@ -259,11 +265,7 @@ impl Disk for OsDisk {
 
     fn sync_dir(&self, path: &Path) -> Result<()> {
         let directory = self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW)?;
-        match directory.sync_all() {
-            // A file system that cannot sync directories has no better way, and PostgreSQL accepts it as well.
-            Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
-            result => result,
-        }
+        sync_directory(&directory)
     }
 
     fn root(&self) -> Option<&Path> {
@@ -326,12 +328,27 @@ pub(crate) fn no_descriptors() -> Error {
     Errno::MFILE.into()
 }
 
-/// Creates the directory of a store, and those that it is in; its name survives as what will be in it does.
+/// Creates the directory of a store, and those that it is in; their names survive as what will be in it does.
 pub(crate) fn create_root(path: &Path) -> Result<()> {
+    let parents = parents_of_new(path);
     fs::DirBuilder::new().mode(0o700).recursive(true).create(path)?;
-    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => fs::File::open(parent)?.sync_all(),
-        None => fs::File::open(".")?.sync_all(),
+    parents.into_iter().try_for_each(sync_outside)
+}
+
+/// Makes the names in a directory that is not ours survive power loss, as far as that is for us to do: it may be one that can
+/// be searched but not read, or on a file system on which nothing changes.
+fn sync_outside(path: &Path) -> Result<()> {
+    match fs::File::open(path).and_then(|directory| sync_directory(&directory)) {
+        Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => Ok(()),
+        synced => synced,
+    }
+}
+
+fn sync_directory(directory: &fs::File) -> Result<()> {
+    match directory.sync_all() {
+        // A file system that cannot sync directories has no better way, and PostgreSQL accepts it as well.
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+        synced => synced,
     }
 }
 

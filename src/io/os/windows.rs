@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::file::{OsFile, Shared};
+use super::parents_of_new;
 use super::room::allocate;
 use super::watched::Watched;
 use crate::WriteMode;
@@ -54,6 +55,11 @@ impl OsDisk {
             return Err(ErrorKind::NotADirectory.into());
         }
         Ok(Self { root, _directory: None })
+    }
+
+    /// Makes the name of the root survive power loss: whoever made or moved it may not have come to that.
+    pub(crate) fn sync_name(&self) -> Result<()> {
+        self.root.parent().map_or(Ok(()), sync_directory)
     }
 
     /// A path below the root. Name by name: an extended path knows no `/`.
@@ -245,8 +251,9 @@ pub(crate) fn no_descriptors() -> Error {
 
 /// Creates the directory of a store, and those that it is in; its name survives as what will be in it does.
 pub(crate) fn create_root(path: &Path) -> Result<()> {
+    let parents = parents_of_new(path);
     fs::create_dir_all(path)?;
-    sync_directory(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+    parents.into_iter().try_for_each(sync_directory)
 }
 
 /// Has two directories change names, in one step, which is not possible.
