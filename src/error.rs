@@ -167,10 +167,11 @@ pub enum Error {
     },
 
     /// What one call changes takes more bytes in the journal than a record can have: about 1 GiB, which is some 100 million
-    /// entries to acknowledge. Nothing was changed.
+    /// entries to acknowledge. Or the journal would be longer than one can be, 4 GiB, because there is so much to keep in it.
+    /// Nothing was changed.
     #[error("a change of {len} bytes is over the limit of {max}")]
     ChangeTooLarge {
-        /// The bytes it would take.
+        /// The bytes it would take, or the journal with it.
         len: u64,
         /// The most that is allowed, in bytes.
         max: u64,

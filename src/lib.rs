@@ -192,6 +192,7 @@
 //! | the name of a group or consumer, the ID of a producer or production | [`KEY_LEN_MAX`], 1 MiB | [`Error::NameTooLong`] |
 //! | the names and values of an entry or batch, however many there are | [`ENTRY_LEN_MAX`], 1 GiB | [`Error::EntryTooLarge`] |
 //! | what one call changes in groups, however many IDs it names | a record of 1 GiB | [`Error::ChangeTooLarge`] |
+//! | what a stream keeps of its groups and of what was deleted | a journal of 4 GiB | [`Error::ChangeTooLarge`] |
 //! | entries deleted behind one that lives | 2³⁶ | [`Error::TooManyDeleted`] |
 //! | descriptors (`RLIMIT_NOFILE`) | streams are closed and opened as needed | [`Error::NoDescriptors`] |
 //! | mappings, address space (`RLIMIT_AS`) | a quarter of the address space is mapped | files are read and written with calls |

@@ -31,7 +31,7 @@ const CHECKPOINT_FACTOR: u64 = 4;
 /// The most entries that may be deleted behind one that lives: runs of them are small on disk, but a set of so many takes
 /// some 100 MB of memory.
 const DEAD_MAX: u64 = 1 << 36;
-/// The longest journal that is read, in bytes.
+/// The longest journal that is read, and so the longest that is written, in bytes.
 const JOURNAL_LEN_MAX: u64 = 4 << 30;
 
 /// The longest change, in bytes: what a frame can hold.
@@ -149,7 +149,10 @@ impl Checkpoint {
             longest = payload.len().max(longest);
             let head = Head { kind: change.kind(), position: header.base as u16, ..Head::default() };
             let offset = bytes.len() as u64;
-            record::encode(&mut bytes, Salt::of(&header.file), offset, &head, &[&payload]);
+            // What is too long already is not made longer.
+            if offset <= JOURNAL_LEN_MAX {
+                record::encode(&mut bytes, Salt::of(&header.file), offset, &head, &[&payload]);
+            }
         };
         put(Change::State(content.state.clone()));
         runs_in_parts(content.tombstones.set(), DEAD_RUNS_MAX, |ordinals| put(Change::Dead { ordinals }));
@@ -159,6 +162,7 @@ impl Checkpoint {
         }
         put(Change::Checkpoint);
         check_len(longest)?;
+        check_journal_len(bytes.len() as u64)?;
         Ok(Self { header, bytes, dead: content.tombstones.set().len() })
     }
 }
@@ -170,7 +174,7 @@ impl Journal {
         let header = header.clone();
         let name = FileName::Journal(header.base_ms);
         let path = place.full(name.name());
-        let capacity = (content.len() as u64 + RESERVE).next_multiple_of(CAPACITY_FIRST);
+        let capacity = capacity_for(content.len() as u64, 0);
         let file = place.create(name.new_name(), capacity)?;
         file.write_at(0, content).map_err(|error| Error::io("write to", &path, error))?;
         file.sync().map_err(|error| Error::io("sync", &path, error))?;
@@ -194,9 +198,10 @@ impl Journal {
         })
     }
 
-    /// Whether a new generation would be much smaller than this one, which is worth it from `bytes_min` bytes on.
+    /// Whether a new generation would be much smaller than this one, which is worth it from `bytes_min` bytes on, or this one
+    /// nears its greatest length.
     pub fn wants_checkpoint(&self, bytes_min: u64) -> bool {
-        self.offset > bytes_min.max(self.checkpoint_end.saturating_mul(CHECKPOINT_FACTOR))
+        self.offset > len_for(self.checkpoint_end, bytes_min)
     }
 
     /// Appends a change that was made when the next entry had the ordinal `next_ordinal`.
@@ -259,10 +264,11 @@ impl Journal {
     /// Sees to room for `len` bytes, and tries to keep a reserve beyond.
     fn make_room(&mut self, len: u64) -> Result<()> {
         let needed = self.offset + len;
-        if needed + RESERVE <= self.capacity {
+        check_journal_len(needed)?;
+        if (needed + RESERVE).min(JOURNAL_LEN_MAX) <= self.capacity {
             return Ok(());
         }
-        let wanted = (needed + RESERVE + self.capacity.min(GROWTH_MAX)).next_multiple_of(CAPACITY_FIRST);
+        let wanted = capacity_for(needed, self.capacity.min(GROWTH_MAX));
         match self.file.grow(wanted) {
             Ok(file) => {
                 self.file = file;
@@ -295,6 +301,22 @@ impl Journal {
         self.unproven_end = 0;
         Ok(())
     }
+}
+
+/// How long a generation with such a checkpoint gets. Where several times the checkpoint is too long, it is half of the room
+/// that is left.
+fn len_for(checkpoint_end: u64, bytes_min: u64) -> u64 {
+    let worth_it = bytes_min.max(checkpoint_end.saturating_mul(CHECKPOINT_FACTOR));
+    worth_it.min(checkpoint_end.midpoint(JOURNAL_LEN_MAX))
+}
+
+/// The room for a journal of `len` bytes, with a reserve and about `growth` bytes beyond, if it can be that long.
+fn capacity_for(len: u64, growth: u64) -> u64 {
+    (len + RESERVE + growth).next_multiple_of(CAPACITY_FIRST).min(JOURNAL_LEN_MAX)
+}
+
+fn check_journal_len(len: u64) -> Result<()> {
+    if len <= JOURNAL_LEN_MAX { Ok(()) } else { Err(Error::ChangeTooLarge { len, max: JOURNAL_LEN_MAX }) }
 }
 
 fn check_len(len: usize) -> Result<()> {

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::Result;
 use crate::format::entries::Production;
 use crate::format::file_name::File as FileName;
 use crate::format::journal::{Change, State};
@@ -11,6 +10,7 @@ use crate::metrics::Operation;
 use crate::stream::commit::Progress;
 use crate::stream::inner::{Appending, Inner, Journaling, Outcome};
 use crate::stream::open::mark;
+use crate::{Error, Result};
 
 /// What is to be changed, and what then is the answer.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl Inner {
         &self,
         mut plan: impl FnMut(&Appending, &mut Journaling) -> Result<Planned<T>>,
     ) -> Result<Outcome<T>> {
-        // On a full disk the journal goes on as it is, as long as it has room.
+        // On a full disk, or if a new one would be too long, the journal goes on as it is, as long as it has room.
         let mut may_begin = true;
         let mut compacted = false;
         loop {
@@ -231,7 +231,7 @@ impl Inner {
         let _turn = self.turn.lock();
         let exists = self.journal.lock().journal.is_some();
         match self.begin_generation_in_turn() {
-            Err(error) if error.lacks_room() && exists => Ok(false),
+            Err(error) if exists && (error.lacks_room() || matches!(error, Error::ChangeTooLarge { .. })) => Ok(false),
             begun => begun.map(|()| true),
         }
     }

@@ -387,3 +387,35 @@ fn more_productions_than_are_remembered_are_refused() {
         assert_eq!(duration.is_ok_and(|seconds| seconds == 1), possible, "{:?}", changes[0].kind());
     }
 }
+
+/// What is longer than can be read is never written, and a generation is replaced before it comes to that.
+#[test]
+fn no_journal_gets_longer_than_can_be_read() {
+    let small = |checkpoint_end| len_for(checkpoint_end, 64 << 10);
+    assert_eq!((small(100), small(1 << 20)), (64 << 10, 4 << 20));
+    for checkpoint_end in [1 << 29, 1 << 30, 3 << 30, JOURNAL_LEN_MAX - 2] {
+        for bytes_min in [0, 64 << 10, u64::MAX] {
+            let len = len_for(checkpoint_end, bytes_min);
+            assert!(checkpoint_end < len && len < JOURNAL_LEN_MAX, "{checkpoint_end}, {bytes_min}: {len}");
+        }
+    }
+    for len in [0, 5000, JOURNAL_LEN_MAX - RESERVE, JOURNAL_LEN_MAX - 1, JOURNAL_LEN_MAX] {
+        assert!((len..=JOURNAL_LEN_MAX).contains(&capacity_for(len, GROWTH_MAX)), "{len}");
+    }
+    let disk = SimDisk::new();
+    let store = Store::open_simulated(Options::new(), &disk).unwrap();
+    let group = store.create("s").unwrap().group("g");
+    group.create(crate::Position::Start).unwrap();
+    let inner = store.shared().find(b"s").unwrap().unwrap();
+    {
+        let mut journaling = inner.journal.lock();
+        let journal = journaling.journal.as_mut().unwrap();
+        let before = (journal.offset, journal.capacity);
+        (journal.offset, journal.capacity) = (JOURNAL_LEN_MAX - 100, JOURNAL_LEN_MAX);
+        assert!(journal.make_room(100).is_ok());
+        let refused = journal.make_room(101).unwrap_err();
+        assert!(matches!(refused, Error::ChangeTooLarge { max: JOURNAL_LEN_MAX, .. }), "{refused}");
+        (journal.offset, journal.capacity) = before;
+    }
+    assert!(group.consumer("c").create().unwrap());
+}
