@@ -190,7 +190,7 @@
 //! |---|---|---|
 //! | the name of a stream | [`NAME_LEN_MAX`], 3 KiB | [`Error::NameTooLong`] |
 //! | the name of a group or consumer, the ID of a producer or production | [`KEY_LEN_MAX`], 1 MiB | [`Error::NameTooLong`] |
-//! | the names and values of an entry or batch, however many there are | [`ENTRY_LEN_MAX`], 1 GiB | [`Error::EntryTooLarge`] |
+//! | the names and values of an entry or batch | [`ENTRY_LEN_MAX`], 1 GiB; a little less of many thousands, each of which takes a few bytes more; some ten million entries | [`Error::EntryTooLarge`] |
 //! | what one call changes in groups, however many IDs it names | a record of 1 GiB | [`Error::ChangeTooLarge`] |
 //! | what a stream keeps of its groups and of what was deleted | a journal of 4 GiB | [`Error::ChangeTooLarge`] |
 //! | entries deleted behind one that lives | 2³⁶ | [`Error::TooManyDeleted`] |
