@@ -7,7 +7,7 @@ use std::thread::Builder;
 use std::time::Duration;
 
 use streamlog::sim::Op;
-use streamlog::{Durability, Options, Store, Stream, StreamId, Trim};
+use streamlog::{AddOptions, Durability, Options, Store, Stream, StreamId, Trim};
 
 /// What nobody has to wait for is there by then.
 const SOON: Duration = Duration::from_secs(20);
@@ -33,7 +33,8 @@ fn look_and_add(stream: Stream, is_seen: impl Fn(&Stream) -> bool + Send + 'stat
         while !is_seen(&stream) {
             std::thread::sleep(Duration::from_millis(1));
         }
-        stream.add([("n", "meanwhile")]).unwrap();
+        // With an ID that needs no ceiling, which only who has the turn can raise.
+        stream.add_with(AddOptions::new().id(StreamId::new(u64::MAX, 0)), [("n", "meanwhile")]).unwrap();
         done.send(()).unwrap();
     });
     is_done
