@@ -133,7 +133,7 @@ fn run(line: &str, exports: &[String]) -> Result<(), String> {
         .spawn()
         .unwrap();
     let end = end_of(line);
-    let out = Output::of(&mut child);
+    let mut out = Output::of(&mut child);
     let (mut ended, mut shown) = (None, false);
     let began = Instant::now();
     let patience = if end == End::Watching { PROBATION } else { PATIENCE };
@@ -151,6 +151,7 @@ fn run(line: &str, exports: &[String]) -> Result<(), String> {
     let group = format!("-{}", child.id());
     Command::new("kill").args(["-9", "--", &group]).stderr(Stdio::null()).status().unwrap();
     child.wait().unwrap();
+    out.wait();
     let mut complaint = String::new();
     child.stderr.take().unwrap().read_to_string(&mut complaint).unwrap();
     let as_expected = match end {
@@ -166,20 +167,27 @@ fn run(line: &str, exports: &[String]) -> Result<(), String> {
 }
 
 /// What a process prints, read as it comes, so that nothing waits for a reader.
-struct Output(Arc<Mutex<Vec<u8>>>);
+struct Output(Arc<Mutex<Vec<u8>>>, Option<std::thread::JoinHandle<()>>);
 
 impl Output {
     fn of(child: &mut Child) -> Self {
         let mut out = child.stdout.take().unwrap();
         let printed = Arc::new(Mutex::new(Vec::new()));
         let all = Arc::clone(&printed);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(len @ 1..) = out.read(&mut bytes) {
                 all.lock().unwrap().extend_from_slice(&bytes[..len]);
             }
         });
-        Self(printed)
+        Self(printed, Some(reader))
+    }
+
+    /// Until nobody is left who could print.
+    fn wait(&mut self) {
+        if let Some(reader) = self.1.take() {
+            reader.join().unwrap();
+        }
     }
 
     fn contains(&self, text: &str) -> bool {
