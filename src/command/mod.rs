@@ -225,7 +225,7 @@ impl Session {
     pub(crate) async fn execute_async(&mut self, args: &[Vec<u8>]) -> Reply {
         let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
         let (called, resolved) = resolve(&args);
-        let blocks = !self.is_queueing() && may_block(&args);
+        let blocks = !self.is_queueing() && may_block(called, &args);
         let outcome = match (called.name, resolved) {
             ("xread", Ok((_, rest))) if blocks => read::xread_async(self, rest).await,
             ("xreadgroup", Ok((_, rest))) if blocks => read::xreadgroup_async(self, rest).await,
@@ -247,7 +247,7 @@ impl Session {
         let outcome = match resolved {
             Ok((handler, rest)) => match self.transaction.next(called, args) {
                 Next::Run => {
-                    let _moment = (!may_block(args)).then(OneMoment::begin);
+                    let _moment = (!may_block(called, args)).then(OneMoment::begin);
                     self.catch_up().and_then(|()| handler(self, rest))
                 }
                 Next::Queued => Ok(Reply::Simple("QUEUED".into())),
@@ -278,8 +278,8 @@ impl Session {
 }
 
 /// Whether a command may be one that blocks, for which time goes on meanwhile.
-fn may_block(args: &[&[u8]]) -> bool {
-    args.iter().any(|arg| parse::is(arg, "BLOCK"))
+fn may_block(called: Called<'_>, args: &[&[u8]]) -> bool {
+    ["xread", "xreadgroup"].contains(&called.name) && args.iter().any(|arg| parse::is(arg, "BLOCK"))
 }
 
 /// A command, or a subcommand of one.

@@ -12,7 +12,9 @@ pub(super) fn text(argument: &[u8]) -> &[u8] {
 
 /// Whether `argument` is the keyword, in any case.
 pub(super) fn is(argument: &[u8], keyword: &str) -> bool {
-    text(argument).eq_ignore_ascii_case(keyword.as_bytes())
+    // Without a look at all of it: it may be a large value.
+    let Some((front, rest)) = argument.split_at_checked(keyword.len()) else { return false };
+    front.eq_ignore_ascii_case(keyword.as_bytes()) && rest.first().is_none_or(|byte| *byte == 0)
 }
 
 /// A signed number: decimal, without blanks, plus sign or leading zeros (ARG-2).
