@@ -315,6 +315,12 @@ fn capacity_for(len: u64, growth: u64) -> u64 {
     (len + RESERVE + growth).next_multiple_of(CAPACITY_FIRST).min(JOURNAL_LEN_MAX)
 }
 
+/// Whether a change was refused for lack of room in the journal, on the disk or below its greatest length: a new generation may
+/// have it.
+pub fn lacks_room(error: &Error) -> bool {
+    error.lacks_room() || matches!(error, Error::ChangeTooLarge { max: JOURNAL_LEN_MAX, .. })
+}
+
 fn check_journal_len(len: u64) -> Result<()> {
     if len <= JOURNAL_LEN_MAX { Ok(()) } else { Err(Error::ChangeTooLarge { len, max: JOURNAL_LEN_MAX }) }
 }

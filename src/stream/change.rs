@@ -2,15 +2,15 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::Result;
 use crate::format::entries::Production;
 use crate::format::file_name::File as FileName;
 use crate::format::journal::{Change, State};
-use crate::group::journal::{Birth, Checkpoint, Content, Journal};
+use crate::group::journal::{self, Birth, Checkpoint, Content, Journal};
 use crate::metrics::Operation;
 use crate::stream::commit::Progress;
 use crate::stream::inner::{Appending, Inner, Journaling, Outcome};
 use crate::stream::open::mark;
-use crate::{Error, Result};
 
 /// What is to be changed, and what then is the answer.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ impl Inner {
                 continue;
             }
             let changes = match self.write(&mut journaling, change) {
-                Err(error) if error.lacks_room() && !compacted => {
+                Err(error) if journal::lacks_room(&error) && !compacted => {
                     let generation = journaling.generation;
                     drop((append, journaling));
                     compacted = true;
@@ -162,7 +162,7 @@ impl Inner {
                 drop(journaling);
                 may_begin = match self.make_ready() {
                     // What nobody waits for is not worth a failure.
-                    Err(error) if error.lacks_room() && !durable => {
+                    Err(error) if journal::lacks_room(&error) && !durable => {
                         has_room = false;
                         false
                     }
@@ -171,11 +171,11 @@ impl Inner {
                 continue;
             }
             let changes = match self.write(&mut journaling, change) {
-                Err(error) if error.lacks_room() && !durable => {
+                Err(error) if journal::lacks_room(&error) && !durable => {
                     has_room = false;
                     continue;
                 }
-                Err(error) if error.lacks_room() && !compacted => {
+                Err(error) if journal::lacks_room(&error) && !compacted => {
                     let generation = journaling.generation;
                     drop(journaling);
                     compacted = true;
@@ -231,7 +231,7 @@ impl Inner {
         let _turn = self.turn.lock();
         let exists = self.journal.lock().journal.is_some();
         match self.begin_generation_in_turn() {
-            Err(error) if exists && (error.lacks_room() || matches!(error, Error::ChangeTooLarge { .. })) => Ok(false),
+            Err(error) if exists && journal::lacks_room(&error) => Ok(false),
             begun => begun.map(|()| true),
         }
     }

@@ -184,7 +184,7 @@ impl Inner {
         }
         match self.retain(false) {
             // It is not the add that cannot be done.
-            Err(Error::Corrupt { .. } | Error::NoSpace { .. }) => Ok(()),
+            Err(Error::Corrupt { .. } | Error::NoSpace { .. } | Error::ChangeTooLarge { .. }) => Ok(()),
             retained => retained,
         }
     }

@@ -8,7 +8,7 @@ use crate::format::groups::GroupChange;
 use crate::format::header::{HEADER_LEN, Header};
 use crate::format::journal::Change;
 use crate::format::new_entries::NewEntries;
-use crate::group::journal::Journal;
+use crate::group::journal::{self, Journal};
 use crate::io::File;
 use crate::log::append::{Appender, begin_segment, capacity_for, check_fits};
 use crate::log::segment::{Segment, Table, write_index};
@@ -73,12 +73,13 @@ impl Inner {
             if !journaling.producers.unjournaled {
                 return Ok(());
             }
-            if journaling.journal.is_some() {
+            // One that has grown long, or is not there, is replaced.
+            if journaling.is_ready(true) {
                 let next_ordinal = self.next_ordinal.load(Ordering::SeqCst);
                 let memory = journaling.producers.memory(next_ordinal);
                 match self.write(&mut journaling, &Change::Group(GroupChange::Producers(memory))) {
                     // A new generation has them, too, and can have what the store has set aside.
-                    Err(error) if error.lacks_room() => {}
+                    Err(error) if journal::lacks_room(&error) => {}
                     written => return written.map(|_| ()),
                 }
             }
@@ -126,7 +127,7 @@ impl Inner {
         let note = |()| self.superblock.update(&self.place, |meta| meta.log = mark).map_err(Error::unfinished);
         self.env.poisoning(self.finish_rotation(&sealed, replaces, name).and_then(note))?;
         let base = sealed.header.base;
-        // Nothing is added meanwhile. What dies meanwhile is removed by whoever waits for the turn with it.
+        // Nothing is added meanwhile. What dies meanwhile is removed the next time.
         let floor = self.append.lock().appender.floor;
         let mut dead = self.log.dead_segments(segment.header.base, floor);
         if replaces {

@@ -419,3 +419,21 @@ fn no_journal_gets_longer_than_can_be_read() {
     }
     assert!(group.consumer("c").create().unwrap());
 }
+
+/// Every new segment puts all that is remembered into the journal, which is to be replaced before it gets long.
+#[test]
+fn what_is_remembered_of_productions_does_not_pile_up_in_the_journal() {
+    let small = Options::new().segment_bytes_max(4096).checkpoint_bytes_min(16 << 10);
+    let disk = SimDisk::new();
+    let store = Store::open_simulated(small.durability(Durability::Os), &disk).unwrap();
+    let stream = store.stream("s").unwrap();
+    for number in 0..10_000u32 {
+        let id = number.to_le_bytes();
+        let once = AddOptions::new().production(Production::Named { producer: b"p", id: &id });
+        stream.add_with(once, [("f", "v")]).unwrap();
+    }
+    let inner = store.shared().find(b"s").unwrap().unwrap();
+    let journaling = inner.journal.lock();
+    let journal = journaling.journal.as_ref().unwrap();
+    assert!(journaling.generation > 2 && journal.offset < 24 << 10, "{} bytes", journal.offset);
+}
