@@ -146,6 +146,8 @@ fn a_store_in_which_an_import_was_stopped_is_not_told_to_be_sound() {
     assert_eq!(lines[1], "unknown: 0 streams, 0 entries, 0 bytes read");
     let (status, report) = json_of(&path, "verify --json");
     assert_eq!((status, &report["status"], &report["findings"][0]["damage"]), (1, &json!("unknown"), &json!(false)));
+    let repair = streamlog().store(&path).args("repair").run();
+    assert!(repair.status == 1 && repair.stdout.starts_with(&note), "{}", repair.stdout);
     assert_eq!(streamlog().store(&path).args("import --abandon").run().status, 0);
     assert_eq!(streamlog().store(&path).args("verify").run().status, 0);
 }

@@ -17,8 +17,8 @@ one is complete and synced, the earlier one is there. Each stream is as it was a
 streams differ.
 
 Files that never change again get another name (a hard link) where DIR is on the same file system, and elsewhere are \
-compared with those of the earlier backup, and copied where these differ. With --copy they are copied in any case: a link does not help \
-if the disk fails.
+compared with those of the earlier backup, and copied where these differ. With --copy they are copied in any case: a \
+link does not help if the disk fails.
 
 Examples:
   streamlog --store data backup /mnt/backup/data

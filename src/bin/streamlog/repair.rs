@@ -38,14 +38,20 @@ pub fn run(global: &Global, Args { apply: applied, wanted }: &Args) -> Result<Ou
     let applied = *applied;
     let path = if applied { global.directory_to_write()? } else { global.directory()? };
     let mut look = Look::at(&path, wanted)?;
-    let of_store: Vec<_> = match wanted.streams.is_empty() {
-        true => look.inspection.verify_store()?.into_iter().filter(Finding::is_damage).collect(),
+    let mut of_store = match wanted.streams.is_empty() {
+        true => look.inspection.verify_store()?,
         false => Vec::new(),
     };
+    let is_unfinished = |finding: &Finding| matches!(finding.problem, Problem::ImportUnfinished);
+    of_store.retain(|finding| finding.is_damage() || is_unfinished(finding));
+    if of_store.iter().any(is_unfinished) {
+        // Nothing is repaired before it goes on or is ended.
+        look.came_to(Outcome::ErrorReply);
+    }
     let names = look.names()?;
     let options = Options::new().create(false).on_damage(OnDamage::Quarantine);
     let store = applied.then(|| options.open(&path)).transpose()?;
-    if !of_store.is_empty() {
+    if of_store.iter().any(Finding::is_damage) {
         // Opening the store mends what it can, and fails otherwise; what is left was not for it to mend.
         let left = match applied {
             true => look.inspection.verify_store()?.iter().any(Finding::is_damage),

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::io::{self, StdoutLock, Write};
 use std::time::Duration;
 
+use clap::builder::TypedValueParser;
 use streamlog::inspect::Escaped;
 use streamlog::{Entry, Error, Follow, IdRange, ReadFrom, ReadOnlyStream, Store, StreamId};
 
@@ -12,7 +13,6 @@ use crate::global::Global;
 use crate::json::{Json, text};
 use crate::look::bytes;
 use crate::{Failure, Outcome, output};
-use clap::builder::TypedValueParser;
 
 const HELP: &str = "\
 The store may be in use: nothing is written or locked. An entry is a line: its ID, then name=value for each field, with \
