@@ -512,7 +512,7 @@ impl Options {
 
     /// Opens the store in the directory `path`.
     ///
-    /// Costs reading one directory; streams are opened when they are first used.
+    /// Costs reading one directory, and a sync of the one that it is in; streams are opened when they are first used.
     ///
     /// # Errors
     ///

@@ -16,7 +16,8 @@
 //! Somebody may be given a turn while another has one: that costs a look. These hold at every moment:
 //!
 //! - **W1** If there is something for a group, and somebody waits for it, then somebody has the turn, or who brought it has
-//!   not told yet, or keeps quiet ([`Waiters::keep_quiet`]). Nobody sleeps while there is something, and nobody else need be woken.
+//!   not told yet, or keeps quiet ([`Waiters::keep_quiet`]). Nobody sleeps while there is something, and nobody else need be
+//!   woken.
 //! - **W2** If somebody is due, then somebody has the turn. So everybody looks, or is told to leave, some time after it
 //!   came: it may see what those before it cannot take, such as an entry that has been pending for long enough.
 //!

@@ -54,7 +54,8 @@ impl Latch {
     /// Sets it unless the error leaves nothing half done on disk. Returns whether it was the first.
     pub fn poison_by(&self, error: &Error) -> bool {
         let is_refused = match error {
-            // Where a file is created, or opened to be changed, nothing has been done before.
+            // Where a file is created, or opened to be changed, nothing has been done to it; who has done something else before
+            // says that it is unfinished.
             Error::NoDescriptors { action, .. } => matches!(*action, "create" | "open"),
             Error::NameTooLong { .. }
             | Error::EntryTooLarge { .. }

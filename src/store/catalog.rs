@@ -350,7 +350,8 @@ impl Catalog {
     /// Closes the stream that was not used for longest; returns whether there was one that nobody is using.
     fn close_idle(&self) -> bool {
         let Some(idle) = self.open.lock().idle() else { return false };
-        // A failure poisons the store, and is told to whoever writes next: it is not this call that failed.
+        // A failure poisons the store, and is told to whoever writes next: it is not this call that failed. Where only the clean
+        // end could not be noted, the stream begins its next life with its ceiling.
         let _ = idle.retire();
         self.open.lock().take(&idle.name);
         // Not before: nothing is kept of a stream that is open.

@@ -406,12 +406,13 @@ impl GroupRead {
     }
 
     /// Reads the stream with whose consumer the read was started, if it was, for new entries, and then those that were named;
-    /// for each that has something, in this order, its position in it and what it has. Those of which the history was asked for are always there, unless a limit of the whole read left them out.
+    /// for each that has something, in this order, its position in it and what it has. Those of which the history was asked
+    /// for are always there, unless a limit of the whole read left them out.
     ///
     /// Costs what reading the entries costs, and a record in the journal of each stream. A blocked read costs nothing until
     /// there is something for it, unless it [claims](Self::claim): then it looks again, with a record, whenever an entry may
-    /// have been pending for long enough, or could be by now. Those of one group and stream are served in the order in which they began to wait. What
-    /// is done to several streams is one change in each.
+    /// have been pending for long enough, or could be by now. Those of one group and stream are served in the order in which
+    /// they began to wait. What is done to several streams is one change in each.
     ///
     /// # Errors
     ///

@@ -249,7 +249,7 @@ pub(crate) fn no_descriptors() -> Error {
     Error::from_raw_os_error(ERROR_TOO_MANY_OPEN_FILES)
 }
 
-/// Creates the directory of a store, and those that it is in; its name survives as what will be in it does.
+/// Creates the directory of a store, and those that it is in; their names survive as what will be in it does.
 pub(crate) fn create_root(path: &Path) -> Result<()> {
     let parents = parents_of_new(path);
     fs::create_dir_all(path)?;
