@@ -216,9 +216,10 @@ impl NewEntries {
     /// frame of their own, and once more in the seal.
     #[inline]
     pub fn room(&self) -> u64 {
-        let shapes: usize = self.list.iter().map(|entry| entry.shape.len()).sum();
+        // Entries in a row share their names, so that these may be more than fits into memory.
+        let shapes: u64 = self.list.iter().map(|entry| entry.shape.len() as u64).sum();
         let production = self.production.as_ref().map_or(0, |made| made.producer.len() + made.key.len() + 20);
-        (self.values_len() + 2 * shapes + production) as u64
+        (self.values_len() + production) as u64 + 2 * shapes
     }
 }
 
