@@ -422,6 +422,7 @@ fn no_journal_gets_longer_than_can_be_read() {
 
 /// Every new segment puts all that is remembered into the journal, which is to be replaced before it gets long.
 #[test]
+#[cfg_attr(miri, ignore = "it is about thousands of adds")]
 fn what_is_remembered_of_productions_does_not_pile_up_in_the_journal() {
     let small = Options::new().segment_bytes_max(4096).checkpoint_bytes_min(16 << 10);
     let disk = SimDisk::new();
