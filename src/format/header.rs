@@ -147,11 +147,10 @@ impl Header {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sample() -> Header {
-        Header {
+impl Header {
+    /// One in which every number is another, for tests.
+    pub fn sample() -> Self {
+        Self {
             kind: Kind::Segment,
             store: [1; 16],
             incarnation: [2; 16],
@@ -165,6 +164,11 @@ mod tests {
             predecessor: [11; 16],
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn golden_bytes_of_a_header() {
@@ -178,14 +182,14 @@ mod tests {
         }
         expected.extend_from_slice(&[11; 16]);
         expected.resize(188, 0);
-        let bytes = sample().encode();
+        let bytes = Header::sample().encode();
         assert_eq!(bytes[..188], expected);
-        assert_eq!(Header::decode(&bytes, Kind::Segment), Ok(sample()));
+        assert_eq!(Header::decode(&bytes, Kind::Segment), Ok(Header::sample()));
     }
 
     #[test]
     fn every_flipped_bit_is_noticed() {
-        let bytes = sample().encode();
+        let bytes = Header::sample().encode();
         for bit in (0..bytes.len() * 8).step_by(if cfg!(miri) { 41 } else { 1 }) {
             let mut damaged = bytes;
             damaged[bit / 8] ^= 1 << (bit % 8);
@@ -197,7 +201,7 @@ mod tests {
     #[test]
     fn unknown_versions_and_features_are_told_from_damage() {
         for (at, reason) in [(8, "version"), (16, "features"), (20, "features")] {
-            let mut bytes = sample().encode();
+            let mut bytes = Header::sample().encode();
             bytes[at] = 0x7f;
             let crc = crc32fast::hash(&bytes[..CRC_AT]).to_le_bytes();
             bytes[CRC_AT..].copy_from_slice(&crc);
@@ -206,10 +210,10 @@ mod tests {
                 other => panic!("byte {at}: {other:?}"),
             }
         }
-        let mut compatible = sample().encode();
+        let mut compatible = Header::sample().encode();
         compatible[12] = 1;
         let crc = crc32fast::hash(&compatible[..CRC_AT]).to_le_bytes();
         compatible[CRC_AT..].copy_from_slice(&crc);
-        assert_eq!(Header::decode(&compatible, Kind::Segment), Ok(sample()));
+        assert_eq!(Header::decode(&compatible, Kind::Segment), Ok(Header::sample()));
     }
 }

@@ -99,24 +99,7 @@ impl<'a> Search<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::StreamId;
     use crate::format::record::Head;
-
-    fn header(kind: Kind) -> Header {
-        Header {
-            kind,
-            store: [1; 16],
-            incarnation: [2; 16],
-            file: [3; 16],
-            base: 1,
-            peer: 0,
-            entries_added: 0,
-            previous_id: StreamId::MIN,
-            floor: 0,
-            base_ms: 0,
-            predecessor: [0; 16],
-        }
-    }
 
     /// Bytes that cannot be compressed.
     fn noise(seed: u64, len: usize) -> Vec<u8> {
@@ -150,7 +133,7 @@ mod tests {
         let all = [0, 1, 200, SHORT - 12, SHORT, SHORT + 1, SHORT + STEP, 80_000];
         let (lens, noise_len) = if cfg!(miri) { (&all[4..6], 20) } else { (&all[..], 1000) };
         for (kind, start) in [(Kind::Segment, 0), (Kind::Journal, 123_457)] {
-            let header = header(kind);
+            let header = Header { kind, ..Header::sample() };
             let (mut bytes, mut places) = (Vec::new(), Vec::new());
             for (seed, &len) in lens.iter().enumerate() {
                 bytes.extend(noise(seed as u64, seed * noise_len));
@@ -174,7 +157,7 @@ mod tests {
     #[test]
     #[cfg_attr(miri, ignore = "takes minutes")]
     fn a_frame_is_found_behind_any_number_of_claims() {
-        let header = header(Kind::Segment);
+        let header = Header::sample();
         let claims: [&[u8]; 4] = [
             // Of 2 MiB at every fifth byte, of 1 MiB at every fourth, of some hundreds at every other; and of all lengths.
             &[0x81, 0x81, 0x81, 0x81, 0x01],

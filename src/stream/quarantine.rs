@@ -517,19 +517,7 @@ mod tests {
     fn a_segment_that_is_there_is_not_replaced() {
         let disk: Arc<dyn Disk> = SimDisk::new();
         let place = Place::new(disk, Arc::from(Path::new("simulated")), PathBuf::new());
-        let header = Header {
-            kind: Kind::Segment,
-            store: [1; 16],
-            incarnation: [2; 16],
-            file: [3; 16],
-            base: 7,
-            peer: 0,
-            entries_added: 6,
-            previous_id: StreamId::MIN,
-            floor: 1,
-            base_ms: 0,
-            predecessor: [0; 16],
-        };
+        let header = Header { base: 7, ..Header::sample() };
         create_segment(&place, &header, 4096).unwrap();
         let other = Header { file: [4; 16], ..header.clone() };
         assert!(matches!(create_segment(&place, &other, 4096), Err(Error::Corrupt { .. })));
