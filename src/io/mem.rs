@@ -141,6 +141,10 @@ impl File for MemFile {
         extend(&mut self.content.write(), capacity)?;
         Ok(Arc::new(Self { content: self.content.clone(), writable: true, _lock: None }))
     }
+
+    fn holds_descriptor(&self) -> bool {
+        false
+    }
 }
 
 /// [`File::read_at`] of a file in memory.

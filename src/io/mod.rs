@@ -183,6 +183,11 @@ pub trait File: Send + Sync + fmt::Debug {
     ///
     /// The handle that this was called on goes on working for reading and syncing, but not for writing.
     fn grow(&self, capacity: u64) -> Result<Arc<dyn File>>;
+
+    /// Whether it has a descriptor as long as it is open, of which a process may have few.
+    fn holds_descriptor(&self) -> bool {
+        true
+    }
 }
 
 /// The names along a path. Fails with `InvalidInput` for one that could leave the root.

@@ -175,6 +175,10 @@ impl File for ObservedFile {
         let file = self.file.grow(capacity)?;
         Ok(Arc::new(Self { file, path: self.path.clone(), observer: Arc::clone(&self.observer) }))
     }
+
+    fn holds_descriptor(&self) -> bool {
+        self.file.holds_descriptor()
+    }
 }
 
 #[cfg(test)]

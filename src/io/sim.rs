@@ -553,6 +553,10 @@ impl File for SimFile {
             Ok(grown)
         })
     }
+
+    fn holds_descriptor(&self) -> bool {
+        false
+    }
 }
 
 impl Drop for SimFile {

@@ -458,10 +458,7 @@ pub fn undo_write(file: &dyn File, path: &std::path::Path, offset: u64, len: usi
         // A file system that moves blocks has no room for the zeros either. A part of a frame is no frame: the next one
         // stands in its place, and what it does not cover is found torn.
         (Error::NoSpace { .. }, Err(Error::NoSpace { .. })) => error,
-        (_, Err(Error::NoSpace { action, path, .. })) => {
-            Error::Io { action, path, source: std::io::ErrorKind::StorageFull.into() }
-        }
-        (_, Err(undoing)) => undoing,
+        (_, Err(undoing)) => undoing.unfinished(),
     }
 }
 
@@ -494,7 +491,7 @@ pub fn capacity_for(entries: &NewEntries, wanted: u64) -> u64 {
     needed.max(wanted).next_multiple_of(PAGE)
 }
 
-/// Writes the header and the first entries into a new file, and syncs it.
+/// Writes the header into a new file, and syncs it.
 pub fn begin_segment(file: &Arc<dyn File>, path: &std::path::Path, header: &Header) -> Result<()> {
     file.write_at(0, &header.encode()).map_err(|error| Error::io("write to", path, error))?;
     file.sync().map_err(|error| Error::io("sync", path, error))

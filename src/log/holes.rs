@@ -5,7 +5,7 @@ use crate::format::header::{HEADER_LEN, Header};
 use crate::format::record::{self, Flaw, Frame, Salt};
 use crate::format::search::Search;
 use crate::io::File;
-use crate::log::scan::{Checked, check_entries, last_seal};
+use crate::log::scan::{Checked, SEGMENT_LEN_MAX, check_entries, last_seal, read_rest};
 use crate::{Corruption, Error, Result, StreamId};
 
 /// A part of a segment that cannot be read.
@@ -52,24 +52,10 @@ pub struct Sound {
 pub fn walk(header: &Header, file: &dyn File, path: &std::path::Path, next: Option<(u64, StreamId)>) -> Result<Walked> {
     let wrap = |error| Error::io("read", path, error);
     let len = file.len().map_err(wrap)?;
-    if len > u64::from(u32::MAX) {
-        // It is not read into memory on the word of its length.
-        let hole = Hole {
-            offset: u64::from(u32::MAX),
-            what: Corruption::Malformed("the segment is over the length limit"),
-            after: header.previous_id,
-            through: None,
-            from: header.base,
-            to: header.base,
-            is_followed: true,
-        };
-        return Ok(Walked { holes: vec![hole], end: header.base, ..Walked::default() });
+    if len > SEGMENT_LEN_MAX {
+        return Ok(over_limit(header));
     }
-    let len = usize::try_from(len).unwrap_or(usize::MAX);
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(len).map_err(|_| wrap(std::io::ErrorKind::OutOfMemory.into()))?;
-    bytes.resize(len, 0);
-    file.read_at(0, &mut bytes).map_err(wrap)?;
+    let bytes = read_rest(file, 0, len).map_err(wrap)?;
     let salt = Salt::of(&header.file);
     let seal = last_seal(header, &bytes);
     let sealed_end = seal.as_ref().map(|seal| header.base.saturating_add(seal.entries));
@@ -114,6 +100,20 @@ pub fn walk(header: &Header, file: &dyn File, path: &std::path::Path, next: Opti
     let end = end.unwrap_or(walk.ordinal).max(walk.ordinal);
     let Walk { holes, sound, shapes, .. } = walk;
     Ok(Walked { holes, sound, end, shapes, bytes })
+}
+
+/// What is in a segment that is not read into memory on the word of its length.
+fn over_limit(header: &Header) -> Walked {
+    let hole = Hole {
+        offset: SEGMENT_LEN_MAX,
+        what: Corruption::Malformed("the segment is over the length limit"),
+        after: header.previous_id,
+        through: None,
+        from: header.base,
+        to: header.base,
+        is_followed: true,
+    };
+    Walked { holes: vec![hole], end: header.base, ..Walked::default() }
 }
 
 struct Walk<'a> {

@@ -3,19 +3,39 @@
 use crate::StreamId;
 use crate::format::index::Block;
 
-/// How many of these blocks begin at or below `id`; their first IDs ascend.
+/// Blocks whose first IDs ascend, wherever they are.
+pub trait BlockTable {
+    fn count(&self) -> usize;
+
+    /// The first ID of the block at a place; `None` if there is none, or it cannot be read.
+    fn first_id(&self, at: usize) -> Option<StreamId>;
+}
+
+impl BlockTable for [Block] {
+    #[inline]
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn first_id(&self, at: usize) -> Option<StreamId> {
+        self.get(at).map(|block| block.first_id)
+    }
+}
+
+/// How many of these blocks begin at or below `id`.
 ///
 /// Guesses by the time in the ID, then looks further and further away from there until it is between two blocks, and bisects
 /// what is between these. Where times grow evenly that is two or three looks next to each other, whatever the size of the
 /// table, and hardly more than bisecting costs otherwise.
 #[inline]
-pub fn blocks_up_to(blocks: &[Block], id: StreamId) -> usize {
-    let begins_up_to = |at: usize| blocks.get(at).is_some_and(|block| block.first_id <= id);
+pub fn blocks_up_to(blocks: &(impl BlockTable + ?Sized), id: StreamId) -> usize {
+    let begins_up_to = |at: usize| blocks.first_id(at).is_some_and(|first_id| first_id <= id);
     let Some(guess) = guess(blocks, id) else {
         return 0;
     };
     // All before `low` are at or below the ID, none from `high` on is.
-    let (mut low, mut high, mut step) = (0, blocks.len(), 1);
+    let (mut low, mut high, mut step) = (0, blocks.count(), 1);
     if begins_up_to(guess) {
         low = guess + 1;
         while low < high {
@@ -39,14 +59,19 @@ pub fn blocks_up_to(blocks: &[Block], id: StreamId) -> usize {
             step *= 2;
         }
     }
-    low + blocks.get(low..high).map_or(0, |between| between.partition_point(|block| block.first_id <= id))
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if begins_up_to(middle) { low = middle + 1 } else { high = middle }
+    }
+    low
 }
 
 /// About where the last block that begins at or below `id` is; `None` if there are none.
 #[inline]
-fn guess(blocks: &[Block], id: StreamId) -> Option<usize> {
-    let (first, last) = (blocks.first()?.first_id.ms(), blocks.last()?.first_id.ms());
-    Some(part(blocks.len() - 1, id.ms().saturating_sub(first), last.saturating_sub(first)))
+fn guess(blocks: &(impl BlockTable + ?Sized), id: StreamId) -> Option<usize> {
+    let end = blocks.count().checked_sub(1)?;
+    let (first, last) = (blocks.first_id(0)?.ms(), blocks.first_id(end)?.ms());
+    Some(part(end, id.ms().saturating_sub(first), last.saturating_sub(first)))
 }
 
 /// Where in a block an entry may be, in bytes.
@@ -109,7 +134,7 @@ mod tests {
                 let ids = blocks.iter().flat_map(|block| around(block.first_id)).flatten();
                 for id in ids.chain([StreamId::MIN, StreamId::MAX, StreamId::new(7, u64::MAX)]) {
                     let expected = blocks.partition_point(|block| block.first_id <= id);
-                    assert_eq!(blocks_up_to(&blocks, id), expected, "{id} among {count}");
+                    assert_eq!(blocks_up_to(&*blocks, id), expected, "{id} among {count}");
                 }
             }
         }

@@ -8,7 +8,7 @@ use crate::entry::{Chunk, EntryRef};
 use crate::format::entries::{ENTRY, Entries, SHAPE, peek_id};
 use crate::format::record;
 use crate::format::search::Search;
-use crate::log::segment::Part;
+use crate::log::segment::{Part, Segment};
 use crate::log::{Opened, View};
 use crate::{Corruption, Error, Result, StreamId};
 
@@ -209,10 +209,7 @@ pub fn load(
     let parts = &*parts;
     let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return Ok(0) };
     let len = usize::try_from(last.end - first.start).unwrap_or(usize::MAX);
-    let (mut bytes, mut items) = match loaded.take() {
-        Some(Loaded { chunk, items, .. }) => (Arc::into_inner(chunk).map_or_else(Vec::new, |chunk| chunk.bytes), items),
-        None => (Vec::new(), Items::default()),
-    };
+    let (mut bytes, mut items) = memory_of(loaded.take());
     bytes
         .try_reserve_exact(len.saturating_sub(bytes.len()))
         .map_err(|_| Error::io("read", &segment.path, std::io::Error::from(std::io::ErrorKind::OutOfMemory)))?;
@@ -249,14 +246,7 @@ pub fn load(
     // At its end, if it was sealed already when the view was taken.
     let is_whole = *segment_end == segment.sealed_end.load(Ordering::Acquire);
     if is_whole && !is_partial && first_block + count == segment.block_count(*segment_end) {
-        let entries_end = segment.header.base + segment.sealed_entries.load(Ordering::Acquire);
-        if sound && end < entries_end {
-            let what = Corruption::Truncated { expected: last.end + 1 };
-            items.push_odd(Odd::Damage(Damage { offset: last.end, what }));
-        }
-        if let Some(missing) = view.gap_after(place, segment) {
-            items.push_odd(Odd::Missing(missing));
-        }
+        note_what_is_missing(view, place, segment, last.end, sound.then_some(end), &mut items);
     }
     let ordinals = first.ordinal..end;
     let all_live = view.are_live(ordinals.clone());
@@ -264,6 +254,36 @@ pub fn load(
     let chunk = Arc::new(chunk);
     *loaded = Some(Loaded { chunk, items, all_live, is_plain, is_partial, ordinals, next: (next, end) });
     Ok(count)
+}
+
+/// The memory of what was loaded before.
+#[inline]
+fn memory_of(loaded: Option<Loaded>) -> (Vec<u8>, Items) {
+    match loaded {
+        Some(Loaded { chunk, items, .. }) => (Arc::into_inner(chunk).map_or_else(Vec::new, |chunk| chunk.bytes), items),
+        None => (Vec::new(), Items::default()),
+    }
+}
+
+/// At the end of a sealed segment, which is at `offset`: whether entries are missing before it, and whether the next segment
+/// is. `next_ordinal` is that behind the last entry, unless damage hides it.
+#[inline]
+fn note_what_is_missing(
+    view: &View,
+    place: usize,
+    segment: &Segment,
+    offset: u64,
+    next_ordinal: Option<u64>,
+    items: &mut Items,
+) {
+    let entries_end = segment.header.base + segment.sealed_entries.load(Ordering::Acquire);
+    if next_ordinal.is_some_and(|next_ordinal| next_ordinal < entries_end) {
+        let what = Corruption::Truncated { expected: offset + 1 };
+        items.push_odd(Odd::Damage(Damage { offset, what }));
+    }
+    if let Some(missing) = view.gap_after(place, segment) {
+        items.push_odd(Odd::Missing(missing));
+    }
 }
 
 struct Decoder<'a> {

@@ -18,7 +18,8 @@ use crate::format::entries::{BATCH, ENTRY, Entries, EntryAt, SHAPE, Shapes, peek
 use crate::format::record::{self, Frame};
 use crate::log::cursor::Cursor;
 use crate::log::interpolate::Guess;
-use crate::log::segment::{Part, Segment};
+use crate::log::scan::try_resize;
+use crate::log::segment::{Part, Segment, State};
 use crate::log::{self, Direction, Log, Opened, Slots, Tail, View};
 use crate::{Entry, Error, IdRange, Result, StreamId};
 
@@ -55,9 +56,18 @@ impl Log {
         let is_below = |previous_id: Option<StreamId>| previous_id.is_some_and(|previous| previous < id);
         let at = slots.get(..end)?.partition_point(|slot| is_below(slot.known_previous_id())).checked_sub(1)?;
         let slot = slots.get(at)?;
-        let segment = slot.get()?;
-        let end = segment.end(if slot.base == tail.segment { tail.offset } else { u64::MAX });
-        let (part, guess, shapes) = segment.part_of(id, end)?;
+        let (segment, (part, guess, shapes)) = match slot.state() {
+            State::Open(segment) => {
+                let end = segment.end(if slot.base == tail.segment { tail.offset } else { u64::MAX });
+                let part = segment.part_of(id, end)?;
+                (segment, part)
+            }
+            State::Cold(cold) => {
+                let (part, guess) = cold.part_of(id)?;
+                (Arc::clone(&cold.segment), (part, guess, cold.segment.shapes()))
+            }
+            State::Closed => return None,
+        };
         let mut scratch = SCRATCH.take();
         let block = Block { segment: &segment, part, shapes };
         let found = block.find(id, guess, &mut scratch).filter(|(_, ordinal)| {
@@ -261,15 +271,14 @@ impl View {
         let Some((part, _, shapes)) = segment.part_of(id, *end) else {
             return Found::Unclear;
         };
-        let mut scratch = SCRATCH.take();
-        let bytes = &mut scratch.bytes;
         let Ok(len) = usize::try_from(part.end - part.start) else {
             return Found::Unclear;
         };
-        bytes.resize(len, 0);
-        let found = match segment.read_at(part.start, bytes) {
-            Ok(()) => self.search(segment, &part, &shapes, bytes, id),
-            Err(_) => Found::Unclear,
+        let mut scratch = SCRATCH.take();
+        let bytes = &mut scratch.bytes;
+        let found = match try_resize(bytes, len).is_ok() && segment.read_at(part.start, bytes).is_ok() {
+            true => self.search(segment, &part, &shapes, bytes, id),
+            false => Found::Unclear,
         };
         keep(scratch);
         found

@@ -4,6 +4,7 @@
 //! segments that nobody changes, and the tail as it was published. They take no lock that is held during I/O of a writer.
 
 pub mod append;
+pub mod cold;
 pub mod cursor;
 pub mod holes;
 pub mod interpolate;
@@ -36,6 +37,8 @@ use crate::{Corruption, Error, Result, StreamId};
 
 /// How many sealed segments are kept open. Each takes up to 8 bytes of memory for a KiB of log, for its index.
 const OPEN_MAX: usize = 32;
+/// And of so many more the files stay open, but not the tables: see [`cold`].
+const COLD_MAX: usize = 1024;
 
 /// The end of the log as readers may see it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,9 +56,9 @@ pub struct Tail {
     pub entries_added: u64,
 }
 
-/// How many entries were ever added, after so many more. Redis counts to the largest signed number, and stays there.
+/// How many entries were ever added, after so many more.
 pub fn entries_added(before: u64, more: u64) -> u64 {
-    before.saturating_add(more).min(before.max(i64::MAX as u64))
+    before.saturating_add(more)
 }
 
 type Slots = Arc<Vec<Arc<Slot>>>;
@@ -97,6 +100,8 @@ pub struct Log {
     pub retired: AtomicBool,
     /// The sealed segments that are open, the oldest opening first.
     opened: Mutex<VecDeque<Arc<Slot>>>,
+    /// Those of which only the files are, in the order in which their tables went.
+    cold: Mutex<VecDeque<Arc<Slot>>>,
     open_max: usize,
     /// Damage was found.
     doubted: AtomicBool,
@@ -114,6 +119,7 @@ impl Log {
             tombstones: RwLock::default(),
             retired: AtomicBool::new(false),
             opened: Mutex::default(),
+            cold: Mutex::default(),
             open_max: OPEN_MAX,
             doubted: AtomicBool::new(false),
             source: OnceLock::new(),
@@ -181,12 +187,38 @@ impl Log {
         let mut list = Vec::clone(&slots);
         if let Some(sealed) = list.last_mut() {
             match is_known {
-                true => self.opened.lock().push_back(Arc::clone(sealed)),
+                true => self.note_opened(Arc::clone(sealed)),
                 false => *sealed = Arc::new(Slot::closed(sealed.base)),
             }
         }
         list.extend(newer);
         *slots = Arc::new(list);
+    }
+
+    /// Takes in that a sealed segment is open, and closes the one that has been for longest if there are too many.
+    fn note_opened(&self, slot: Arc<Slot>) {
+        let mut opened = self.opened.lock();
+        if opened.iter().any(|open| Arc::ptr_eq(open, &slot)) {
+            return;
+        }
+        opened.push_back(slot);
+        let oldest = if opened.len() > self.open_max { opened.pop_front() } else { None };
+        drop(opened);
+        oldest.into_iter().filter(|oldest| oldest.cool()).for_each(|oldest| self.note_cold(oldest));
+    }
+
+    /// Takes in that of a segment only the files are open, and closes those of the one that has been so for longest if there are
+    /// too many.
+    fn note_cold(&self, slot: Arc<Slot>) {
+        let mut cold = self.cold.lock();
+        if !cold.iter().any(|known| Arc::ptr_eq(known, &slot)) {
+            cold.push_back(slot);
+        }
+        if cold.len() > COLD_MAX
+            && let Some(oldest) = cold.pop_front()
+        {
+            oldest.close_cold();
+        }
     }
 
     /// The sealed segments, below the active one, in which no entry from `floor` on is alive.
@@ -223,7 +255,9 @@ impl Log {
     /// Closes segments that are not in the list any more: as long as one is open, its room on the disk is not free. Waits for
     /// readers who are just opening one; to be called without a lock.
     pub fn close_removed(&self, removed: &[Arc<Slot>]) {
-        self.opened.lock().retain(|open| !removed.iter().any(|slot| Arc::ptr_eq(open, slot)));
+        for list in [&self.opened, &self.cold] {
+            list.lock().retain(|open| !removed.iter().any(|slot| Arc::ptr_eq(open, slot)));
+        }
         removed.iter().for_each(|slot| slot.close());
     }
 
@@ -270,16 +304,7 @@ impl Log {
             Err(error) if self.explains(&error, slot, next_base) => return Ok(None),
             opened => opened.inspect_err(|_| self.doubt())?,
         };
-        let mut opened = self.opened.lock();
-        if opened.iter().any(|open| Arc::ptr_eq(open, slot)) {
-            return Ok(Some(segment));
-        }
-        opened.push_back(Arc::clone(slot));
-        if opened.len() > self.open_max
-            && let Some(oldest) = opened.pop_front()
-        {
-            oldest.close();
-        }
+        self.note_opened(Arc::clone(slot));
         Ok(Some(segment))
     }
 
@@ -473,7 +498,7 @@ impl View {
         listed.rev().find(ends_before).map_or(self.tail.floor, |slot| slot.base)
     }
 
-    /// For messages and statistics: the first segment that may hold live entries.
+    /// The first segment that may hold live entries.
     pub fn first_segment(&self) -> usize {
         self.slots.partition_point(|slot| slot.base <= self.tail.floor).saturating_sub(1)
     }

@@ -71,7 +71,7 @@ impl Blocks {
 fn block_crc(file: &dyn File, block: &Block, end: u64, scratch: &mut Vec<u8>) -> std::io::Result<u32> {
     let start = u64::from(block.offset);
     let len = |end: u64| usize::try_from(end.saturating_sub(start)).unwrap_or(usize::MAX);
-    scratch.resize(len(end), 0);
+    try_resize(scratch, len(end))?;
     // Of a file that was cut, zeros for the rest.
     let there = len(file.len()?).min(scratch.len());
     let (read, rest) = scratch.split_at_mut(there);
@@ -270,12 +270,24 @@ impl<'a> Scanner<'a> {
 
 /// Fills `buffer` with `wanted` bytes from `start`, of which `there` are in the file.
 fn read_chunk(file: &dyn File, start: u64, there: u64, wanted: usize, buffer: &mut Vec<u8>) -> std::io::Result<()> {
-    let len = usize::try_from(there).unwrap_or(usize::MAX).min(wanted);
+    try_resize(buffer, usize::try_from(there).unwrap_or(usize::MAX).min(wanted))?;
+    file.read_at(start, buffer)
+}
+
+/// The bytes of a file of this length from `from` on.
+pub fn read_rest(file: &dyn File, from: u64, len: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    read_chunk(file, from, len.saturating_sub(from), usize::MAX, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Makes a buffer as long as what is to be read into it, of which only the file says how long it is.
+pub fn try_resize(buffer: &mut Vec<u8>, len: usize) -> std::io::Result<()> {
     // What is there is read over: it need not be zeroed first.
     let more = len.saturating_sub(buffer.len());
     buffer.try_reserve(more).map_err(|_| std::io::Error::from(std::io::ErrorKind::OutOfMemory))?;
     buffer.resize(len, 0);
-    file.read_at(start, buffer)
+    Ok(())
 }
 
 /// What the entries of a frame are, when all of them are valid and in order.
@@ -316,10 +328,7 @@ pub struct Beyond {
 pub fn look_beyond(header: &Header, file: &dyn File, path: &Path, from: u64) -> Result<Beyond> {
     let len = file.len().map_err(|error| Error::io("look at", path, error))?;
     let mut beyond = Beyond::default();
-    let mut bytes = Vec::new();
-    let rest = len.saturating_sub(from);
-    read_chunk(file, from, rest, usize::try_from(rest).unwrap_or(usize::MAX), &mut bytes)
-        .map_err(|error| Error::io("read", path, error))?;
+    let bytes = read_rest(file, from, len).map_err(|error| Error::io("read", path, error))?;
     let mut search = Search::new(header, &bytes, from);
     let mut at = 1;
     while let Some((found, frame)) = search.next(at) {
@@ -357,8 +366,7 @@ pub fn rebuild_index(header: &Header, file: &dyn File, path: &Path, next_base: O
 pub fn salvage(header: &Header, file: &dyn File, path: &Path, next_base: Option<u64>) -> Result<Scan> {
     let wrap = |error| Error::io("read", path, error);
     let len = file.len().map_err(wrap)?;
-    let mut bytes = Vec::new();
-    read_chunk(file, 0, len, usize::try_from(len).unwrap_or(usize::MAX), &mut bytes).map_err(wrap)?;
+    let bytes = read_rest(file, 0, len).map_err(wrap)?;
     let mut scanner = Scanner::new(header, file, u64::MAX);
     // From the start, so that damage before the first good entry is in a block, too, and is found by those who read it.
     let first_id = header.previous_id.next().unwrap_or(StreamId::MAX);

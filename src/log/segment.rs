@@ -15,6 +15,7 @@ use crate::format::index::{Block, Index};
 use crate::format::record::{FRAME_LEN_MIN, Salt};
 use crate::io::place::Place;
 use crate::io::{Access, File};
+use crate::log::cold::Cold;
 use crate::log::interpolate::{Guess, blocks_up_to, guess_in};
 use crate::log::scan::{self, Blocks, Scan};
 use crate::{Corruption, Error, Result, StreamId};
@@ -31,6 +32,8 @@ pub struct Segment {
     /// For messages.
     pub path: PathBuf,
     pub table: RwLock<Table>,
+    /// The index that the table was read from.
+    pub index: Option<Arc<dyn File>>,
     /// Where the entries end, once it is sealed.
     pub sealed_end: AtomicU64,
     /// How far it is known to be synced.
@@ -76,7 +79,18 @@ impl Segment {
         let salt = Salt::of(&header.file);
         let (sealed_end, synced) = (AtomicU64::new(NOT_SEALED), AtomicU64::new(HEADER_LEN as u64));
         let (sealed_entries, is_batched) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self { header, salt, file, path, table: RwLock::new(table), sealed_end, synced, sealed_entries, is_batched }
+        let (table, index) = (RwLock::new(table), None);
+        Self { header, salt, file, path, table, index, sealed_end, synced, sealed_entries, is_batched }
+    }
+
+    /// The same segment, which is sealed, with nothing in its table but the shapes.
+    pub fn without_table(&self, shapes: Shapes) -> Self {
+        let table = Table { blocks: Blocks::default(), shapes };
+        let segment = Self::new(self.header.clone(), Arc::clone(&self.file), self.path.clone(), table);
+        segment.sealed_entries.store(self.sealed_entries.load(Ordering::Acquire), Ordering::Release);
+        segment.sealed_end.store(self.sealed_end.load(Ordering::Acquire), Ordering::Release);
+        segment.is_batched.store(self.is_batched.load(Ordering::Relaxed), Ordering::Relaxed);
+        segment
     }
 
     /// Where its entries end: at the seal, or at `tail` if it has none.
@@ -109,7 +123,7 @@ impl Segment {
 
     /// The place in the table of the last block that begins at or below `id`, or of the first one.
     pub fn block_of(&self, id: StreamId) -> usize {
-        blocks_up_to(&self.table.read().blocks.list, id).saturating_sub(1)
+        blocks_up_to(&*self.table.read().blocks.list, id).saturating_sub(1)
     }
 
     /// The place in the table of the block in which this offset is, or of the last one that begins before it.
@@ -136,7 +150,7 @@ impl Segment {
     /// and the shapes.
     pub fn part_of(&self, id: StreamId, end: u64) -> Option<(Part, Option<Guess>, Shapes)> {
         let table = self.table.read();
-        let list = &table.blocks.list;
+        let list = &*table.blocks.list;
         let at = blocks_up_to(list, id).checked_sub(1)?;
         let part = self.part(list, at, end)?;
         let guess = list.get(at).zip(list.get(at + 1)).and_then(|(block, next)| guess_in(block, next, id));
@@ -176,6 +190,9 @@ pub fn read_header(file: &dyn File, path: &std::path::Path, kind: Kind) -> Resul
     Header::decode(&bytes, kind).map_err(|bad| bad_header(path, bad))
 }
 
+/// What is wrong with a segment that is of another stream, or has the name of another.
+pub const OUT_OF_PLACE: Corruption = Corruption::Foreign("the segment is another stream's or out of place");
+
 /// What is wrong with a segment that stands behind another one than it names.
 pub fn follows_another(path: PathBuf) -> Finding {
     let what = Corruption::Foreign("the segment before is not the one that this one follows");
@@ -189,12 +206,21 @@ pub fn bad_header(path: &std::path::Path, bad: BadHeader) -> Error {
     }
 }
 
+/// What there is of a segment.
+#[derive(Clone, Debug)]
+pub enum State {
+    Closed,
+    /// Its files are open, and entries can be found in it that are there.
+    Cold(Arc<Cold>),
+    Open(Arc<Segment>),
+}
+
 /// A segment's place in the log. The file is opened when it is first needed, unless it is the active one.
 #[derive(Debug)]
 pub struct Slot {
     /// The ordinal of its first entry.
     pub base: u64,
-    open: Mutex<Option<Arc<Segment>>>,
+    state: Mutex<State>,
     /// What the header says of the IDs before it; known once it was opened.
     previous_id: OnceLock<StreamId>,
     /// The length of the file; known once it was sealed and looked at.
@@ -203,23 +229,50 @@ pub struct Slot {
 
 impl Slot {
     pub fn closed(base: u64) -> Self {
-        Self { base, open: Mutex::new(None), previous_id: OnceLock::new(), len: OnceLock::new() }
+        Self { base, state: Mutex::new(State::Closed), previous_id: OnceLock::new(), len: OnceLock::new() }
     }
 
     pub fn opened(segment: Arc<Segment>) -> Self {
         let previous_id = OnceLock::from(segment.header.previous_id);
-        Self { base: segment.header.base, open: Mutex::new(Some(segment)), previous_id, len: OnceLock::new() }
+        let (base, state) = (segment.header.base, Mutex::new(State::Open(segment)));
+        Self { base, state, previous_id, len: OnceLock::new() }
+    }
+
+    /// What there is of it now.
+    #[inline]
+    pub fn state(&self) -> State {
+        self.state.lock().clone()
     }
 
     /// The segment, if it is open.
     #[inline]
     pub fn get(&self) -> Option<Arc<Segment>> {
-        self.open.lock().clone()
+        match &*self.state.lock() {
+            State::Open(segment) => Some(Arc::clone(segment)),
+            State::Closed | State::Cold(_) => None,
+        }
     }
 
-    /// Lets the file go; whoever reads it goes on.
+    /// Lets the files go; whoever reads them goes on.
     pub fn close(&self) {
-        *self.open.lock() = None;
+        *self.state.lock() = State::Closed;
+    }
+
+    /// Lets the table go, and keeps the files if that costs next to nothing; returns whether it does.
+    pub fn cool(&self) -> bool {
+        let mut state = self.state.lock();
+        if let State::Open(segment) = &*state {
+            *state = Cold::of(segment).map_or(State::Closed, |cold| State::Cold(Arc::new(cold)));
+        }
+        matches!(*state, State::Cold(_))
+    }
+
+    /// Lets the files go if that is all there is.
+    pub fn close_cold(&self) {
+        let mut state = self.state.lock();
+        if let State::Cold(_) = *state {
+            *state = State::Closed;
+        }
     }
 
     /// The ID before its first entry. IDs in the segment are above it.
@@ -255,13 +308,13 @@ impl Slot {
 
     /// The segment; `next_base` is the first ordinal of the next one, if that is known.
     pub fn open(&self, place: &Place, incarnation: &[u8; 16], next_base: Option<u64>) -> Result<Arc<Segment>> {
-        let mut open = self.open.lock();
-        if let Some(segment) = &*open {
+        let mut state = self.state.lock();
+        if let State::Open(segment) = &*state {
             return Ok(Arc::clone(segment));
         }
         let segment = Arc::new(open_sealed(place, self.base, incarnation, next_base)?);
         self.previous_id.get_or_init(|| segment.header.previous_id);
-        *open = Some(Arc::clone(&segment));
+        *state = State::Open(Arc::clone(&segment));
         Ok(segment)
     }
 }
@@ -273,21 +326,22 @@ fn open_sealed(place: &Place, base: u64, incarnation: &[u8; 16], next_base: Opti
     let file = place.open(&name, Access::Read)?;
     let header = read_header(&*file, &path, Kind::Segment)?;
     if header.incarnation != *incarnation || header.base != base {
-        return Err(Error::corrupt(&path, 0, Corruption::Foreign("the segment is another stream's or out of place")));
+        return Err(Error::corrupt(&path, 0, OUT_OF_PLACE));
     }
     // What is read at once is bounded by what is there.
     let len = file.len().map_err(|error| Error::io("look at", &path, error))?.max((HEADER_LEN + FRAME_LEN_MIN) as u64);
-    let index = read_index(place, base, &header).filter(|index| index.end <= len && fits(base, index, next_base));
-    let index = match index {
-        Some(index) => index,
+    let found = read_index(place, base, &header).filter(|(index, _)| index.end <= len && fits(base, index, next_base));
+    let (index, index_file) = match found {
+        Some((index, file)) => (index, Some(file)),
         None => {
             let index = scan::rebuild_index(&header, &*file, &path, next_base)?;
             // A cache that cannot be written is made again the next time.
             let _ = write_index(place, base, &index.encode(&header.file));
-            index
+            (index, None)
         }
     };
-    let segment = Segment::new(header, file, path, Table { blocks: Blocks::of(index.blocks), shapes: index.shapes });
+    let table = Table { blocks: Blocks::of(index.blocks), shapes: index.shapes };
+    let segment = Segment { index: index_file, ..Segment::new(header, file, path, table) };
     segment.sealed_entries.store(u64::from(index.entries), Ordering::Release);
     segment.sealed_end.store(index.end, Ordering::Release);
     Ok(segment)
@@ -297,9 +351,12 @@ fn fits(base: u64, index: &Index, next_base: Option<u64>) -> bool {
     next_base.is_none_or(|next_base| base.saturating_add(u64::from(index.entries)) <= next_base)
 }
 
-fn read_index(place: &Place, base: u64, header: &Header) -> Option<Index> {
-    let bytes = place.read(FileName::Index(base).name(), INDEX_LEN_MAX).ok()??;
-    Index::decode(&bytes, &header.file)
+/// The index of a segment, and the file it is in.
+fn read_index(place: &Place, base: u64, header: &Header) -> Option<(Index, Arc<dyn File>)> {
+    let file = place.open(FileName::Index(base).name(), Access::Read).ok()?;
+    let len = file.len().ok().filter(|&len| len <= INDEX_LEN_MAX)?;
+    let bytes = scan::read_rest(&*file, 0, len).ok()?;
+    Some((Index::decode(&bytes, &header.file)?, file))
 }
 
 /// Writes the index of a sealed segment. Not synced: one that a power loss mangles does not validate.

@@ -168,6 +168,22 @@ pub fn operations() -> Vec<Operation> {
             tune: |options| options.segment_bytes_max(1 << 20),
             ..operation("copy-in-batches", |store| Ok(store.copy("a", "b")?.to_string()))
         },
+        // More segments than tables are kept for.
+        Operation {
+            image: lazily(|| {
+                let fill = |store: &Store| (1..=136).for_each(|ms| _ = add(store, "a", ms, 900).unwrap());
+                prepared(|options| options, fill)
+            }),
+            ..operation("look-up-in-many", |store| {
+                let stream = store.stream("a")?;
+                let found = [1, 2].map(|_| {
+                    let found = (1..=136).step_by(4).map(|ms| Ok(stream.get(id(ms))?.map(|entry| entry.id())));
+                    found.collect::<Result<Vec<_>>>()
+                });
+                let [first, second] = found;
+                Ok(format!("{:?} {:?}", first?, second?))
+            })
+        },
         Operation {
             tune: |options| options.open_streams_max(2),
             ..operation("create-many", |store| {

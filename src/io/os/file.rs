@@ -197,6 +197,10 @@ impl File for OsFile {
         let mapped = self.map.as_ref().is_some_and(|map| map.is_writable());
         Ok(Arc::new(OsFile::new(self.shared.clone(), mapped, self.window.size())))
     }
+
+    fn holds_descriptor(&self) -> bool {
+        self.shared.file.is_some()
+    }
 }
 
 fn end_of(offset: u64, len: usize) -> Result<u64> {
