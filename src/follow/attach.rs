@@ -14,12 +14,12 @@ use crate::format::header::Kind;
 use crate::format::meta::Meta;
 use crate::group::journal::Replay;
 use crate::io::place::Place;
-use crate::log::segment::read_header;
+use crate::log::segment::{OUT_OF_PLACE, read_header};
 use crate::stream::commit::Progress;
 use crate::stream::inner::Inner;
 use crate::stream::open::{self, Opening};
-use crate::stream::superblock::Superblock;
-use crate::{Corruption, Error, RecoveryReport, Result};
+use crate::stream::superblock::{self, Superblock};
+use crate::{Error, RecoveryReport, Result};
 
 /// How often a stream is looked at again because it changed underneath.
 const TRIES: u32 = 20;
@@ -75,8 +75,7 @@ impl Frozen<'_> {
         let name = FileName::Segment(active.header.base).name();
         let file = place.watch(&name)?;
         if read_header(&*file, &active.path, Kind::Segment)?.file != active.header.file {
-            let what = Corruption::Foreign("the segment is another stream's or out of place");
-            return Err(Error::corrupt(&active.path, 0, what));
+            return Err(Error::corrupt(&active.path, 0, OUT_OF_PLACE));
         }
         active.file = Arc::clone(&file);
         let (mut appender, slots) = open::begin(&active, &files, &aside, &meta, replay.as_ref())?;
@@ -112,7 +111,7 @@ impl Frozen<'_> {
         let is_own = file_name::escape(&meta.name) == self.directory;
         match is_own || moment::is_being_renamed(&self.watch.root, self.directory, &meta) {
             true => Ok(meta),
-            false => Err(picture::misnamed(self.frozen)),
+            false => Err(superblock::misnamed(self.frozen)),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::io::File;
 use crate::io::place::Place;
 use crate::io::reading::UpTo;
 use crate::log::scan::{self, Ending, Scan};
-use crate::log::segment::{Segment, Slot, Table, read_header};
+use crate::log::segment::{OUT_OF_PLACE, Segment, Slot, Table, read_header};
 use crate::stream::open::check_header;
 use crate::{Corruption, Error, Result};
 
@@ -165,11 +165,7 @@ impl LogEnd {
         }
         progress.is_known = matches!(self.found.ending, Ending::Sealed(_)) && bases.len() == 1;
         if progress.is_known && self.found.next_ordinal > header.base {
-            return Err(Error::corrupt(
-                &path,
-                0,
-                Corruption::Foreign("the segment is another stream's or out of place"),
-            ));
+            return Err(Error::corrupt(&path, 0, OUT_OF_PLACE));
         }
         let found = Scan { floor: self.found.floor.max(header.floor), ..Scan::new(&header) };
         let segment = Arc::new(Segment::new(header, Arc::clone(&file), path, Table::default()));

@@ -30,7 +30,7 @@ use crate::format::board::Notice;
 use crate::format::file_name::{self, File as FileName, STREAMS};
 use crate::format::header::{HEADER_LEN, Kind};
 use crate::format::meta::Meta;
-use crate::format::store::Intent;
+use crate::format::store::{INTENT_LEN_MAX, Intent};
 use crate::group::journal::{Replay, replay};
 use crate::io::frozen::{Bounded, Bytes, Frozen, extent};
 use crate::io::place::Place;
@@ -48,8 +48,6 @@ const WAIT: Duration = Duration::from_millis(2);
 const OPENED_MAX: usize = 64;
 /// Longer files are none of ours, and not looked through for their end.
 const LEN_MAX: u64 = 4 << 30;
-/// The longest intent that is read, in bytes.
-const INTENT_LEN_MAX: u64 = 1 << 30;
 
 /// What is told of a stream by who writes it.
 pub type Told<'a> = &'a dyn Fn(&Identity) -> Option<Notice>;

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use crate::format::Identity;
 use crate::format::file_name;
-use crate::format::meta::{Meta, NAME_AT};
-use crate::group::journal::{Aside, Replay};
+use crate::format::meta::Meta;
+use crate::group::aside::Aside;
+use crate::group::journal::Replay;
 use crate::group::lag::Facts;
 use crate::io::place::Place;
 use crate::log::cursor::Cursor;
 use crate::log::{Log, Tail};
 use crate::stream::open::{self, Active, Files};
-use crate::stream::superblock::Superblock;
+use crate::stream::superblock::{self, Superblock};
 use crate::{Corruption, Error, Result, Retention, StreamId};
 
 /// What a journal has come to.
@@ -44,16 +45,9 @@ pub fn meta_of(place: &Place, store: Option<Identity>) -> Result<Meta> {
     }
     let meta = Superblock::open(place)?.current();
     if store.is_some_and(|store| store != meta.store) {
-        let what = Corruption::Foreign("the stream belongs to another store");
-        return Err(Error::corrupt(&place.full(file_name::META), 24, what));
+        return Err(superblock::of_another_store(place));
     }
     Ok(meta)
-}
-
-/// The error for a stream whose directory is not named after it.
-pub fn misnamed(place: &Place) -> Error {
-    let what = Corruption::Foreign("the stream has another name");
-    Error::corrupt(&place.full(file_name::META), NAME_AT, what)
 }
 
 impl Picture {

@@ -40,6 +40,8 @@ pub const SLOT_LEN: usize = 4096;
 pub const META_LEN: usize = 2 * SLOT_LEN;
 
 const MAGIC: [u8; 8] = *b"\x89SLMT\r\n\x1a";
+/// Where the identity of the store is in a slot.
+pub const STORE_AT: u64 = 24;
 /// Where the name begins in a slot.
 pub const NAME_AT: u64 = 144;
 const CRC_AT: usize = SLOT_LEN - 4;

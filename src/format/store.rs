@@ -51,6 +51,9 @@ pub fn decode_lock(bytes: &[u8]) -> Result<Identity, BadHeader> {
     Ok(store)
 }
 
+/// The longest intent that is read, in bytes.
+pub const INTENT_LEN_MAX: u64 = 1 << 30;
+
 /// A change of several streams.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Intent {

@@ -69,7 +69,8 @@ impl Facts {
     /// How many entries a group has yet to read; `None` if that cannot be told (LAG-2). Negative where the counts were set to
     /// what contradicts the entries (LAG-3).
     pub fn lag(&self, position: StreamId, entries_read: Option<u64>) -> Option<i64> {
-        let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        // Signed numbers that go round, as those of Redis.
+        let count = |count: u64| count as i64;
         if self.entries_added == 0 || self.len == 0 {
             return Some(0);
         }
@@ -80,7 +81,7 @@ impl Facts {
             Some(read) if !self.is_deleted_from(position) => Some(read),
             _ => self.added_up_to(position),
         };
-        read.map(|read| count(self.entries_added).saturating_sub(count(read)))
+        read.map(|read| count(self.entries_added).wrapping_sub(count(read)))
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! [`Producers::apply`]: producers::Producers::apply
 
+pub mod aside;
 pub mod journal;
 pub mod lag;
 pub mod pending;

@@ -89,6 +89,14 @@ impl Producers {
         self.unjournaled = true;
     }
 
+    /// Takes in a production that was found in the log, unless the journal has it.
+    #[inline]
+    pub fn take_in(&mut self, production: Production) {
+        if production.ordinal >= self.journaled {
+            self.produced(production);
+        }
+    }
+
     fn remember(&mut self, producer: Box<[u8]>, key: Box<[u8]>, id: StreamId) {
         let productions = self.by_id.entry(producer).or_default();
         productions.push(Arc::from(key), id);

@@ -1,5 +1,8 @@
 //! Checking a segment that has a successor.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use crate::damage::{Finding, Problem};
 use crate::format::Identity;
 use crate::format::file_name::File as FileName;
@@ -8,8 +11,8 @@ use crate::format::index::Index;
 use crate::io::place::Place;
 use crate::io::{Access, File};
 use crate::log::holes::{Hole, Walked, walk};
-use crate::log::scan::{self, Ending};
-use crate::log::segment::read_header;
+use crate::log::scan::{self, Ending, Scan};
+use crate::log::segment::{OUT_OF_PLACE, read_header};
 use crate::{Corruption, Error, Result, StreamId};
 
 /// The most an index may take, in bytes.
@@ -36,8 +39,7 @@ pub fn check(
     next: (u64, StreamId),
     findings: &mut Vec<(Finding, Option<Hole>)>,
 ) -> Result<Checked> {
-    let name = FileName::Segment(base).name();
-    let path = place.full(&name);
+    let path = place.full(FileName::Segment(base).name());
     let whole = |after: StreamId| Hole {
         offset: 0,
         what: Corruption::Missing,
@@ -48,21 +50,13 @@ pub fn check(
         is_followed: false,
     };
     let unreadable = Checked { file: None, predecessor: None, next_ordinal: next.0, last_id: next.1 };
-    let opened =
-        place.open(&name, Access::Read).and_then(|file| Ok((read_header(&*file, &path, Kind::Segment)?, file)));
-    let (header, file) = match opened {
+    let (header, file) = match open_in_place(place, base, incarnation) {
         Ok(opened) => opened,
         Err(error) => {
             findings.push((Finding::of(error)?, Some(whole(after))));
             return Ok(unreadable);
         }
     };
-    if header.base != base || incarnation.is_some_and(|incarnation| *incarnation != header.incarnation) {
-        let what = Corruption::Foreign("the segment is another stream's or out of place");
-        let finding = Finding::new(path, 0, Problem::Damage(what));
-        findings.push((finding, Some(whole(after))));
-        return Ok(unreadable);
-    }
     let found = match scan::scan(&header, &*file, &path, u64::MAX) {
         Err(error @ Error::Corrupt { .. }) => {
             findings.push((Finding::of(error)?, Some(whole(header.previous_id))));
@@ -80,22 +74,55 @@ pub fn check(
         check_index(place, base, &header, &*file, found, findings)?;
         return Ok(checked);
     }
-    let Walked { mut holes, end, .. } = walk(&header, &*file, &path, Some(next))?;
+    let (holes, end) = holes_of(&header, &*file, &path, next, found)?;
+    for hole in holes {
+        let finding = Finding::new(path.clone(), hole.offset, Problem::Damage(hole.what.clone()));
+        findings.push((finding, Some(hole)));
+    }
+    checked.next_ordinal = end.min(next.0);
+    checked.last_id = next.1;
+    Ok(checked)
+}
+
+/// A segment and its header, if that says that it belongs there.
+fn open_in_place(place: &Place, base: u64, incarnation: Option<&Identity>) -> Result<(Header, Arc<dyn File>)> {
+    let name = FileName::Segment(base).name();
+    let file = place.open(&name, Access::Read)?;
+    let path = place.full(&name);
+    let header = read_header(&*file, &path, Kind::Segment)?;
+    if header.base != base || incarnation.is_some_and(|incarnation| *incarnation != header.incarnation) {
+        return Err(Error::corrupt(&path, 0, OUT_OF_PLACE));
+    }
+    Ok((header, file))
+}
+
+/// What is damaged in a segment in which a scan `found` no seal, or more than there is before the next one; and the ordinal
+/// after its last entry.
+fn holes_of(
+    header: &Header,
+    file: &dyn File,
+    path: &Path,
+    next: (u64, StreamId),
+    found: Scan,
+) -> Result<(Vec<Hole>, u64)> {
+    let Walked { mut holes, end, .. } = walk(header, file, path, Some(next))?;
     if holes.is_empty() {
         // All records are whole, but contradict each other or the next segment.
         let what = match found.ending {
             Ending::Flawed(what) => what,
             _ => Corruption::Malformed("the segment and the next one overlap"),
         };
-        holes.push(Hole { offset: found.tail, what, through: Some(next.1), to: next.0, ..whole(found.last_id) });
+        holes.push(Hole {
+            offset: found.tail,
+            what,
+            after: found.last_id,
+            through: Some(next.1),
+            from: header.base,
+            to: next.0,
+            is_followed: false,
+        });
     }
-    for hole in &holes {
-        let finding = Finding::new(path.clone(), hole.offset, Problem::Damage(hole.what.clone()));
-        findings.push((finding, Some(hole.clone())));
-    }
-    checked.next_ordinal = end.min(next.0);
-    checked.last_id = next.1;
-    Ok(checked)
+    Ok((holes, end))
 }
 
 /// Compares the index of a sound segment with what it would be if it was made now.
@@ -104,7 +131,7 @@ fn check_index(
     base: u64,
     header: &Header,
     file: &dyn File,
-    mut found: scan::Scan,
+    mut found: Scan,
     findings: &mut Vec<(Finding, Option<Hole>)>,
 ) -> Result<()> {
     let name = FileName::Index(base).name();

@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 
 use crate::Result;
-use crate::format::entries::Production;
 use crate::format::file_name::File as FileName;
 use crate::format::journal::{Change, State};
 use crate::group::journal::{self, Birth, Checkpoint, Content, Journal};
@@ -65,13 +64,6 @@ impl Journaling {
                 self.groups.apply(change);
                 self.producers.apply(change);
             }
-        }
-    }
-
-    /// Takes in a production that was found in the log, unless the journal has it.
-    pub fn take_in(&mut self, production: Production) {
-        if production.ordinal >= self.producers.journaled {
-            self.producers.produced(production);
         }
     }
 

@@ -218,68 +218,28 @@ impl Reading<'_> {
         }));
     }
 
-    /// Whether a group goes on behind damage once somebody was told of it.
-    fn may_pass_damage(&self) -> bool {
-        self.inner.passes_damage() && self.delivered.budget.is_first
-    }
-
-    /// Lets the group go on behind entries that are lost, of which it is not known how many there were.
-    fn pass_damage(&mut self, group: u64, through: StreamId) {
-        self.changes.push(Change::Group(GroupChange::SetPosition { group, position: through, entries_read: None }));
-    }
-
     fn take_new(&mut self, journaling: &mut Journaling, request: &Request<'_>) -> Result<()> {
         let Some(group) = journaling.groups.get(request.group) else { return Ok(()) };
         let (number, position, entries_read) = (group.number, group.position, group.entries_read);
         let Some(from) = position.next() else { return Ok(()) };
         let view = self.inner.view();
-        if from > view.tail.last_id {
+        let tail = view.tail;
+        if from > tail.last_id {
             return Ok(());
         }
-        let tail = view.tail;
-        let last_id = tail.last_id;
-        let mut ids = Vec::new();
-        let budget = &self.delivered.budget;
-        let mut is_damaged = false;
-        let cursor = journaling.cursors.go_on(number, view, from);
-        cursor.want(budget.count.min(budget.max_count));
-        while !self.delivered.budget.is_used_up() {
-            let entry = match cursor.next_entry() {
-                None => break,
-                // What is before the damage is given out first.
-                Some(Err(_)) if !self.delivered.entries.is_empty() => {
-                    is_damaged = true;
-                    break;
-                }
-                Some(Err(Error::Corrupt { path, offset, what, ids: Some(lost) })) if self.may_pass_damage() => {
-                    self.pass_damage(number, lost.through.unwrap_or(last_id));
-                    self.delivered.damage = Some(Error::Corrupt { path, offset, what, ids: Some(lost) });
-                    journaling.cursors.forget(number);
-                    return Ok(());
-                }
-                Some(Err(error)) => {
-                    journaling.cursors.forget(number);
-                    return Err(error);
-                }
-                Some(Ok(entry)) => entry,
-            };
-            if !self.delivered.budget.admit(entry.id(), Some(&entry)) {
-                break;
-            }
-            ids.push(entry.id());
-            self.delivered.entries.push(GroupEntry {
-                id: entry.id(),
-                entry: Some(entry),
-                idle: Duration::ZERO,
-                delivery_count: 0,
-            });
+        let (mut ids, error) = self.take_from(journaling.cursors.go_on(number, view, from));
+        journaling.cursors.keep_small(number, error.is_none());
+        // What is before the damage is given out first.
+        if let Some(error) = error
+            && self.delivered.entries.is_empty()
+        {
+            return self.stop_at(error, number, tail.last_id);
         }
-        journaling.cursors.keep_small(number, !is_damaged);
         let Some(&last) = ids.last() else {
             self.delivered.more |= self.delivered.budget.is_used_up();
             return Ok(());
         };
-        self.delivered.more |= last < last_id;
+        self.delivered.more |= last < tail.last_id;
         // Of the moment at which it was read: what has come since was not there to be read.
         let facts = self.inner.facts_at(tail, journaling)?;
         let entries_read = facts.advance(position, entries_read, &ids);
@@ -295,6 +255,46 @@ impl Reading<'_> {
             ids,
         }));
         Ok(())
+    }
+
+    /// Takes entries as long as there is room for them; returns their IDs, and the error that it ended with, if it did.
+    fn take_from(&mut self, cursor: &mut Cursor) -> (Vec<StreamId>, Option<Error>) {
+        let budget = &self.delivered.budget;
+        cursor.want(budget.count.min(budget.max_count));
+        let mut ids = Vec::new();
+        while !self.delivered.budget.is_used_up() {
+            let entry = match cursor.next_entry() {
+                None => break,
+                Some(Err(error)) => return (ids, Some(error)),
+                Some(Ok(entry)) => entry,
+            };
+            if !self.delivered.budget.admit(entry.id(), Some(&entry)) {
+                break;
+            }
+            ids.push(entry.id());
+            self.delivered.entries.push(GroupEntry {
+                id: entry.id(),
+                entry: Some(entry),
+                idle: Duration::ZERO,
+                delivery_count: 0,
+            });
+        }
+        (ids, None)
+    }
+
+    /// Ends the read at an error. A group goes on behind damage, if the stream does, once somebody was told of it: by a read
+    /// that gives out nothing else. How many entries are lost there is not known.
+    fn stop_at(&mut self, error: Error, group: u64, last_id: StreamId) -> Result<()> {
+        if let Error::Corrupt { ids: Some(lost), .. } = &error
+            && self.inner.passes_damage()
+            && self.delivered.budget.is_first
+        {
+            let position = lost.through.unwrap_or(last_id);
+            self.changes.push(Change::Group(GroupChange::SetPosition { group, position, entries_read: None }));
+            self.delivered.damage = Some(error);
+            return Ok(());
+        }
+        Err(error)
     }
 }
 
@@ -329,10 +329,6 @@ impl Cursors {
     /// Keeps the cursor of a group only if it `may` be kept and does not hold much.
     fn keep_small(&mut self, group: u64, may: bool) {
         self.kept.retain(|(number, cursor)| *number != group || may && cursor.memory() <= Self::BYTES_MAX);
-    }
-
-    fn forget(&mut self, group: u64) {
-        self.keep_small(group, false);
     }
 
     /// Lets go of segments that are to be removed: as long as one is open, its room on the disk is not free.

@@ -1,25 +1,21 @@
 //! Reading as a consumer of a group.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+mod looking;
+mod waiting;
 
-use crate::env::{Env, OneMoment};
+use std::sync::Arc;
+use std::time::Duration;
+
+use looking::{Looked, Unsettled};
+
 #[cfg(feature = "async")]
 use crate::futures::Operation;
 use crate::store::Shared;
-use crate::stream::change::Made;
-use crate::stream::commit::Progress;
-use crate::stream::deliver::{Budget, Delivered, Measure, Request, millis};
-use crate::stream::group::Consumer;
+use crate::stream::consumer::Consumer;
+use crate::stream::deliver::{Budget, Measure, Request};
 use crate::stream::group_options::{GroupEntry, GroupReadFrom};
 use crate::stream::groups::lossy;
-use crate::stream::inner::{Inner, Outcome};
 use crate::stream::options::Block;
-#[cfg(feature = "async")]
-use crate::stream::put_off::{Unsettled as PutOff, putting_off, settle_all};
-#[cfg(feature = "async")]
-use crate::tasks::lanes::Lanes;
-use crate::waiters::{Interest, Registration};
 use crate::{Entry, Error, Result, Stream, StreamId};
 
 /// A read of one or more streams as a consumer of a group (`XREADGROUP`).
@@ -319,7 +315,7 @@ impl GroupRead {
     /// # workers.create(Position::Start)?;
     ///
     /// for delivery in workers.consumer("alice").read().count(10).deliveries()? {
-    ///     println!("{} for the {}th time", delivery.id, delivery.delivery_count);
+    ///     println!("{} for the {}th time", delivery.id, delivery.delivery_count + 1);
     /// }
     /// # Ok::<(), streamlog::Error>(())
     /// ```
@@ -390,7 +386,7 @@ impl GroupRead {
         }
         let deadline = self.block.deadline();
         let inner = stream.inner()?.ok_or_else(|| self.not_found(&stream))?;
-        let mut unsettled = Unsettled { inner, progress: None };
+        let mut unsettled = Unsettled::new(inner);
         let budget = Budget { count: limit(self.count), ..self.budget() };
         let delivered = self.deliver(&stream, &mut unsettled, &self.request(from), budget)?;
         if let Some(damage) = delivered.damage {
@@ -622,239 +618,7 @@ impl GroupRead {
         Operation::new(Arc::clone(&read.shared), async move { Ok(choose(all(read.run_as_task().await?))) })
     }
 
-    /// What [`run`](Self::run) does, with sleeps and syncs that hold up no thread.
-    #[cfg(feature = "async")]
-    async fn run_as_task(self) -> Result<Found> {
-        let env = self.shared.env();
-        let (queue, lanes) = (self.shared.tasks().queue(), self.shared.tasks().lanes());
-        let deadline = self.block.deadline();
-        let (looked, unsettled) = putting_off(|| self.look_first());
-        // Also if it failed: consumers that it created stay.
-        settle_all(unsettled, lanes).await?;
-        let looked = looked?;
-        let is_over = looked.is_answer() || self.block == Block::No;
-        let found = looked.hand_over_async(lanes).await?;
-        if is_over {
-            return Ok(found);
-        }
-        let mut waiting = Waiting::begin(&self, env, deadline);
-        let looked = loop {
-            let until = match waiting.look()? {
-                Step::Over(looked) => break looked,
-                Step::Sleep(until) => until,
-            };
-            let is_woken = waiting.registration.wait_async(queue.sleep_until(until)).await;
-            if let Some(looked) = waiting.rise(is_woken)? {
-                break looked;
-            }
-        };
-        drop(waiting);
-        looked.hand_over_async(lanes).await
-    }
-
-    /// Looks in order of arrival, again whenever there may be something.
-    fn wait(&self, deadline: Option<Instant>) -> Result<Looked> {
-        let mut waiting = Waiting::begin(self, self.shared.env(), deadline);
-        loop {
-            let until = match waiting.look()? {
-                Step::Over(looked) => return Ok(looked),
-                Step::Sleep(until) => until,
-            };
-            let is_woken = waiting.registration.wait(until);
-            if let Some(looked) = waiting.rise(is_woken)? {
-                return Ok(looked);
-            }
-        }
-    }
-
-    /// When the next pending entry that may be claimed has been idle for long enough.
-    fn next_idle(&self) -> Result<Option<Instant>> {
-        let mut next = None;
-        for at in 0..self.streams.len() {
-            let Some(wait) = self.idle_in(at)? else { continue };
-            // Not sooner than the clock can tell.
-            let at = Instant::now().checked_add(Duration::from_millis(wait.max(1)));
-            next = [next, at].into_iter().flatten().min();
-        }
-        Ok(next)
-    }
-
-    /// How many milliseconds it is until there is something to claim at this position; `None` if nothing is claimed there.
-    fn idle_in(&self, at: usize) -> Result<Option<u64>> {
-        let Some((stream, GroupReadFrom::NewOrIdle(min_idle))) = self.streams.get(at) else { return Ok(None) };
-        let Some(inner) = stream.inner()? else { return Ok(None) };
-        inner.idle_in(&self.group, millis(*min_idle))
-    }
-
-    /// Reads what there is in the streams at these positions. Nothing is read unless all streams have the group.
-    fn look(&self, is_wanted: impl Fn(usize) -> bool) -> Result<Looked> {
-        let _moment = OneMoment::begin();
-        // A single stream tells by itself.
-        let by_itself = self.streams.len() == 1 && is_wanted(0);
-        let mut unsettled = Vec::with_capacity(self.streams.len());
-        for (stream, _) in &self.streams {
-            let inner = stream.inner()?.filter(|inner| by_itself || inner.has_group(&self.group));
-            let inner = inner.ok_or_else(|| self.not_found(stream))?;
-            unsettled.push(Unsettled { inner, progress: None });
-        }
-        let mut budget = self.budget();
-        let mut looked = Looked::default();
-        let streams = self.streams.iter().zip(&mut unsettled).enumerate().filter(|(position, _)| is_wanted(*position));
-        for (position, ((stream, from), unsettled)) in streams {
-            if budget.is_full() {
-                break;
-            }
-            budget.count = limit(self.count);
-            let delivered = match self.deliver(stream, unsettled, &self.request(*from), budget) {
-                // What was delivered of others is to be handed over.
-                Err(_) if !looked.entries.is_empty() => break,
-                delivered => delivered?,
-            };
-            if let Some(damage) = delivered.damage {
-                return Err(damage);
-            }
-            budget = delivered.budget;
-            looked.take(position, *from, delivered);
-        }
-        looked.unsettled = unsettled;
-        Ok(looked)
-    }
-
-    /// Reads one stream; if that is not the stream any more that has the name, the one that is.
-    fn deliver(
-        &self,
-        stream: &Stream,
-        unsettled: &mut Unsettled,
-        request: &Request<'_>,
-        budget: Budget,
-    ) -> Result<Delivered> {
-        loop {
-            if let Outcome::Done(Made { answer, progress }) = unsettled.inner.deliver(request, budget)? {
-                unsettled.progress = progress;
-                return answer.ok_or_else(|| self.not_found(stream));
-            }
-            unsettled.inner = stream.inner()?.ok_or_else(|| self.not_found(stream))?;
-        }
-    }
-
     fn not_found(&self, stream: &Stream) -> Error {
         Error::GroupNotFound { stream: lossy(stream.name()), group: lossy(&self.group) }
-    }
-}
-
-/// A read that waits: it looks in order of arrival, again whenever there may be something, and sleeps in between.
-struct Waiting<'a> {
-    read: &'a GroupRead,
-    env: &'a Env,
-    registration: Registration<'a>,
-    deadline: Option<Instant>,
-    /// What the last look came to, and whether it had to stand back somewhere.
-    last: Looked,
-    stands_back: bool,
-}
-
-/// What a look of a read that waits leads to.
-enum Step {
-    Over(Looked),
-    /// It is to sleep until it is woken, or until then.
-    Sleep(Option<Instant>),
-}
-
-impl<'a> Waiting<'a> {
-    fn begin(read: &'a GroupRead, env: &'a Env, deadline: Option<Instant>) -> Self {
-        let interests = read.streams.iter().map(|(stream, from)| {
-            let claims = matches!(from, GroupReadFrom::NewOrIdle(_));
-            (stream.name(), Interest::Group { group: &read.group, claims })
-        });
-        let registration = env.waiters.register(interests);
-        Self { read, env, registration, deadline, last: Looked::default(), stands_back: false }
-    }
-
-    fn look(&mut self) -> Result<Step> {
-        self.env.check_waiting()?;
-        let turns: Vec<bool> = (0..self.read.streams.len()).map(|at| self.registration.try_turn(at)).collect();
-        let looked = self.read.look(|at| turns.get(at).copied().unwrap_or(false))?;
-        looked.exhausted.iter().for_each(|&at| self.registration.exhausted(at));
-        if looked.is_answer() {
-            return Ok(Step::Over(looked));
-        }
-        self.last = looked;
-        self.stands_back = turns.contains(&false);
-        // Who has to stand back somewhere is called when its turn comes, and needs no timer of its own.
-        let timer = if self.stands_back { None } else { self.read.next_idle()? };
-        Ok(Step::Sleep([self.deadline, timer].into_iter().flatten().min()))
-    }
-
-    /// What follows when it sleeps no longer: what it comes to if time is up, or else another look.
-    fn rise(&mut self, is_woken: bool) -> Result<Option<Looked>> {
-        if is_woken {
-            return Ok(None);
-        }
-        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            // Who always had to stand back is owed a look.
-            let last = if self.stands_back { self.read.look(|_| true)? } else { std::mem::take(&mut self.last) };
-            return Ok(Some(last));
-        }
-        for at in 0..self.read.streams.len() {
-            if self.read.idle_in(at)? == Some(0) {
-                self.registration.stand_back(at);
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// What a look at all streams came to.
-#[derive(Debug, Default)]
-struct Looked {
-    entries: Found,
-    /// The positions of streams in which nothing is left that is new to the group.
-    exhausted: Vec<usize>,
-    unsettled: Vec<Unsettled>,
-}
-
-/// A stream that is read, and how far it has to be durable before what was delivered is given out.
-#[derive(Debug)]
-struct Unsettled {
-    inner: Arc<Inner>,
-    progress: Option<Progress>,
-}
-
-impl Unsettled {
-    /// Returns when what was delivered is durable.
-    fn settle(&self) -> Result<()> {
-        self.progress.map_or(Ok(()), |progress| self.inner.settle_aside(progress))
-    }
-}
-
-impl Looked {
-    fn take(&mut self, position: usize, from: GroupReadFrom, delivered: Delivered) {
-        if !delivered.more {
-            self.exhausted.push(position);
-        }
-        // An empty history says that there is none, so it is not what a limit has left of one.
-        let is_history = matches!(from, GroupReadFrom::History(_)) && !delivered.more;
-        if is_history || !delivered.entries.is_empty() {
-            self.entries.push((position, delivered.entries));
-        }
-    }
-
-    fn is_answer(&self) -> bool {
-        !self.entries.is_empty()
-    }
-
-    /// As [`hand_over`](Self::hand_over), without holding up a thread.
-    #[cfg(feature = "async")]
-    async fn hand_over_async(self, lanes: &Arc<Lanes>) -> Result<Found> {
-        let unsettled = self.unsettled.into_iter().filter(|one| one.inner.env.is_durable_first());
-        let unsettled = unsettled.filter_map(|one| Some(PutOff::new(one.inner, one.progress?)));
-        settle_all(unsettled.collect(), lanes).await?;
-        Ok(self.entries)
-    }
-
-    /// Gives out what was delivered, when that is durable.
-    fn hand_over(self) -> Result<Found> {
-        self.unsettled.iter().try_for_each(Unsettled::settle)?;
-        Ok(self.entries)
     }
 }

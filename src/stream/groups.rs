@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use crate::format::groups::{Counting, GroupChange, NewConsumer, NewGroup};
 use crate::format::journal::Change;
 use crate::group::Group;
-use crate::group::journal::Aside;
+use crate::group::aside::Aside;
 use crate::group::pending::ConsumerNumber;
 use crate::log::Tail;
 use crate::stream::change::Planned;

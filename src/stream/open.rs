@@ -11,16 +11,17 @@ use crate::format::entries::Production;
 use crate::format::file_name::{self, File as FileName};
 use crate::format::header::{HEADER_LEN, Header, Kind};
 use crate::format::journal::IdSet;
-use crate::format::meta::{Mark, Meta, NAME_AT};
+use crate::format::meta::{Mark, Meta};
 use crate::format::new_entries::NewEntries;
-use crate::group::journal::{Aside, Replay, replay};
+use crate::group::aside::Aside;
+use crate::group::journal::{Replay, replay};
 use crate::io::place::Place;
 use crate::io::{Access, File};
 use crate::log::append::{Appender, Start, begin_segment, capacity_for};
 use crate::log::cursor::Cursor;
 use crate::log::recovery::{Evidence, Verdict, judge};
 use crate::log::scan::{self, Beyond, Ending, Scan};
-use crate::log::segment::{Segment, Slot, Table, read_header};
+use crate::log::segment::{OUT_OF_PLACE, Segment, Slot, Table, read_header};
 use crate::log::{self, Log};
 use crate::stream::commit::{Committer, Progress};
 use crate::stream::deliver::Cursors;
@@ -28,7 +29,7 @@ use crate::stream::inner::{Appending, Inner, Journaling};
 use crate::stream::quarantine::{self, Quarantine};
 use crate::stream::recovery::{RecoveryReport, Uncut};
 use crate::stream::retain::Retaining;
-use crate::stream::superblock::Superblock;
+use crate::stream::superblock::{self, Superblock};
 use crate::{Corruption, Error, Result, Retention, StreamId, trace};
 
 /// Creates a stream in an empty directory, in whose first segment `entries` will fit. Not synced as a whole.
@@ -133,6 +134,7 @@ impl Opening {
             changes: AtomicU64::new(self.changes),
             committer: Committer::new(self.durable),
             turn: Mutex::new(()),
+            rotation: Mutex::new(()),
             is_listed: AtomicBool::new(false),
             recovery: self.recovery,
         }
@@ -158,15 +160,13 @@ pub struct Files {
 
 pub fn list(place: &Place) -> Result<Files> {
     let mut files = Files::default();
-    let mut indexes = Vec::new();
     for (name, _) in place.list()? {
         match FileName::parse(&name) {
             Some(FileName::Segment(base)) => files.segments.push(base),
             Some(FileName::Journal(generation)) => files.journals.push(generation),
-            Some(FileName::Index(base)) => indexes.push(base),
             None if file_name::is_new(&name) => files.leftovers.push(name),
-            // What is not ours is left alone.
-            None => {}
+            // An index is looked for when it is needed; what is not ours is left alone.
+            Some(FileName::Index(_)) | None => {}
         }
     }
     files.segments.sort_unstable();
@@ -194,16 +194,8 @@ pub fn open(
 }
 
 fn open_sound(env: &Arc<Env>, place: Place, name: &[u8], damage: Vec<Finding>) -> Result<Arc<Inner>> {
-    let superblock = Superblock::open(&place)?;
+    let superblock = checked_superblock(env, &place, name)?;
     let meta = superblock.current();
-    if meta.store != env.store {
-        let path = place.full(file_name::META);
-        return Err(Error::corrupt(&path, 24, Corruption::Foreign("the stream belongs to another store")));
-    }
-    if meta.name != name {
-        let path = place.full(file_name::META);
-        return Err(Error::corrupt(&path, NAME_AT, Corruption::Foreign("the stream has another name")));
-    }
     let files = list(&place)?;
     let mut replay = open_journal(&place, &files, &meta)?;
     let uncut = Uncut::of(replay.as_ref())?;
@@ -216,7 +208,6 @@ fn open_sound(env: &Arc<Env>, place: Place, name: &[u8], damage: Vec<Finding>) -
     let torn_journal = replay.as_ref().is_some_and(|replay| replay.flaw.is_some()) || active.journal_cut;
     let changes = replay.as_ref().map_or(0, Replay::count);
     let clean = active.is_clean(&meta, replay.as_ref());
-    let (sealed, torn) = (active.sealed, active.torn);
     let tail_offset = active.found.tail;
     let (mut appender, slots) = begin(&active, &files, &aside, &meta, replay.as_ref())?;
     let last_ids = (last_id(&active.found, aside.state.id_set), appender.last_id);
@@ -242,22 +233,8 @@ fn open_sound(env: &Arc<Env>, place: Place, name: &[u8], damage: Vec<Finding>) -
     if last_ids.1 < active.found.last_id {
         check_last(&inner.log, &inner.place, generation)?;
     }
-    // What an earlier life left in the page cache is synced when this one ends, if not before.
-    inner.touched.store(!clean, Ordering::Relaxed);
-    if !clean {
-        // Whoever gave the files their names may have been killed before it could sync that.
-        env.poisoning(inner.place.sync())?;
-    }
-    if last_ids.1 > last_ids.0.max(meta.ceiling) {
-        // What is about to be dropped was all that told of this ID.
-        env.poisoning(inner.superblock.update(&inner.place, |meta| meta.ceiling = last_ids.1))?;
-    }
-    if torn_journal {
-        inner.replace_journal_in_turn()?;
-    }
-    if sealed || torn {
-        inner.rotate_in_turn(&NewEntries::default(), true)?;
-    }
+    let rotates = active.sealed || active.torn;
+    make_good(&inner, &Aftermath { clean, torn_journal, rotates, last_ids, ceiling: meta.ceiling })?;
     if env.is_durable_first() {
         inner.sync()?;
     }
@@ -266,6 +243,54 @@ fn open_sound(env: &Arc<Env>, place: Place, name: &[u8], damage: Vec<Finding>) -
     let noted = clean && inner.superblock.is_doubled();
     inner.touched.fetch_or(!noted, Ordering::Relaxed);
     Ok(inner)
+}
+
+/// The superblock of the stream that is called so in this store.
+fn checked_superblock(env: &Env, place: &Place, name: &[u8]) -> Result<Superblock> {
+    let superblock = Superblock::open(place)?;
+    let meta = superblock.current();
+    if meta.store != env.store {
+        return Err(superblock::of_another_store(place));
+    }
+    if meta.name != name {
+        return Err(superblock::misnamed(place));
+    }
+    Ok(superblock)
+}
+
+/// What an earlier life has left to be made good.
+#[derive(Clone, Copy, Debug)]
+struct Aftermath {
+    /// Log and journal end where a clean end was noted.
+    clean: bool,
+    torn_journal: bool,
+    /// The stream goes on in a new segment: the last one is sealed, or torn.
+    rotates: bool,
+    /// What entries and changes give, and what it has become.
+    last_ids: (StreamId, StreamId),
+    ceiling: StreamId,
+}
+
+/// Makes durable what was found, and goes on behind what is torn or full.
+fn make_good(inner: &Inner, aftermath: &Aftermath) -> Result<()> {
+    let &Aftermath { clean, torn_journal, rotates, last_ids, ceiling } = aftermath;
+    // What an earlier life left in the page cache is synced when this one ends, if not before.
+    inner.touched.store(!clean, Ordering::Relaxed);
+    if !clean {
+        // Whoever gave the files their names may have been killed before it could sync that.
+        inner.env.poisoning(inner.place.sync())?;
+    }
+    if last_ids.1 > last_ids.0.max(ceiling) {
+        // What is about to be dropped was all that told of this ID.
+        inner.env.poisoning(inner.superblock.update(&inner.place, |meta| meta.ceiling = last_ids.1))?;
+    }
+    if torn_journal {
+        inner.replace_journal_in_turn()?;
+    }
+    if rotates {
+        inner.rotate_in_turn(&NewEntries::default(), true)?;
+    }
+    Ok(())
 }
 
 /// The state that is not in the log, but for what the log says of productions.
@@ -365,9 +390,7 @@ pub fn open_active(place: &Place, files: &Files, meta: &Meta, journal: &mut Opti
 /// Whether the last segment is where it belongs.
 pub fn check_header(header: &Header, path: &std::path::Path, base: u64, meta: &Meta) -> Result<()> {
     let what = match () {
-        () if header.incarnation != meta.incarnation || header.base != base => {
-            Corruption::Foreign("the segment is another stream's or out of place")
-        }
+        () if header.incarnation != meta.incarnation || header.base != base => OUT_OF_PLACE,
         () if header.floor > base => Corruption::Malformed("a trim floor behind the entries there were"),
         () => return Ok(()),
     };

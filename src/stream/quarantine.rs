@@ -26,7 +26,8 @@ use crate::format::header::{HEADER_LEN, Header, Kind};
 use crate::format::meta::{META_LEN, Mark, Meta, SLOT_LEN};
 use crate::format::new_entries::NewEntries;
 use crate::format::{Identity, NUMBER_MAX};
-use crate::group::journal::{Aside, Birth, Checkpoint, Content, Journal, Replay, replay_rest};
+use crate::group::aside::Aside;
+use crate::group::journal::{Birth, Checkpoint, Content, Journal, Replay, replay_rest};
 use crate::io::place::Place;
 use crate::io::{Access, File, FileKind};
 use crate::log::append::{begin_segment, capacity_for};
@@ -105,92 +106,163 @@ impl Quarantine<'_> {
 pub fn set_aside(env: &Env, place: &Place, name: &[u8], quarantine: &Quarantine<'_>) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let files = list(place)?;
-    let superblock = match Superblock::open(place) {
+    let superblock = rescued_superblock(env, place, name, &files, quarantine, &mut findings)?;
+    let meta = superblock.current();
+    let left = Left::read(env, place, &files, &meta)?;
+    let generation = files.journals.last().copied().unwrap_or(0).max(meta.journal.number) + 1;
+    check_number(place, left.next_ordinal, FileName::Segment(left.next_ordinal - 1))?;
+    check_number(place, generation, FileName::Journal(generation - 1))?;
+    let journal_mark = left.replace_journal(env, place, quarantine, generation, meta.incarnation)?;
+    let successor = left.successor(env, meta.incarnation);
+    findings.extend(left.stub_for_what_is_missing(env, place, &files, &successor)?);
+    let log_mark = left.begin_segment_behind(env, place, &successor)?;
+    superblock.update_both(place, |meta| {
+        meta.ceiling = meta.ceiling.max(left.highest_id);
+        meta.log = log_mark.unwrap_or(meta.log);
+        meta.journal = journal_mark.unwrap_or(meta.journal);
+    })?;
+    findings.extend(left.journal.findings);
+    findings.extend(left.log.findings);
+    Ok(findings)
+}
+
+/// The superblock; in the place of one that is damaged, what the files beside it say, if they do.
+fn rescued_superblock(
+    env: &Env,
+    place: &Place,
+    name: &[u8],
+    files: &Files,
+    quarantine: &Quarantine<'_>,
+    findings: &mut Vec<Finding>,
+) -> Result<Superblock> {
+    match Superblock::open(place) {
         Err(error @ Error::Corrupt { .. }) => {
-            let Some(meta) = found_meta(env, place, name, &files) else { return Err(error) };
+            let Some(meta) = found_meta(env, place, name, files) else { return Err(error) };
             if place.kind(file_name::META)?.is_some() {
                 quarantine.keep(place, Path::new(file_name::META))?;
             }
             write_meta(place, &meta)?;
             findings.push(Finding::of(error)?);
-            Superblock::open(place)?
+            Superblock::open(place)
         }
-        superblock => superblock?,
-    };
-    let meta = superblock.current();
-    let mut journal = JournalLeft::read(place, &files, &meta)?;
-    let log = LogLeft::read(place, &files, &meta, journal.proven())?;
-    if let Some(header) = log.header.as_ref().filter(|_| journal.findings.is_empty())
-        && let Err(error) = check_changes(place, header, &meta, journal.replay.as_ref())
-    {
-        journal.findings.push(Finding::of(error)?);
+        superblock => superblock,
     }
-    let next_ordinal = log.next_ordinal.max(journal.proven());
-    if let Some(replay) = &mut journal.replay {
-        replay.cut(next_ordinal);
-    }
-    let is_log_damaged = !log.findings.is_empty();
-    // The frames of the last segment are read when the stream is opened; this one is not the last one any more.
-    let productions = if is_log_damaged { log.productions.clone() } else { Vec::new() };
-    let changes = journal.replay.as_ref().map_or(0, Replay::count).max(log.peer);
-    let mut highest = log.highest_id.max(journal.highest_id()).max(meta.ceiling);
-    if log.is_end_lost {
-        // What was handed out is not known. Automatic IDs are not above the clock, or not far.
-        highest = highest.max(StreamId::new(env.now_ms().saturating_add(CEILING_LEAD_MS), 0));
-    }
-    let has_productions = !productions.is_empty();
-    let mut aside = journal.aside(productions);
-    if let Some(path) = journal.replay.as_ref().map(|replay| replay.path.clone())
-        && let Err(error) = check_dead(&aside, next_ordinal, &path)
-    {
-        aside.tombstones.forget_from(next_ordinal);
-        journal.findings.push(Finding::of(error)?);
-    }
-    let replaces = !journal.findings.is_empty() || has_productions;
-    let floor = log.floor.max(aside.state.floor).clamp(1, next_ordinal.max(1));
+}
 
-    let generation = files.journals.last().copied().unwrap_or(0).max(meta.journal.number) + 1;
-    check_number(place, next_ordinal, FileName::Segment(next_ordinal - 1))?;
-    check_number(place, generation, FileName::Journal(generation - 1))?;
-    let birth = Birth {
-        store: env.store,
-        incarnation: meta.incarnation,
-        file: env.new_identity(),
-        generation,
-        predecessor: journal.file,
-        changes,
-        next_ordinal,
-    };
-    let first = files.segments.first().copied().unwrap_or(next_ordinal);
-    let is_first_missing = first > floor && first - floor > aside.tombstones.count(floor..first);
-    let journal_mark = match replaces {
-        true => {
-            if let Some(name) = journal.name.as_ref().filter(|_| !journal.findings.is_empty()) {
-                quarantine.keep(place, name)?;
-            }
-            Some(begin_journal(place, birth, aside.clone(), floor)?)
+/// What is left of a stream, and where it goes on.
+#[derive(Debug)]
+struct Left {
+    journal: JournalLeft,
+    log: LogLeft,
+    /// The state that goes on, with what the log says of productions where its end is damaged.
+    aside: Aside,
+    has_productions: bool,
+    /// How many changes there were.
+    changes: u64,
+    /// The ordinal of the next entry. It leaves out those of lost ones.
+    next_ordinal: u64,
+    /// The highest ID that may have been handed out.
+    highest_id: StreamId,
+    floor: u64,
+}
+
+impl Left {
+    fn read(env: &Env, place: &Place, files: &Files, meta: &Meta) -> Result<Self> {
+        let mut journal = JournalLeft::read(place, files, meta)?;
+        let log = LogLeft::read(place, files, meta, journal.proven())?;
+        if let Some(header) = log.header.as_ref().filter(|_| journal.findings.is_empty())
+            && let Err(error) = check_changes(place, header, meta, journal.replay.as_ref())
+        {
+            journal.findings.push(Finding::of(error)?);
         }
-        false => None,
-    };
-    let successor = Header {
-        kind: Kind::Segment,
-        store: env.store,
-        incarnation: meta.incarnation,
-        file: env.new_identity(),
-        base: next_ordinal,
-        peer: changes,
-        entries_added: log.entries_added(&aside, next_ordinal),
-        previous_id: highest.max(aside.state.highest_id),
-        floor,
-        base_ms: env.now_ms(),
-        predecessor: log.file,
-    };
-    if is_first_missing {
-        // One without a record stands for what is not there, so that whoever reads there is told.
+        let next_ordinal = log.next_ordinal.max(journal.proven());
+        if let Some(replay) = &mut journal.replay {
+            replay.cut(next_ordinal);
+        }
+        // The frames of the last segment are read when the stream is opened; this one is not the last one any more.
+        let productions = if log.is_damaged() { log.productions.clone() } else { Vec::new() };
+        let changes = journal.replay.as_ref().map_or(0, Replay::count).max(log.peer);
+        let mut highest_id = log.highest_id.max(journal.highest_id()).max(meta.ceiling);
+        if log.is_end_lost {
+            // What was handed out is not known. Automatic IDs are not above the clock, or not far.
+            highest_id = highest_id.max(StreamId::new(env.now_ms().saturating_add(CEILING_LEAD_MS), 0));
+        }
+        let has_productions = !productions.is_empty();
+        let mut aside = journal.aside(productions);
+        if let Some(path) = journal.replay.as_ref().map(|replay| replay.path.clone())
+            && let Err(error) = check_dead(&aside, next_ordinal, &path)
+        {
+            aside.tombstones.forget_from(next_ordinal);
+            journal.findings.push(Finding::of(error)?);
+        }
+        let floor = log.floor.max(aside.state.floor).clamp(1, next_ordinal.max(1));
+        Ok(Self { journal, log, aside, has_productions, changes, next_ordinal, highest_id, floor })
+    }
+
+    /// Goes on in a new generation of the journal if the one there is damaged or something is to be added to it; says where
+    /// the new one is.
+    fn replace_journal(
+        &self,
+        env: &Env,
+        place: &Place,
+        quarantine: &Quarantine<'_>,
+        generation: u64,
+        incarnation: Identity,
+    ) -> Result<Option<Mark>> {
+        let birth = Birth {
+            store: env.store,
+            incarnation,
+            file: env.new_identity(),
+            generation,
+            predecessor: self.journal.file,
+            changes: self.changes,
+            next_ordinal: self.next_ordinal,
+        };
+        let is_damaged = !self.journal.findings.is_empty();
+        if !is_damaged && !self.has_productions {
+            return Ok(None);
+        }
+        if let Some(name) = self.journal.name.as_ref().filter(|_| is_damaged) {
+            quarantine.keep(place, name)?;
+        }
+        begin_journal(place, birth, self.aside.clone(), self.floor).map(Some)
+    }
+
+    /// The header of the segment that the stream goes on in where its end is damaged.
+    fn successor(&self, env: &Env, incarnation: Identity) -> Header {
+        Header {
+            kind: Kind::Segment,
+            store: env.store,
+            incarnation,
+            file: env.new_identity(),
+            base: self.next_ordinal,
+            peer: self.changes,
+            entries_added: self.log.entries_added(&self.aside, self.next_ordinal),
+            previous_id: self.highest_id.max(self.aside.state.highest_id),
+            floor: self.floor,
+            base_ms: env.now_ms(),
+            predecessor: self.log.file,
+        }
+    }
+
+    /// Where the first segment is missing, one without a record stands for what is not there, so that whoever reads there is
+    /// told.
+    fn stub_for_what_is_missing(
+        &self,
+        env: &Env,
+        place: &Place,
+        files: &Files,
+        successor: &Header,
+    ) -> Result<Option<Finding>> {
+        let floor = self.floor;
+        let first = files.segments.first().copied().unwrap_or(self.next_ordinal);
+        let is_first_missing = first > floor && first - floor > self.aside.tombstones.count(floor..first);
+        if !is_first_missing {
+            return Ok(None);
+        }
         let missing = place.full(FileName::Segment(floor).name());
-        let ids = log.first_id.and_then(StreamId::previous);
-        let finding = Finding::new(missing, 0, Problem::Damage(Corruption::Missing));
-        findings.push(finding.with_ids(StreamId::MIN, ids));
+        let ids = self.log.first_id.and_then(StreamId::previous);
+        let finding = Finding::new(missing, 0, Problem::Damage(Corruption::Missing)).with_ids(StreamId::MIN, ids);
         let stub = Header {
             file: env.new_identity(),
             base: floor,
@@ -201,23 +273,18 @@ pub fn set_aside(env: &Env, place: &Place, name: &[u8], quarantine: &Quarantine<
             ..successor.clone()
         };
         create_segment(place, &stub, HEADER_LEN as u64)?;
+        Ok(Some(finding))
     }
-    let log_mark = match is_log_damaged {
-        true => {
-            log.prove()?;
-            create_segment(place, &successor, capacity_for(&NewEntries::default(), env.segment_bytes_first))?;
-            Some(mark(&successor, HEADER_LEN as u64))
+
+    /// Goes on in a new segment if the last one is damaged; says where it is.
+    fn begin_segment_behind(&self, env: &Env, place: &Place, successor: &Header) -> Result<Option<Mark>> {
+        if !self.log.is_damaged() {
+            return Ok(None);
         }
-        false => None,
-    };
-    superblock.update_both(place, |meta| {
-        meta.ceiling = meta.ceiling.max(highest);
-        meta.log = log_mark.unwrap_or(meta.log);
-        meta.journal = journal_mark.unwrap_or(meta.journal);
-    })?;
-    findings.extend(journal.findings);
-    findings.extend(log.findings);
-    Ok(findings)
+        self.log.prove()?;
+        create_segment(place, successor, capacity_for(&NewEntries::default(), env.segment_bytes_first))?;
+        Ok(Some(mark(successor, HEADER_LEN as u64)))
+    }
 }
 
 /// What a superblock must have said, by the headers of the files beside it.
@@ -471,6 +538,10 @@ impl LogLeft {
         self.header = Some(header);
         self.opened = Some((file, path));
         Ok(())
+    }
+
+    fn is_damaged(&self) -> bool {
+        !self.findings.is_empty()
     }
 
     /// How many entries were ever added, with those that are lost.

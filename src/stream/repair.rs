@@ -13,7 +13,7 @@ use crate::io::place::Place;
 use crate::log::holes::{Hole, Walked, walk};
 use crate::log::pieces::{Piece, pieces};
 use crate::log::scan::{self, Ending};
-use crate::log::segment::{follows_another, read_header};
+use crate::log::segment::{OUT_OF_PLACE, follows_another, read_header};
 use crate::stream::change::Planned;
 use crate::stream::inner::{Inner, Outcome};
 use crate::stream::quarantine::Quarantine;
@@ -167,8 +167,7 @@ impl Inner {
         let opened = self.place.open(&name, Access::Read).and_then(|file| {
             let header = read_header(&*file, &path, Kind::Segment)?;
             if header.incarnation != self.log.incarnation || header.base != base {
-                let what = Corruption::Foreign("the segment is another stream's or out of place");
-                return Err(Error::corrupt(&path, 0, what));
+                return Err(Error::corrupt(&path, 0, OUT_OF_PLACE));
             }
             Ok((file, header))
         });

@@ -8,11 +8,11 @@ use parking_lot::Mutex;
 
 use crate::format::file_name;
 use crate::format::header::BadHeader;
-use crate::format::meta::{META_LEN, Mark, Meta, SLOT_LEN};
+use crate::format::meta::{META_LEN, Mark, Meta, NAME_AT, SLOT_LEN, STORE_AT};
 use crate::io::place::Place;
 use crate::io::{Access, File};
 use crate::log::segment::bad_header;
-use crate::{Error, Result, StreamId};
+use crate::{Corruption, Error, Result, StreamId};
 
 /// How far the ceiling is put above an ID that reaches it, in milliseconds: one small sync for so much time.
 pub const CEILING_LEAD_MS: u64 = 5_000;
@@ -118,6 +118,18 @@ impl Superblock {
             meta.ceiling = last_id;
         })
     }
+}
+
+/// The error for a stream that belongs to another store.
+pub fn of_another_store(place: &Place) -> Error {
+    let what = Corruption::Foreign("the stream belongs to another store");
+    Error::corrupt(&place.full(file_name::META), STORE_AT, what)
+}
+
+/// The error for a stream whose directory is not named after it.
+pub fn misnamed(place: &Place) -> Error {
+    let what = Corruption::Foreign("the stream has another name");
+    Error::corrupt(&place.full(file_name::META), NAME_AT, what)
 }
 
 fn open(place: &Place) -> Result<Arc<dyn File>> {

@@ -420,7 +420,6 @@ fn parent_of(moment: &Moment<'_>) -> Ino {
     moment.tree.get(moment.directory()).unwrap_or(ROOT)
 }
 
-/// Whether the last frame of a segment is a seal.
 fn salt_of(content: &[u8]) -> Option<Salt> {
     let header = content.first_chunk::<HEADER_LEN>().map(|bytes| Header::decode(bytes, Kind::Segment))?;
     Some(Salt::of(&header.ok()?.file))
@@ -432,6 +431,7 @@ fn is_seal(content: &[u8], at: u64) -> bool {
     frame.is_some_and(|frame| frame.head.kind == SEAL)
 }
 
+/// Whether the last frame of a segment is a seal.
 fn ends_with_seal(content: &[u8]) -> bool {
     let Some(salt) = salt_of(content) else { return false };
     let (mut at, mut kind) = (HEADER_LEN, 0);
