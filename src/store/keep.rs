@@ -70,7 +70,7 @@ impl Catalog {
     /// Opens the streams that are not open and have a segment that is too old: with that it goes.
     fn keep_idle(&self) {
         let now_ms = self.env().now_ms();
-        for name in self.names().unwrap_or_default() {
+        for name in self.sound_names().unwrap_or_default() {
             if self.env().check_writable().is_err() {
                 return;
             }
@@ -89,7 +89,7 @@ impl Catalog {
     pub fn keep_all(&self) -> Result<()> {
         self.env().check_writable()?;
         let mut result = Ok(());
-        for name in self.names()? {
+        for name in self.sound_names()? {
             // One that cannot be read is told when it is opened.
             if rules_of(&self.place_of(&name)).is_some_and(|rules| rules.is_none()) {
                 continue;
@@ -107,7 +107,7 @@ impl Catalog {
     /// How old the oldest segment of each stream is, by its last ID in milliseconds, at the least; without those where giving
     /// it up would give no room. Costs a look at a few files of each.
     pub fn oldest_of_all(&self) -> Vec<(Vec<u8>, u64)> {
-        let names = self.names().unwrap_or_default().into_iter();
+        let names = self.sound_names().unwrap_or_default().into_iter();
         names.filter_map(|name| self.oldest_of(&self.place_of(&name)).map(|ms| (name, ms))).collect()
     }
 

@@ -5,7 +5,8 @@
 //! In this order: `append` (the end of the log), `journal` (everything else that is written); then, each by itself, the
 //! leaf locks inside [`Log`] and [`Committer`]. None of them is held across a sync, a wait or code of the user. Two
 //! *turns*, which are taken before any lock and only by those who cannot go on without what their holder is doing, are:
-//! `turn` (a new segment or journal, removal of segments) and the one of the [`Superblock`].
+//! `turn` (a new segment or journal, removal of segments) and the one of the [`Superblock`]. `rotation` comes before these,
+//! before the catalog's and before the budget's.
 //!
 //! # What is published when
 //!
@@ -65,7 +66,9 @@ pub struct Inner {
     pub touched: AtomicBool,
     pub committer: Committer,
     pub turn: Mutex<()>,
-    /// It has its name: whoever makes it room may wait for the catalogue.
+    /// Taken before all other locks by whoever makes room for a segment that is to follow, and begins it.
+    pub rotation: Mutex<()>,
+    /// It has its name: whoever makes it room may wait for the catalog.
     pub is_listed: AtomicBool,
     /// What was found when it was opened.
     pub recovery: RecoveryReport,

@@ -107,6 +107,8 @@ impl Stream {
 
     /// How much of the stream is kept; everything if it does not exist.
     ///
+    /// Costs no reading if the stream is open.
+    ///
     /// # Errors
     ///
     /// Those of opening the stream, if it is not open: [`Error::Io`], [`Error::Corrupt`], [`Error::Unsupported`].
@@ -204,7 +206,7 @@ impl Inner {
         {
             self.reclaim_if_possible();
         }
-        // Whoever makes a stream has the catalogue, which others are waited for with.
+        // Whoever makes a stream has the catalog, which others are waited for with.
         let budget = self.env.budget.as_ref().filter(|_| self.is_listed.load(Ordering::Acquire));
         budget.map(|budget| budget.make_room(capacity))
     }

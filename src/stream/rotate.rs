@@ -13,6 +13,7 @@ use crate::io::File;
 use crate::log::append::{Appender, begin_segment, capacity_for, check_fits};
 use crate::log::segment::{Segment, Table, write_index};
 use crate::metrics::Operation;
+use crate::store::budget::Promise;
 use crate::stream::inner::Inner;
 use crate::stream::open::mark;
 use crate::{Error, Result};
@@ -33,14 +34,21 @@ impl Inner {
     /// Goes on in a new segment, in which `entries` fit, having made the room that is to be kept free.
     pub fn rotate(&self, entries: &NewEntries) -> Result<()> {
         check_fits(entries)?;
-        let _room = self.make_room(entries);
+        // Whoever comes meanwhile needs no room of its own: it finds what this makes.
+        let _rotation = self.rotation.lock();
+        let room = self.make_room(entries);
         let _turn = self.turn.lock();
-        self.rotate_in_turn(entries, false)
+        self.rotate_into(room, entries, false)
     }
 
     /// As [`rotate`](Self::rotate), for whoever has the turn; `always` if there is a need that cannot be seen from the
     /// appender.
     pub fn rotate_in_turn(&self, entries: &NewEntries, always: bool) -> Result<()> {
+        self.rotate_into(None, entries, always)
+    }
+
+    /// As [`rotate_in_turn`](Self::rotate_in_turn), into room that was made for it.
+    fn rotate_into(&self, room: Option<Promise<'_>>, entries: &NewEntries, always: bool) -> Result<()> {
         self.env.check_writable()?;
         let header = {
             let mut append = self.append.lock();
@@ -56,7 +64,11 @@ impl Inner {
         let rotated = self
             .journal_productions_in_turn()
             .and_then(|()| self.allocate_segment(&header, entries, always))
-            .and_then(|file| self.replace_segment(header, file));
+            .and_then(|file| {
+                // From here on it counts as what the file takes.
+                drop(room);
+                self.replace_segment(header, file)
+            });
         if rotated.is_err() {
             let appender = &mut self.append.lock().appender;
             // Behind a seal nothing can follow: whoever comes next goes on with the rotation.

@@ -172,3 +172,24 @@ fn threads_together_keep_within_it() {
     let kept: u64 = ["a", "b", "c", "d"].iter().map(|name| store.stream(name).unwrap().len().unwrap()).sum();
     assert!(kept > 200, "only {kept} entries are kept");
 }
+
+/// Whoever comes while a segment is being begun needs no room of its own.
+#[test]
+fn threads_that_add_to_one_stream_give_up_no_more_of_others_than_one_would() {
+    for round in 0..10 {
+        let (clock, disk) = (Clock::new(), SimDisk::new());
+        let store = mount(options(&clock), &disk);
+        fill(&store.stream("old").unwrap(), 1000);
+        clock.advance(1000);
+        let busy = store.stream("busy").unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                let busy = busy.clone();
+                scope.spawn(move || fill(&busy, 30));
+            }
+        });
+        // A segment is an eighth of the budget, and at the most that goes at once.
+        assert!(disk.used() >= BUDGET / 8 * 5, "{} bytes are left in round {round}", disk.used());
+        assert_eq!(busy.len().unwrap(), 240);
+    }
+}
