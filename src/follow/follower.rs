@@ -44,6 +44,8 @@ use crate::{Error, Result};
 
 /// For so long something that is no whole frame may stand at an end, as it is just being written.
 const WRITING_MAX: Duration = Duration::from_millis(100);
+/// And for so long what stood there already when the stream was attached to, which told that it is torn: nobody may be writing.
+const TORN_MAX: Duration = Duration::from_secs(10);
 
 /// A stream that is kept up to date.
 #[derive(Debug)]
@@ -122,8 +124,10 @@ pub struct Follower {
     hint: u32,
     /// The number of the last tail.
     version: u64,
-    /// The end of the next one that is no whole frame, and since when.
-    unfinished: Option<(u64, u64, Instant)>,
+    /// The ends of log and journal behind one of which is no whole frame, and since when.
+    unfinished: Option<((u64, u64), Instant)>,
+    /// The same when the stream was attached to.
+    torn: Option<(u64, u64)>,
     /// The ordinal after the last entry that came of a production.
     produced: u64,
 }
@@ -138,7 +142,7 @@ impl Follower {
         (log, journal): (LogEnd, Option<JournalEnd>),
         produced: u64,
     ) -> Self {
-        Self {
+        let mut follower = Self {
             watch: Arc::clone(watch),
             place,
             meta,
@@ -148,8 +152,11 @@ impl Follower {
             hint: 0,
             version: 0,
             unfinished: None,
+            torn: None,
             produced,
-        }
+        };
+        follower.torn = follower.flawed_ends();
+        follower
     }
 
     fn look(&mut self, inner: &Inner) -> Result<Fate> {
@@ -231,15 +238,24 @@ impl Follower {
     /// Whether what is no whole frame has been standing at an end for too long. It is damage, or what a process had begun that
     /// was killed: whoever attaches to the stream can tell.
     fn is_stuck(&mut self) -> bool {
+        let ends = self.flawed_ends();
+        match (ends, self.unfinished) {
+            (None, _) => self.unfinished = None,
+            (Some(ends), Some((before, since))) if ends == before => {
+                let most = if self.torn == Some(ends) { TORN_MAX } else { WRITING_MAX };
+                return since.elapsed() > most;
+            }
+            (Some(ends), _) => self.unfinished = Some((ends, Instant::now())),
+        }
+        false
+    }
+
+    /// The ends of log and journal, if there is no whole frame behind one of them.
+    fn flawed_ends(&self) -> Option<(u64, u64)> {
         let log_is_flawed = matches!(self.log.found.ending, crate::log::scan::Ending::Flawed(_));
         let journal_is_flawed = self.journal.as_ref().is_some_and(|journal| journal.is_flawed);
         let ends = (self.log.found.tail, self.journal.as_ref().map_or(0, JournalEnd::offset));
-        match self.unfinished {
-            _ if !log_is_flawed && !journal_is_flawed => self.unfinished = None,
-            Some((log, journal, since)) if (log, journal) == ends => return since.elapsed() > WRITING_MAX,
-            _ => self.unfinished = Some((ends.0, ends.1, Instant::now())),
-        }
-        false
+        (log_is_flawed || journal_is_flawed).then_some(ends)
     }
 
     /// Takes in what was found, all at once.
@@ -266,7 +282,7 @@ impl Follower {
             let mut productions = productions.into_iter().peekable();
             for found in &due.changes {
                 while let Some(made) = productions.next_if(|made| made.ordinal < found.next_ordinal) {
-                    journaling.take_in(made);
+                    journaling.producers.take_in(made);
                 }
                 journaling.apply(&found.change, found.next_ordinal);
                 for part in found.change.parts() {
@@ -275,7 +291,7 @@ impl Follower {
                     }
                 }
             }
-            productions.for_each(|made| journaling.take_in(made));
+            productions.for_each(|made| journaling.producers.take_in(made));
             let tail = self.tail(&journaling.state, notice);
             if is_more || has_moved || has_changed || tail != inner.log.tail() {
                 self.version = inner.log.tail().version + 1;

@@ -31,7 +31,10 @@ impl Pace {
 
     /// When it is worth another look; `None` if the deadline has come.
     pub fn next(&mut self, deadline: Option<Instant>) -> Option<Instant> {
-        let now = Instant::now();
+        self.next_after(Instant::now(), deadline)
+    }
+
+    fn next_after(&mut self, now: Instant, deadline: Option<Instant>) -> Option<Instant> {
         if deadline.is_some_and(|deadline| deadline <= now) {
             return None;
         }
@@ -55,14 +58,21 @@ mod tests {
         let mut pace = Pace::default();
         let begun = Instant::now();
         let deadline = begun + Duration::from_millis(60);
-        let mut looks = 0;
-        while pace.wait(Some(deadline)) {
-            looks += 1;
+        let (mut now, mut looks) = (begun, Vec::new());
+        // Each look is made when it is due.
+        while let Some(next) = pace.next_after(now, Some(deadline)) {
+            looks.push((next - begun).as_millis());
+            now = next;
         }
-        assert!(begun.elapsed() >= Duration::from_millis(60));
-        assert!((2..=8).contains(&looks), "{looks}");
-        assert_eq!(pace.next, LAST);
+        assert_eq!(looks, [1, 3, 7, 15, 31, 51, 60]);
         pace.found();
-        assert_eq!(pace.next, FIRST);
+        assert_eq!(pace.next_after(now, None), Some(now + FIRST));
+    }
+
+    #[test]
+    fn a_wait_is_as_long_as_it_is_to_be_or_longer() {
+        let (mut pace, begun) = (Pace::default(), Instant::now());
+        assert!(pace.wait(None) && begun.elapsed() >= FIRST);
+        assert!(!pace.wait(Some(begun)), "the deadline has come");
     }
 }

@@ -79,6 +79,9 @@ impl Follow {
 
     /// The next entry, if it is there already.
     ///
+    /// Costs what the next entry of a [`Range`] costs; where that is at its end, some fifteen system calls, and reading what is
+    /// new.
+    ///
     /// # Errors
     ///
     /// [`Error::Corrupt`] where entries are damaged: the next call gives what is behind. Those of opening the stream, and
