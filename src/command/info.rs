@@ -117,7 +117,7 @@ fn consumer_detail((info, pending): &(ConsumerInfo, Vec<PendingEntry>)) -> Reply
 }
 
 fn optional(count: Option<u64>) -> Reply {
-    count.map_or(Reply::Nil, Reply::count)
+    count.map_or(Reply::Nil, Reply::round)
 }
 
 /// The fields of both forms, in the order in which Redis lists them.
@@ -129,7 +129,7 @@ fn common(info: &StreamInfo) -> Fields {
         field("radix-tree-nodes", Reply::count(info.segments.saturating_add(1))),
         field("last-generated-id", Reply::id(info.last_generated_id)),
         field("max-deleted-entry-id", Reply::id(info.max_deleted_entry_id)),
-        field("entries-added", Reply::count(info.entries_added)),
+        field("entries-added", Reply::round(info.entries_added)),
         field("recorded-first-entry-id", Reply::id(info.recorded_first_entry_id)),
         field("idmp-duration", Reply::count(info.producers.duration.as_secs())),
         field("idmp-maxsize", Reply::count(info.producers.max_len)),

@@ -14,7 +14,7 @@
 //! | state | `XINFO` `XSETID` |
 //! | keys | `DEL` `UNLINK` `EXISTS` `TYPE` `KEYS` `SCAN` `RENAME` `RENAMENX` `COPY` `DBSIZE` `FLUSHALL` `FLUSHDB` |
 //! | connection | `PING` `ECHO` `TIME` `HELLO` `SELECT` |
-//! | transactions | `MULTI` `EXEC` `DISCARD` `UNWATCH` |
+//! | transactions | `MULTI` `EXEC` `DISCARD` `UNWATCH`; `WATCH`, which is always an error |
 //!
 //! Names, fields and values are any bytes. No arguments make a command panic.
 //!
@@ -25,7 +25,8 @@
 //! is up at once. Each command is atomic by itself, and durable before the next one is run, but the transaction is not
 //! isolated: other threads may run commands between those of a transaction, and see some of them done and others not
 //! yet. After a crash a part of a transaction may be there. `WATCH` is refused for that reason: that nothing has changed
-//! a key before `EXEC` would not mean that nothing does so during it.
+//! a key before `EXEC` would not mean that nothing does so during it. Its answer is
+//! `ERR WATCH is not supported, because transactions are not isolated`.
 //!
 //! # Failures of the store
 //!
@@ -202,8 +203,8 @@ impl Session {
 
     /// Runs one command: its name, which may be in any case, and its arguments.
     ///
-    /// Costs what the typed call costs, and one copy of the arguments or of the entries in the reply. `XREAD` with
-    /// `BLOCK` blocks the calling thread. Whatever goes wrong is a [`Reply::Error`]; no arguments are one, too.
+    /// Costs what the typed call costs, and one copy of the arguments or of the entries in the reply. `XREAD` and `XREADGROUP`
+    /// with `BLOCK` block the calling thread. Whatever goes wrong is a [`Reply::Error`]; no arguments are one, too.
     ///
     /// # Examples
     ///

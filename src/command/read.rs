@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::reply::{Failure, Reply};
-use super::{Arity, Command, Protocol, Session, add, parse};
+use super::{Arity, Command, Protocol, Session, parse};
 use crate::{Block, Entry, Error, GroupEntry, GroupRead, GroupReadFrom, Read, ReadFrom, StreamId};
 
 pub(super) const COMMANDS: &[Command] =
@@ -26,7 +26,8 @@ pub(super) async fn xread_async(session: &Session, args: &[&[u8]]) -> Result<Rep
 
 /// What an `XREAD` asks for.
 struct Plain<'a> {
-    keys: &'a [&'a [u8]],
+    /// Those that can be names of streams.
+    keys: Vec<&'a [u8]>,
     max_size: Option<u64>,
 }
 
@@ -41,11 +42,16 @@ impl<'a> Plain<'a> {
             // Names and values are the larger part of a reply, so this bounds what is read; `within` cuts exactly.
             read = read.max_size(bytes);
         }
+        let mut keys = Vec::with_capacity(options.keys.len());
         for (key, id) in options.keys.iter().zip(options.ids) {
-            let stream = session.stream(key)?.ok_or_else(|| add::too_long(key))?;
-            read = read.stream(&stream, read_from(id)?);
+            let from = read_from(id)?;
+            // Under a name that no stream can have there is nothing, and nothing comes.
+            if let Some(stream) = session.stream(key)? {
+                read = read.stream(&stream, from);
+                keys.push(*key);
+            }
         }
-        Ok((read, Self { keys: options.keys, max_size: options.max_size }))
+        Ok((read, Self { keys, max_size: options.max_size }))
     }
 
     fn reply(&self, session: &Session, found: Vec<(usize, Vec<Entry>)>) -> Reply {
@@ -53,8 +59,8 @@ impl<'a> Plain<'a> {
             return Reply::NilArray;
         }
         let streams = found.into_iter().filter_map(|(position, entries)| {
-            let key = self.keys.get(position)?;
-            Some((Reply::bulk(*key), entries))
+            let key = *self.keys.get(position)?;
+            Some((Reply::bulk(key), entries))
         });
         let mut room = Room::new(session, self.max_size);
         Reply::Pairs(streams.map_while(|(key, entries)| room.admit(key, &entries)).collect())

@@ -75,6 +75,11 @@ impl Reply {
         Self::Integer(count.try_into().unwrap_or(i64::MAX))
     }
 
+    /// A counter of entries that were added, which Redis tells as a signed number, and so goes round.
+    pub(super) fn round(count: u64) -> Self {
+        Self::Integer(count as i64)
+    }
+
     /// `[ID, [field, value, ...]]` (RESP-4).
     pub(super) fn entry(entry: &Entry) -> Self {
         Self::entry_ref(entry.as_ref())

@@ -150,6 +150,8 @@ const LINE_LEN_MAX: usize = 64 << 10;
 const ARGUMENT_COUNT_MAX: i64 = i32::MAX as i64;
 /// The most bytes of an argument; Redis's `proto-max-bulk-len`.
 const ARGUMENT_LEN_MAX: i64 = 512 << 20;
+/// The same in a log: the longest value that an entry can have.
+const LOGGED_LEN_MAX: i64 = crate::ENTRY_LEN_MAX as i64;
 
 /// Finds commands in bytes that arrive piece by piece.
 ///
@@ -220,6 +222,8 @@ impl Decoder {
     }
 
     /// The next command whose last byte has arrived. Empty commands are skipped.
+    ///
+    /// Costs a copy of its arguments. Those that have arrived of an unfinished command are not looked at again.
     ///
     /// # Errors
     ///
@@ -305,7 +309,9 @@ impl Decoder {
                         Some(byte) => return Err(DecodeError::NotABulkString(*byte)),
                     }
                     let Some(line) = self.take_line(DecodeError::ArgumentLenTooLong)? else { return Ok(None) };
-                    let len = number(line.get(1..)).filter(|len| *len <= ARGUMENT_LEN_MAX);
+                    // A log of ours may have a value that a server would not take.
+                    let len_max = if self.is_log { LOGGED_LEN_MAX } else { ARGUMENT_LEN_MAX };
+                    let len = number(line.get(1..)).filter(|len| *len <= len_max);
                     let len = len.and_then(|len| usize::try_from(len).ok()).ok_or(DecodeError::ArgumentLen)?;
                     *self.argument_len.insert(len)
                 }

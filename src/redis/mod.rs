@@ -3,7 +3,7 @@
 //! A [`Connection`] is what a connection is in redis-rs, blocking ([`redis::ConnectionLike`]) and asynchronous
 //! ([`redis::aio::ConnectionLike`]). So everything built on these works: `cmd`, `pipe`, `Commands` and `AsyncCommands` with
 //! their typed replies. Replies are the values that redis-rs's own parser makes of what a server sends, in RESP2 or RESP3;
-//! which commands there are, is said in [`command`].
+//! which commands there are is said in [`command`].
 //!
 //! This module needs the feature `redis`, and version 1 of the crate `redis`. Its feature `tokio-comp` is on, because
 //! the asynchronous interface does not build without a runtime; nothing here uses that, or the network.
