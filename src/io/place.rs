@@ -30,12 +30,12 @@ impl Place {
 
     /// The path of a file on the disk.
     pub fn at(&self, name: impl AsRef<Path>) -> PathBuf {
-        self.path.read().join(name)
+        join(&self.path.read(), name.as_ref())
     }
 
     /// The path of a file in messages.
     pub fn full(&self, name: impl AsRef<Path>) -> PathBuf {
-        self.root.join(self.at(name))
+        join(&self.root, &self.at(name))
     }
 
     /// Where the disk's root is, for messages.
@@ -178,5 +178,33 @@ impl Place {
             }
         }
         self.wrap("remove", Path::new(""), self.disk.remove_dir(&self.path.read()))
+    }
+}
+
+/// As [`Path::join`], which ends with a separator if there is no name.
+fn join(path: &Path, name: &Path) -> PathBuf {
+    if name.as_os_str().is_empty() { path.to_owned() } else { path.join(name) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::MemDisk;
+
+    #[test]
+    fn a_directory_is_called_by_its_name_alone() {
+        let root = Place::new(MemDisk::new(), Arc::from(Path::new("data")), PathBuf::new());
+        let streams = root.within("streams");
+        for (path, expected) in [
+            (root.full(""), "data"),
+            (root.at(""), ""),
+            (root.within("").full("LOCK"), "data/LOCK"),
+            (streams.full(""), "data/streams"),
+            (streams.at(""), "streams"),
+            (streams.within("").full("orders"), "data/streams/orders"),
+        ] {
+            // Paths are equal with and without a separator at the end.
+            assert_eq!(path.as_os_str(), Path::new(expected).components().collect::<PathBuf>().as_os_str());
+        }
     }
 }

@@ -127,7 +127,7 @@ impl Applier {
             [_, from, to, ..] if is("COPY") => {
                 let is_here = destination(args).is_none_or(|database| database == self.wanted);
                 match (is_here, self.exists(from)?) {
-                    (true, true) => self.execute(offset, args)?,
+                    (true, true) => self.execute(offset, &without_database(args))?,
                     (true, false) => self.replace(&[to], args)?,
                     (false, _) => self.skip(args),
                 }
@@ -136,6 +136,9 @@ impl Applier {
             _ => match foreign::effect(name) {
                 Some(Effect::Expires) if self.exists(args.get(1).map_or(&[], Vec::as_slice))? => {
                     self.imported.expiries += 1;
+                }
+                Some(Effect::Restores) if args.get(3).is_some_and(|value| foreign::may_be_stream(value)) => {
+                    return Err(ImportError::Restored { offset });
                 }
                 Some(effect) => self.replace(&foreign::replaced(effect, args), args)?,
                 None => self.skip(args),
@@ -208,6 +211,15 @@ fn destination(args: &[Vec<u8>]) -> Option<u64> {
         }
         _ => None,
     }
+}
+
+/// A `COPY` without the database it names, which is this one.
+fn without_database(args: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut args = args.to_vec();
+    while let Some(at) = args.iter().skip(3).position(|option| option.eq_ignore_ascii_case(b"DB")) {
+        args.drain(3 + at..(5 + at).min(args.len()));
+    }
+    args
 }
 
 fn is_deletion(name: &[u8]) -> bool {

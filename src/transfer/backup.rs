@@ -28,6 +28,7 @@ use crate::format::store::encode_lock;
 use crate::inspect::Inspection;
 use crate::io::place::Place;
 use crate::io::{File, FileKind, OsDisk, create_root, exchange};
+use crate::stream::superblock::{self, Superblock};
 use crate::{Corruption, Error, Result, Store};
 
 /// How often a stream is copied again because it changed underneath, and the list of streams.
@@ -110,6 +111,7 @@ pub struct BackedUp {
 /// assert_eq!(Store::open(&copy)?.stream("orders")?.len()?, 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[derive(Debug)]
 #[must_use]
 pub struct Backup {
     inspection: Inspection,
@@ -117,7 +119,7 @@ pub struct Backup {
 }
 
 impl Inspection {
-    /// Looks at a store that is open in this process, or in memory.
+    /// Looks at a store that is open in this process, or in memory. Costs what [`open`](Self::open) costs.
     ///
     /// # Errors
     ///
@@ -394,7 +396,7 @@ fn copy_stream(
             if escape(&meta.name) != directory {
                 return match moment::is_being_renamed(&from.root, directory, &meta) {
                     true => Ok(None),
-                    false => Err(picture::misnamed(&frozen)),
+                    false => Err(superblock::misnamed(&frozen)),
                 };
             }
             streams.create_dir(directory)?;
@@ -428,7 +430,7 @@ impl Inspection {
     fn is_still(&self, directory: &str, stream: &Identity) -> bool {
         let place = self.root.within(STREAMS).within(directory);
         // While it is being written to it may not be readable, but then it is there.
-        crate::stream::superblock::Superblock::open(&place).map_or(true, |found| found.current().incarnation == *stream)
+        Superblock::open(&place).map_or(true, |found| found.current().incarnation == *stream)
     }
 }
 

@@ -11,12 +11,13 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use super::encode::{Encoder, Words};
 use crate::damage::Finding;
 use crate::follow::moment;
-use crate::group::journal::Aside;
+use crate::group::aside::Aside;
 use crate::group::pending::Pending;
 use crate::group::{Group, producers};
 use crate::inspect::Inspection;
@@ -37,9 +38,13 @@ const NUMBER_MAX: u64 = i64::MAX as u64;
 /// ```
 /// use streamlog::transfer::RedisVersion;
 ///
-/// assert!(RedisVersion::new(7, 0) < RedisVersion::LATEST);
+/// let server: RedisVersion = "7.2.4".parse()?;
+/// assert_eq!(server, RedisVersion::new(7, 2));
+/// assert!(server < RedisVersion::LATEST);
+/// assert_eq!(server.to_string(), "7.2");
+/// # Ok::<(), streamlog::transfer::ParseRedisVersionError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RedisVersion {
     major: u16,
     minor: u16,
@@ -88,6 +93,48 @@ impl RedisVersion {
     fn has_releases(self) -> bool {
         self >= Self::new(8, 8)
     }
+}
+
+impl fmt::Display for RedisVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// Text that is not a version of Redis.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::transfer::RedisVersion;
+///
+/// let error = "seven".parse::<RedisVersion>().expect_err("it is no version");
+/// assert!(error.to_string().ends_with(r#"not "seven""#));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a version of Redis is two decimal numbers joined by '.', such as 7.2, not {text:?}")]
+pub struct ParseRedisVersionError {
+    text: String,
+}
+
+impl FromStr for RedisVersion {
+    type Err = ParseRedisVersionError;
+
+    /// Reads `major.minor`; what follows behind another dot is passed over, as the 4 of `7.2.4`.
+    ///
+    /// Signs, blanks, empty parts and numbers of 2^16 or more are errors; leading zeros are not.
+    fn from_str(text: &str) -> Result<Self, ParseRedisVersionError> {
+        let mut numbers = text.split('.').map(parse_decimal);
+        match (numbers.next().flatten(), numbers.next().flatten()) {
+            (Some(major), Some(minor)) => Ok(Self::new(major, minor)),
+            _ => Err(ParseRedisVersionError { text: text.chars().take(80).collect() }),
+        }
+    }
+}
+
+fn parse_decimal(digits: &str) -> Option<u16> {
+    // `u16::from_str` also takes a leading '+', which a version does not have.
+    if digits.bytes().all(|b| b.is_ascii_digit()) { digits.parse().ok() } else { None }
 }
 
 /// What [`Export::run`] gives, piece by piece.

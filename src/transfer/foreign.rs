@@ -5,6 +5,8 @@
 pub enum Effect {
     /// Replaces what is at the argument of this number.
     Replaces(usize),
+    /// Replaces what is at the first argument by what the third one is, as a server has serialized it.
+    Restores,
     /// Replaces what is at every second argument from the first on.
     ReplacesPairs,
     /// As many of these as the first argument says, from the second on.
@@ -17,9 +19,10 @@ pub enum Effect {
 
 /// What a logged command does to keys of whatever type; `None` if it works on keys of one type alone, or on none.
 pub fn effect(command: &[u8]) -> Option<Effect> {
-    use Effect::{Expires, Replaces, ReplacesCountedPairs, ReplacesPairs, Stores};
+    use Effect::{Expires, Replaces, ReplacesCountedPairs, ReplacesPairs, Restores, Stores};
     let effect = match command.to_ascii_uppercase().as_slice() {
-        b"SET" | b"SETEX" | b"PSETEX" | b"GETSET" | b"RESTORE" | b"RESTORE-ASKING" => Replaces(1),
+        b"SET" | b"SETEX" | b"PSETEX" | b"GETSET" => Replaces(1),
+        b"RESTORE" | b"RESTORE-ASKING" => Restores,
         b"SINTERSTORE" | b"SUNIONSTORE" | b"SDIFFSTORE" => Replaces(1),
         b"ZINTERSTORE" | b"ZUNIONSTORE" | b"ZDIFFSTORE" | b"ZRANGESTORE" | b"GEOSEARCHSTORE" => Replaces(1),
         b"BITOP" => Replaces(2),
@@ -39,6 +42,7 @@ pub fn replaced(effect: Effect, args: &[Vec<u8>]) -> Vec<&[u8]> {
     let at = |at: usize| args.get(at).map(Vec::as_slice);
     match effect {
         Effect::Replaces(number) => at(number).into_iter().collect(),
+        Effect::Restores => at(1).into_iter().collect(),
         Effect::ReplacesPairs => args.iter().skip(1).step_by(2).map(Vec::as_slice).collect(),
         Effect::ReplacesCountedPairs => {
             let count = at(1).and_then(|count| str::from_utf8(count).ok()?.parse().ok()).unwrap_or(0);
@@ -47,6 +51,12 @@ pub fn replaced(effect: Effect, args: &[Vec<u8>]) -> Vec<&[u8]> {
         Effect::Stores(first) => destination(args.get(first..).unwrap_or_default()).into_iter().collect(),
         Effect::Expires => Vec::new(),
     }
+}
+
+/// Whether what a server has serialized may be a stream. Its first byte is its type, as in a snapshot: 15, 19, 21, 26 and 27
+/// are streams, and a type that is not known here may be one.
+pub fn may_be_stream(serialized: &[u8]) -> bool {
+    !matches!(serialized.first(), None | Some(0..=14 | 16..=18 | 20 | 22..=25))
 }
 
 /// The key that the options of `SORT` and `GEORADIUS` name for the result. What other options take may be called like one.
@@ -87,6 +97,7 @@ mod tests {
         assert_eq!(replaced_by("georadius store 1 2 store km count 3 any storedist dest"), ["dest"]);
         assert_eq!(replaced_by("GEORADIUSBYMEMBER g store 200 km STORE a STOREDIST b"), ["b"]);
         assert_eq!(replaced_by("MSETEX 2 a 1 b 2 EX 5"), ["a", "b"]);
+        assert_eq!(replaced_by("RESTORE k 0 x REPLACE"), ["k"]);
         for nothing in ["SORT l", "SORT l STORE", "SORT", "GEORADIUS g 1 2", "MSETEX", "MSETEX -1 a 1"] {
             assert_eq!(replaced_by(nothing), [""; 0], "{nothing}");
         }

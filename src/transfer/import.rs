@@ -24,6 +24,7 @@ use crate::{Error, Result, Store};
 /// | lines that begin with `#` | counted: they annotate the log with times |
 /// | a snapshot (RDB) at the beginning | [`ImportError::Snapshot`], which says what to do |
 /// | a key that comes from another database (`COPY`, `MOVE`), databases that are exchanged (`SWAPDB`) | [`ImportError::Moved`], [`ImportError::Swapped`]: what comes was not read |
+/// | a key as a server has serialized it (`RESTORE`), if it is a stream, or of a type that is not known here | [`ImportError::Restored`]: only a server can read it |
 /// | an end in the middle of a command | [`Imported::torn`]; everything before it is taken in, and no other log after it |
 ///
 /// What a server logs has times and IDs in full. Commands that depend on when they are carried out may be in a file that was
@@ -140,6 +141,15 @@ pub enum ImportError {
     /// A command that gives the database the content of another one.
     #[error("databases are exchanged at byte {offset} (SWAPDB), and only one is read: have the server rewrite its log")]
     Swapped {
+        /// Where the command begins.
+        offset: u64,
+    },
+    /// A command that brings a key as a server has serialized it, which is a stream, or may be one: its type is not known here.
+    #[error(
+        "a key comes in serialized form at byte {offset} (RESTORE), and may be a stream, which only a Redis server can read: \
+         have the server rewrite its log"
+    )]
+    Restored {
         /// Where the command begins.
         offset: u64,
     },
@@ -353,7 +363,7 @@ impl<R: BufRead> Reader<R> {
 /// Whether an input begins with a command: a look before there is a store that it could be taken into. What is wrong further on
 /// only an import finds.
 ///
-/// Looks at what is in the buffer of `input`, which is filled if it is empty, and takes nothing out of it.
+/// Looks at what is in the buffer of `input`, which is filled if it is empty, and takes nothing out of it. Costs a copy of that.
 ///
 /// # Errors
 ///

@@ -39,7 +39,7 @@ mod report;
 mod resume;
 
 pub use backup::{BackedUp, Backup, Sharing};
-pub use export::{Export, Part, RedisVersion};
+pub use export::{Export, ParseRedisVersionError, Part, RedisVersion};
 pub use import::{Import, ImportError, look_at_beginning};
 pub use manifest::files_of;
 pub use report::{Imported, Progress, Refused, Skipped, Torn};

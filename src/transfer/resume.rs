@@ -30,6 +30,7 @@ use crate::format::file_name::{IMPORT, INTENT, INTENT_NEW, LOCK, STREAMS, TMP};
 use crate::inspect::Inspection;
 use crate::io::place::Place;
 use crate::io::{FileKind, OsDisk};
+use crate::store::catalog;
 use crate::{Error, Options, Result, Store};
 
 const POSITION: &str = "position";
@@ -68,16 +69,10 @@ const PIECE: usize = 256 << 10;
 #[derive(Debug)]
 pub struct ResumableImport {
     import: Import,
-    store: Store,
-    /// The directory of the store, and `import` in it.
+    /// The directory of the store.
     root: Place,
-    place: Place,
-    /// As of the last checkpoint.
-    position: Position,
+    checkpoints: Checkpoints,
     is_resumed: bool,
-    every: Duration,
-    taken: Instant,
-    took: Duration,
 }
 
 impl ResumableImport {
@@ -110,7 +105,7 @@ impl ResumableImport {
     pub fn open(path: impl AsRef<Path>, options: Options, database: u64, every: Duration) -> Result<Self, ImportError> {
         let path = path.as_ref();
         let options = options.importing();
-        let stopped = match Stopped::find(path)? {
+        let (stopped, locked) = match Stopped::find(path)? {
             Some(stopped) if stopped.position.as_ref().is_some_and(|position| position.wanted != database) => {
                 return Err(ImportError::Resumption { reason: "it was of another database" });
             }
@@ -119,12 +114,13 @@ impl ResumableImport {
                 if stopped.position.is_none() {
                     give_up(&stopped.root)?;
                 }
-                stopped.position
+                (stopped.position, Some(stopped.lock))
             }
-            None => None,
+            None => (None, None),
         };
         let is_resumed = stopped.is_some();
-        let store = options.open(path)?;
+        // The lock is kept: another import that went on in between would be further than the position says.
+        let store = Store::of_shared(catalog::open_locked(&options, path, locked)?);
         let root = place_at(path)?;
         let place = root.within(IMPORT);
         let mut import = Import::new(&store)?.database(database);
@@ -136,14 +132,14 @@ impl ResumableImport {
             }
             None => Position { wanted: database, may_flush: import.applier.may_flush, ..Position::default() },
         };
-        let (taken, took) = (Instant::now(), Duration::ZERO);
-        let mut this = Self { import, store, root, place, position, is_resumed, every, taken, took };
+        let mut checkpoints =
+            Checkpoints { store, place, position, every, taken: Instant::now(), took: Duration::ZERO };
         if !is_resumed {
-            this.root.create_dir(IMPORT)?;
-            this.root.sync()?;
-            this.checkpoint(this.position.clone())?;
+            root.create_dir(IMPORT)?;
+            root.sync()?;
+            checkpoints.take(checkpoints.position.clone())?;
         }
-        Ok(this)
+        Ok(Self { import, root, checkpoints, is_resumed })
     }
 
     /// Where an import goes on that was stopped: the number of the input, and the offset in it.
@@ -172,7 +168,8 @@ impl ResumableImport {
     /// ```
     #[must_use]
     pub fn resumed_at(&self) -> Option<(u64, u64)> {
-        self.is_resumed.then_some((self.position.input, self.position.offset))
+        let position = &self.checkpoints.position;
+        self.is_resumed.then_some((position.input, position.offset))
     }
 
     /// As [`Import::read`]; `number` counts the inputs from 0 on. Those that are done with are not read again, and of the one
@@ -249,18 +246,20 @@ impl ResumableImport {
         number: u64,
         mut input: R,
         skip: impl FnOnce(&mut R, u64) -> io::Result<u64>,
-        mut progress: impl FnMut(Progress),
+        progress: impl FnMut(Progress),
     ) -> Result<(), ImportError> {
-        if number < self.position.input {
+        let Self { import: Import { applier }, checkpoints, .. } = self;
+        let position = &checkpoints.position;
+        if number < position.input {
             return Ok(());
         }
-        let offset = if number == self.position.input { self.position.offset } else { 0 };
-        self.import.applier.begin_log()?;
+        let offset = if number == position.input { position.offset } else { 0 };
+        applier.begin_log()?;
         let mut head = Vec::new();
         let failed = |source| ImportError::Read { offset: 0, source };
         input.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(failed)?;
         if offset > 0 {
-            let (hash, len) = self.position.head;
+            let (hash, len) = position.head;
             let before = head.get(..usize::try_from(len).unwrap_or(usize::MAX));
             let other = ImportError::Resumption { reason: "the input is not the one that it was stopped in" };
             if before.is_none_or(|before| xxh3_64(before) != hash) {
@@ -270,22 +269,19 @@ impl ResumableImport {
             if skip(&mut input, rest).map_err(failed)? < rest {
                 return Err(other);
             }
-            self.import.applier.database = self.position.database;
+            applier.database = position.database;
             // Counted from the start of the input again.
-            let imported = &mut self.import.applier.imported;
-            imported.bytes = imported.bytes.saturating_sub(offset);
+            applier.imported.bytes = applier.imported.bytes.saturating_sub(offset);
         }
         let behind_head = head.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default().to_vec();
-        let mut import = std::mem::replace(&mut self.import, Import::new(&self.store)?);
         let reader = Reader::at(io::Cursor::new(behind_head).chain(input), offset);
-        let read = reader.run(&mut import.applier, &mut progress, |applier, offset| {
-            let each = self.every.is_zero();
-            if !each && self.taken.elapsed() < self.every.max(self.took * PART) {
+        reader.run(applier, progress, |applier, offset| {
+            if !checkpoints.is_due() {
                 return Ok(());
             }
             let first = head.get(..usize::try_from(offset).unwrap_or(usize::MAX)).unwrap_or(&head);
             let position = Position {
-                tree: self.position.tree,
+                tree: checkpoints.position.tree,
                 input: number,
                 offset,
                 head: (xxh3_64(first), first.len() as u64),
@@ -294,10 +290,8 @@ impl ResumableImport {
                 may_flush: applier.may_flush,
                 imported: applier.imported.clone(),
             };
-            Ok(self.checkpoint(position)?)
-        });
-        self.import = import;
-        read
+            Ok(checkpoints.take(position)?)
+        })
     }
 
     /// What it has come to so far.
@@ -318,25 +312,6 @@ impl ResumableImport {
     #[must_use]
     pub fn imported(&self) -> &Imported {
         self.import.imported()
-    }
-
-    /// Puts the streams aside as they are, and then where that is.
-    fn checkpoint(&mut self, position: Position) -> Result<()> {
-        let begun = Instant::now();
-        let (old, new) = (self.position.tree, self.position.tree + 1);
-        let directory = self.place.within(new.to_string());
-        remove_tree(&directory)?;
-        self.place.create_dir(new.to_string())?;
-        let earlier = self.place.within(old.to_string());
-        copy_streams(&Inspection::of(&self.store)?, &directory, Some(&earlier), Sharing::Link, &mut |_| {})?;
-        directory.sync()?;
-        self.place.sync()?;
-        let position = Position { tree: new, ..position };
-        self.place.write_whole(Path::new(POSITION_NEW), Path::new(POSITION), &position.encode())?;
-        self.position = position;
-        remove_tree(&earlier)?;
-        (self.taken, self.took) = (Instant::now(), begun.elapsed());
-        Ok(())
     }
 
     /// Syncs everything, and lets the store be opened again; says what the import came to. Also where it cannot go on: what was
@@ -362,15 +337,55 @@ impl ResumableImport {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn finish(self) -> Result<Imported> {
-        self.store.sync()?;
+        self.checkpoints.store.sync()?;
         give_up(&self.root)?;
-        self.store.close()?;
+        self.checkpoints.store.close()?;
         Ok(self.import.finish())
+    }
+}
+
+/// Where it would go on, and when that changes.
+#[derive(Debug)]
+struct Checkpoints {
+    store: Store,
+    /// The directory `import` of the store.
+    place: Place,
+    /// As of the last checkpoint.
+    position: Position,
+    every: Duration,
+    taken: Instant,
+    took: Duration,
+}
+
+impl Checkpoints {
+    fn is_due(&self) -> bool {
+        self.every.is_zero() || self.taken.elapsed() >= self.every.max(self.took * PART)
+    }
+
+    /// Puts the streams aside as they are, and then where that is.
+    fn take(&mut self, position: Position) -> Result<()> {
+        let begun = Instant::now();
+        let (old, new) = (self.position.tree, self.position.tree + 1);
+        let directory = self.place.within(new.to_string());
+        remove_tree(&directory)?;
+        self.place.create_dir(new.to_string())?;
+        let earlier = self.place.within(old.to_string());
+        copy_streams(&Inspection::of(&self.store)?, &directory, Some(&earlier), Sharing::Link, &mut |_| {})?;
+        directory.sync()?;
+        self.place.sync()?;
+        let position = Position { tree: new, ..position };
+        self.place.write_whole(Path::new(POSITION_NEW), Path::new(POSITION), &position.encode())?;
+        self.position = position;
+        remove_tree(&earlier)?;
+        (self.taken, self.took) = (Instant::now(), begun.elapsed());
+        Ok(())
     }
 }
 
 /// Ends an import that was stopped, without going on with it: the store has what was taken in up to the last checkpoint. Returns
 /// whether there was one.
+///
+/// Costs what a backup on the same file system costs: about a segment and a journal of each stream.
 ///
 /// # Errors
 ///
@@ -407,7 +422,7 @@ struct Stopped {
     root: Place,
     /// That of the last checkpoint; `None` if there was none yet, and nothing was taken in.
     position: Option<Position>,
-    _lock: Arc<dyn crate::io::File>,
+    lock: Arc<dyn crate::io::File>,
 }
 
 impl Stopped {
@@ -440,7 +455,7 @@ impl Stopped {
                 });
             }
         };
-        Ok(Some(Self { root, position, _lock: lock }))
+        Ok(Some(Self { root, position, lock }))
     }
 
     /// Makes the streams those of the last checkpoint.

@@ -1,6 +1,6 @@
 //! Promise: of a log that is cut short, damaged, or of more than streams, what can be taken in is, and the rest is told.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 
 use streamlog::command::{Reply, execute};
 use streamlog::transfer::{Import, ImportError, Imported, Skipped, Torn, files_of};
@@ -199,7 +199,8 @@ fn what_replaces_a_stream_deletes_it() {
         "GEORADIUS store 15 37 200 km ASC STOREDIST s",
         "GEORADIUSBYMEMBER g store 200 km STOREDIST s",
         "MSETEX 2 s 1 other t EX 5",
-        "RESTORE-ASKING s 0 x",
+        "RESTORE s 0 \"\\x00x\" REPLACE",
+        "RESTORE-ASKING s 0 \"\\x19x\"",
         "MOVE s 4",
         "DEL s",
     ] {
@@ -294,6 +295,35 @@ fn a_key_from_another_database_ends_the_import() {
     assert_eq!((len(&store, "s"), imported.skipped_count()), (Some(1), 3));
 }
 
+/// Also where the database that is read has another number than the only one of a store.
+#[test]
+fn a_copy_may_name_the_database_it_is_in() {
+    for database in [0, 3] {
+        let store = in_memory();
+        let log = format!("SELECT {database}\nXADD s 1-0 f v\nCOPY s t DB {database} REPLACE\nXADD t 2-0 f v\n");
+        let mut import = Import::new(&store).unwrap().database(database);
+        import.read(log.as_bytes(), |_| {}).unwrap();
+        assert_eq!((len(&store, "s"), len(&store, "t")), (Some(1), Some(2)), "{database}");
+        assert_eq!(import.imported().refused_count, 0);
+    }
+}
+
+/// The first byte of what is serialized is its type. What it says of a type that came later is not known here.
+#[test]
+fn a_stream_that_a_server_has_serialized_ends_the_import() {
+    for kind in [0x0f, 0x13, 0x15, 0x1a, 0x1b, 0x70, 0xff] {
+        for command in ["RESTORE", "restore-asking"] {
+            let store = in_memory();
+            let log = format!("XADD s 1-0 f old\r\n{command} s 0 \"\\x{kind:02x}x\" REPLACE\r\nXADD s 2-0 f v\r\n");
+            let error = Import::new(&store).unwrap().read(log.as_bytes(), |_| {}).unwrap_err();
+            assert!(matches!(error, ImportError::Restored { offset: 18 }), "{kind}: {error}");
+            assert_eq!(len(&store, "s"), Some(1), "what comes before is done");
+        }
+    }
+    let (store, imported) = lines("XADD s 1-0 f v\nSELECT 1\nRESTORE s 0 \"\\x0fx\"\n");
+    assert_eq!((len(&store, "s"), imported.skipped_count()), (Some(1), 1));
+}
+
 /// A server passes over the whole line.
 #[test]
 fn annotations_may_have_quotes() {
@@ -306,7 +336,8 @@ fn the_files_of_a_log_in_parts() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
     let list = |text: &str| std::fs::write(path("a.manifest"), text).unwrap();
-    assert!(files_of(dir.path()).is_err(), "an empty directory");
+    let refused = || files_of(dir.path()).unwrap_err().kind();
+    assert_eq!(refused(), ErrorKind::NotFound, "an empty directory");
     list(
         "# a comment\nfile \"a 1.aof\" seq 1 type b\nfile a.0 seq 1 type h\nfile a.2 seq 1 type i\nfile a.3 seq 2 type i\n",
     );
@@ -314,11 +345,19 @@ fn the_files_of_a_log_in_parts() {
     assert_eq!(files_of(dir.path()).unwrap(), expected);
     assert_eq!(files_of(path("a.manifest")).unwrap(), expected);
     assert_eq!(files_of(path("any")).unwrap(), [path("any")]);
-    for bad in ["file ../x seq 1 type b", "file \"x seq 1 type b", "seq 1", "file /etc/x type b"] {
+    for bad in [
+        "file ../x seq 1 type b",
+        "file .. seq 1 type b",
+        "file / seq 1 type b",
+        "file . seq 1 type b",
+        "file \"x seq 1 type b",
+        "seq 1",
+        "file /etc/x type b",
+    ] {
         list(bad);
-        assert!(files_of(dir.path()).is_err(), "{bad}");
+        assert_eq!(refused(), ErrorKind::InvalidData, "{bad}");
     }
     list("");
     std::fs::write(path("b.manifest"), "").unwrap();
-    assert!(files_of(dir.path()).is_err(), "two manifests");
+    assert_eq!(refused(), ErrorKind::InvalidData, "two manifests");
 }

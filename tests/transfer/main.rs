@@ -1,7 +1,8 @@
 //! Promise: what a store or a Redis server writes as commands, a store or a server rebuilds without loss.
 //!
 //! Random histories print their seed; `STREAMLOG_SEED` repeats them. Without a `redis-server` of version 7.0 on the PATH nothing
-//! is compared with one, and a line says so that begins with `SKIPPED:`.
+//! is compared with one, and a line says so that begins with `SKIPPED:`; with `STREAMLOG_NO_SKIPS` in the environment that is a
+//! failure.
 //!
 //! | module | asks |
 //! |---|---|
