@@ -1,6 +1,7 @@
 //! Entries as users see them.
 
 use std::fmt;
+use std::iter::FusedIterator;
 use std::sync::Arc;
 
 use crate::StreamId;
@@ -127,6 +128,26 @@ impl Entry {
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         self.as_ref().get(name)
     }
+
+    /// The value of the first field of that name as text; `None` also if it is not UTF-8.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    ///
+    /// let id = orders.add([("order", &b"o1"[..]), ("digest", &[0xff, 0x00])])?;
+    /// let entry = orders.get(id)?.expect("it was added");
+    /// assert_eq!(entry.get_str("order"), Some("o1"));
+    /// assert_eq!((entry.get_str("digest"), entry.get_str("total")), (None, None));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
+    #[must_use]
+    pub fn get_str(&self, name: impl AsRef<[u8]>) -> Option<&str> {
+        self.as_ref().get_str(name)
+    }
 }
 
 /// An entry that is borrowed from what reads it: see [`Range::next_ref`](crate::Range::next_ref).
@@ -238,6 +259,26 @@ impl<'a> EntryRef<'a> {
         self.fields().find(|(candidate, _)| *candidate == name).map(|(_, value)| value)
     }
 
+    /// The value of the first field of that name as text; `None` also if it is not UTF-8.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use streamlog::Store;
+    /// # let store = Store::in_memory();
+    /// # let orders = store.stream("orders")?;
+    /// # let id = orders.add([("type", "order.created"), ("order", "o1")])?;
+    ///
+    /// let mut range = orders.range(..);
+    /// let entry = range.next_ref().expect("there is one")?;
+    /// assert_eq!((entry.get_str("order"), entry.get_str("total")), (Some("o1"), None));
+    /// # Ok::<(), streamlog::Error>(())
+    /// ```
+    #[must_use]
+    pub fn get_str(self, name: impl AsRef<[u8]>) -> Option<&'a str> {
+        std::str::from_utf8(self.get(name)?).ok()
+    }
+
     /// The entry to keep: it shares the memory of those read together with it.
     ///
     /// # Examples
@@ -290,6 +331,34 @@ impl fmt::Debug for Entry {
     }
 }
 
+/// The fields, as [`Entry::fields`] gives them: so an entry can be added to another stream.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::Store;
+/// # let store = Store::in_memory();
+/// # let orders = store.stream("orders")?;
+///
+/// orders.add([("order", "o1"), ("total", "49.99")])?;
+/// let order = orders.last()?.expect("it was added");
+/// for (name, value) in &order {
+///     println!("{}: {}", name.escape_ascii(), value.escape_ascii());
+/// }
+/// let copies = store.stream("copies")?;
+/// let id = copies.add(&order)?;
+/// assert!(copies.get(id)?.is_some_and(|copy| copy.fields().eq(&order)));
+/// # Ok::<(), streamlog::Error>(())
+/// ```
+impl<'a> IntoIterator for &'a Entry {
+    type Item = (&'a [u8], &'a [u8]);
+    type IntoIter = Fields<'a>;
+
+    fn into_iter(self) -> Fields<'a> {
+        self.fields()
+    }
+}
+
 /// The fields of an [`Entry`]; see [`Entry::fields`].
 ///
 /// # Examples
@@ -327,3 +396,5 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 impl ExactSizeIterator for Fields<'_> {}
+
+impl FusedIterator for Fields<'_> {}

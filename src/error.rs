@@ -50,8 +50,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// The operating system refused `action` on `path`.
     ///
-    /// A failed write or sync also poisons the store: see [`Error::Poisoned`].
+    /// Where something could not be opened, read or created, nothing was changed. Where a write, a rename or a sync failed, the
+    /// change may have been made or not, which is known when the store is opened again: that poisons the store, see
+    /// [`Error::Poisoned`]. A write beyond `RLIMIT_FSIZE` is not begun, and changes nothing.
     #[error("cannot {action} {}", path.display())]
+    #[non_exhaustive]
     Io {
         /// What was tried, as a verb: "open", "write to", "sync".
         action: &'static str,
@@ -63,6 +66,7 @@ pub enum Error {
 
     /// There is no room left on the disk for `path`. Nothing was added; the same call succeeds once there is room.
     #[error("no space left to {action} {}{}", path.display(), limited(*limit))]
+    #[non_exhaustive]
     NoSpace {
         /// What was tried, as a verb.
         action: &'static str,
@@ -77,6 +81,7 @@ pub enum Error {
     ///
     /// Streams that nobody is using have been closed by then.
     #[error("no file descriptor left to {action} {}", path.display())]
+    #[non_exhaustive]
     NoDescriptors {
         /// What was tried, as a verb.
         action: &'static str,
@@ -88,6 +93,7 @@ pub enum Error {
     ///
     /// Nothing has been changed on disk. Reading goes on behind it: see [`Stream::range`](crate::Stream::range).
     #[error("{} at byte {offset}: {what}{}", path.display(), affected(*ids))]
+    #[non_exhaustive]
     Corrupt {
         /// The damaged file.
         path: PathBuf,
@@ -103,6 +109,7 @@ pub enum Error {
     ///
     /// Nothing has been changed on disk.
     #[error("{} needs a newer version of streamlog: {what}", path.display())]
+    #[non_exhaustive]
     Unsupported {
         /// The file that says so.
         path: PathBuf,
@@ -112,6 +119,7 @@ pub enum Error {
 
     /// `path` is not a directory of this crate's, and not an empty one either. Nothing has been changed on disk.
     #[error("{} is not a store: {reason}", path.display())]
+    #[non_exhaustive]
     NotAStore {
         /// The directory that was to be opened.
         path: PathBuf,
@@ -119,8 +127,9 @@ pub enum Error {
         reason: String,
     },
 
-    /// Another process, or another handle in this one, has the store open.
+    /// Another process, or another handle in this one, has the store open. Nothing was changed.
     #[error("{} is locked: another process or handle has the store open", path.display())]
+    #[non_exhaustive]
     Locked {
         /// The directory of the store.
         path: PathBuf,
@@ -129,6 +138,7 @@ pub enum Error {
     /// An import into the store was stopped before its end. It can be resumed or abandoned:
     /// [`ResumableImport`](crate::transfer::ResumableImport), `streamlog import`. Nothing has been changed on disk.
     #[error("{}: an import was stopped: `streamlog import` goes on with it, `streamlog import --abandon` ends it", path.display())]
+    #[non_exhaustive]
     ImportUnfinished {
         /// The directory of the store.
         path: PathBuf,
@@ -138,6 +148,7 @@ pub enum Error {
     /// is opened again. What was acknowledged before is safe. Reads go on in streams that are open or were closed; one that
     /// is yet to be recovered, or was being renamed, cannot be opened. Of the change that failed they may show a part.
     #[error("the store refuses to write after an earlier failure: {cause}")]
+    #[non_exhaustive]
     Poisoned {
         /// The failure that came first.
         cause: String,
@@ -147,7 +158,7 @@ pub enum Error {
     #[error("the store is open for reading only")]
     ReadOnly,
 
-    /// The store was closed.
+    /// The store was closed. Nothing was changed, but that a consumer whose read waited is there.
     #[error("the store is closed")]
     Closed,
 
@@ -159,6 +170,7 @@ pub enum Error {
     /// The name of a stream is longer than [`NAME_LEN_MAX`](crate::NAME_LEN_MAX) bytes; or that of a group or a consumer, the
     /// ID of a producer or an idempotent ID than [`KEY_LEN_MAX`](crate::KEY_LEN_MAX). Nothing was changed.
     #[error("a name of {len} bytes is over the limit of {max}")]
+    #[non_exhaustive]
     NameTooLong {
         /// The length of the name, in bytes.
         len: usize,
@@ -170,6 +182,7 @@ pub enum Error {
     /// entries to acknowledge. Or the journal would be longer than one can be, 4 GiB, because there is so much to keep in it.
     /// Nothing was changed.
     #[error("a change of {len} bytes is over the limit of {max}")]
+    #[non_exhaustive]
     ChangeTooLarge {
         /// The bytes it would take, or the journal with it.
         len: u64,
@@ -180,6 +193,7 @@ pub enum Error {
     /// More entries would be deleted behind one that lives than a stream keeps in mind: 64 Gi of them. A trim up to there lets
     /// it forget them. Nothing was changed.
     #[error("more than {max} entries would be deleted behind one that lives")]
+    #[non_exhaustive]
     TooManyDeleted {
         /// The most that are kept in mind.
         max: u64,
@@ -192,6 +206,7 @@ pub enum Error {
     /// One entry, or all entries of a batch, are over the limit: with their names and values, or with what is stored around
     /// these. Nothing was added.
     #[error("an entry or batch of {len} bytes is over the limit of {max}")]
+    #[non_exhaustive]
     EntryTooLarge {
         /// The bytes of its names and values, or the most that it takes in a file.
         len: u64,
@@ -201,6 +216,7 @@ pub enum Error {
 
     /// The ID for a new entry is not above the stream's last one. Nothing was added.
     #[error("the ID {id} is not above the last ID of the stream, {last}")]
+    #[non_exhaustive]
     IdTooSmall {
         /// The ID that was asked for.
         id: StreamId,
@@ -216,8 +232,9 @@ pub enum Error {
     #[error("the stream has used up its last possible ID")]
     IdsExhausted,
 
-    /// There is no such stream.
+    /// There is no such stream. Nothing was changed.
     #[error("there is no stream {name:?}")]
+    #[non_exhaustive]
     StreamNotFound {
         /// Its name, with bytes that are not UTF-8 replaced.
         name: String,
@@ -225,13 +242,15 @@ pub enum Error {
 
     /// There is already a stream of that name. Nothing was changed.
     #[error("there is already a stream {name:?}")]
+    #[non_exhaustive]
     StreamExists {
         /// Its name, with bytes that are not UTF-8 replaced.
         name: String,
     },
 
-    /// The stream has no such consumer group, or there is no such stream.
+    /// The stream has no such consumer group, or there is no such stream. Nothing was changed.
     #[error("the stream {stream:?} has no consumer group {group:?}")]
+    #[non_exhaustive]
     GroupNotFound {
         /// The name of the stream, with bytes that are not UTF-8 replaced.
         stream: String,
@@ -241,6 +260,7 @@ pub enum Error {
 
     /// The stream has a consumer group of that name already. Nothing was changed.
     #[error("the stream {stream:?} already has a consumer group {group:?}")]
+    #[non_exhaustive]
     GroupExists {
         /// The name of the stream, with bytes that are not UTF-8 replaced.
         stream: String,
@@ -250,6 +270,7 @@ pub enum Error {
 
     /// There is no entry with this ID. Nothing was changed.
     #[error("there is no entry {id}")]
+    #[non_exhaustive]
     EntryNotFound {
         /// The ID that was asked for.
         id: StreamId,
@@ -257,6 +278,7 @@ pub enum Error {
 
     /// The production is remembered as that of another entry. Nothing was changed.
     #[error("the production is remembered as that of the entry {id}")]
+    #[non_exhaustive]
     ProductionExists {
         /// The entry that came of it.
         id: StreamId,
@@ -264,6 +286,7 @@ pub enum Error {
 
     /// A producer's ID or an idempotent ID is empty, or goes with an ID that is not automatic. Nothing was changed.
     #[error("{reason}")]
+    #[non_exhaustive]
     InvalidProduction {
         /// What is wrong.
         reason: &'static str,
@@ -271,6 +294,7 @@ pub enum Error {
 
     /// A setting is outside of its limits. Nothing was changed.
     #[error("{setting} must be from {min} to {max}, not {value}")]
+    #[non_exhaustive]
     OutOfRange {
         /// What was set.
         setting: &'static str,
@@ -284,6 +308,7 @@ pub enum Error {
 
     /// [`Stream::set_id`](crate::Stream::set_id) would contradict what the stream holds. Nothing was changed.
     #[error("the stream cannot take the last ID {id}: {reason}")]
+    #[non_exhaustive]
     SetId {
         /// The ID that was to become the last one.
         id: StreamId,
@@ -347,6 +372,7 @@ pub enum SetIdConflict {
 pub enum Corruption {
     /// A checksum does not fit the bytes it covers.
     #[error("checksum is {stored:08x}, the bytes give {computed:08x}")]
+    #[non_exhaustive]
     Checksum {
         /// The checksum found.
         stored: u32,
@@ -358,6 +384,7 @@ pub enum Corruption {
     Malformed(&'static str),
     /// The file ends, or a record is missing, before bytes that were known to be synced.
     #[error("ends here although bytes up to {expected} had been synced")]
+    #[non_exhaustive]
     Truncated {
         /// The offset up to which the file was known to be synced.
         expected: u64,
@@ -445,6 +472,10 @@ impl Error {
             Self::NoDescriptors { action, path } => Self::Io { action, path, source: crate::io::no_descriptors() },
             other => other,
         }
+    }
+
+    pub(crate) fn stream_not_found(name: &[u8]) -> Self {
+        Self::StreamNotFound { name: String::from_utf8_lossy(name).into_owned() }
     }
 
     pub(crate) fn corrupt(path: &Path, offset: u64, what: Corruption) -> Self {

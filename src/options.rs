@@ -310,8 +310,9 @@ impl Options {
         self
     }
 
-    /// How many streams are kept open at the most, at least 1; 100 unless told otherwise. An open stream holds two file
-    /// descriptors; streams that are being used stay open beyond this.
+    /// How many streams are kept open at the most, at least 1; 100 unless told otherwise. An open stream holds a file descriptor,
+    /// and a second one if it has a journal, which a group, a deletion or a trim begins. Where files cannot be mapped, older
+    /// segments that were read hold one each. Streams that are being used stay open beyond this.
     ///
     /// Never more than a quarter of the descriptors that the process may have when the store is opened (`RLIMIT_NOFILE`).
     /// Where they are used up nevertheless, streams that nobody is using are closed, and what cannot be opened then is
@@ -570,6 +571,7 @@ impl fmt::Debug for Options {
             .field("open_streams_max", &self.open_streams_max)
             .field("bytes_max", &self.bytes_max)
             .field("bytes_budget", &self.bytes_budget)
+            .field("retention_interval", &self.retention_interval)
             .field("on_damage", &self.on_damage)
             .field("slow", &self.slow)
             .field("create", &self.create)

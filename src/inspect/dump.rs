@@ -24,6 +24,27 @@ use crate::{Corruption, Entry, Error, Result, Retention, StreamId};
 ///   producers duration 100 max 100 added 1 duplicates 0
 ///     production "producer" "key" 7-1
 /// ```
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::Store;
+/// use streamlog::inspect::{Inspection, Item};
+///
+/// let store = Store::in_memory();
+/// let id = store.stream("orders")?.add([("order", "o1")])?;
+/// let mut ids = Vec::new();
+/// Inspection::of(&store)?.dump_stream("orders", |item| {
+///     match item {
+///         Item::Entry(entry) => ids.push(entry.id()),
+///         Item::Damage(finding) => eprintln!("{finding}"),
+///         other => println!("{other}"),
+///     }
+///     Ok::<(), streamlog::Error>(())
+/// })?;
+/// assert_eq!(ids, [id]);
+/// # Ok::<(), streamlog::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Item {

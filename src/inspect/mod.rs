@@ -34,6 +34,7 @@ use crate::format::file_name::{
 use crate::inspect::verify::Verifier;
 use crate::io::place::Place;
 use crate::io::{Disk, FileKind};
+use crate::stream::superblock;
 use crate::{Corruption, Error, Result};
 
 pub use dump::{Escaped, Item};
@@ -185,7 +186,6 @@ impl Inspection {
     /// The directory of a stream.
     fn directory(&self, name: &[u8]) -> Result<String> {
         let directory = file_name::escape(name);
-        let not_found = || Error::StreamNotFound { name: String::from_utf8_lossy(name).into_owned() };
         match self.root.within(STREAMS).kind(&directory)? {
             Some(FileKind::Directory) => Ok(directory),
             Some(_) => Err(Error::corrupt(&self.root.within(STREAMS).full(directory), 0, Corruption::NotADirectory)),
@@ -194,7 +194,7 @@ impl Inspection {
                 Ok((name, Directory::LongName)) if self.root.within(STREAMS).kind(name)?.is_some() => {
                     Ok(name.to_owned())
                 }
-                _ => Err(not_found()),
+                _ => Err(Error::stream_not_found(name)),
             },
         }
     }
@@ -395,7 +395,7 @@ impl Inspection {
         let mut tries = 0;
         loop {
             let Some(frozen) = moment::freeze(&self.root, &directory)? else {
-                return Err(Error::StreamNotFound { name: String::from_utf8_lossy(name.as_ref()).into_owned() });
+                return Err(Error::stream_not_found(name.as_ref()));
             };
             let mut verifier = Verifier {
                 place: &frozen,
@@ -421,14 +421,14 @@ impl Inspection {
         let mut tries = 0;
         loop {
             let Some(frozen) = moment::freeze(&self.root, &directory)? else {
-                return Err(Error::StreamNotFound { name: String::from_utf8_lossy(name).into_owned() });
+                return Err(Error::stream_not_found(name));
             };
             let taken = picture::meta_of(&frozen, self.store).and_then(|meta| {
                 match file_name::escape(&meta.name) == directory
                     || moment::is_being_renamed(&self.root, &directory, &meta)
                 {
                     true => Picture::take(&frozen, meta),
-                    false => Err(picture::misnamed(&frozen)),
+                    false => Err(superblock::misnamed(&frozen)),
                 }
             });
             tries += 1;

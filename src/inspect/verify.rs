@@ -16,6 +16,7 @@ use crate::log::Log;
 use crate::log::holes::{Hole, walk};
 use crate::log::segment::{follows_another, read_header};
 use crate::stream::open::{self, Files};
+use crate::stream::superblock;
 use crate::{Corruption, Error, Result, StreamId};
 
 /// A stream that is being verified.
@@ -111,7 +112,7 @@ impl Verifier<'_> {
         let directory = self.place.at("");
         let directory = directory.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if file_name::escape(&meta.name) != directory && !(self.is_being_renamed)(&meta) {
-            let finding = Finding::of(picture::misnamed(self.place))?;
+            let finding = Finding::of(superblock::misnamed(self.place))?;
             self.note(finding);
         }
         Ok(Some(meta))

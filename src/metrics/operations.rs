@@ -62,10 +62,11 @@ impl Operation {
     /// use streamlog::{Store, metrics::Operation};
     ///
     /// let operations = Store::in_memory().metrics()?.operations;
-    /// assert!(operations.iter().map(|metrics| metrics.operation).eq(Operation::ALL), "also those that were never done");
+    /// let all = operations.iter().map(|metrics| &metrics.operation);
+    /// assert!(all.eq(Operation::ALL), "also those that were never done");
     /// # Ok::<(), streamlog::Error>(())
     /// ```
-    pub const ALL: [Self; 11] = [
+    pub const ALL: &'static [Self] = &[
         Self::OpenStore,
         Self::CloseStore,
         Self::OpenStream,
@@ -144,8 +145,8 @@ impl Operations {
     }
 
     pub fn counts(&self) -> Vec<OperationMetrics> {
-        let counts = Operation::ALL.into_iter().zip(&self.counts);
-        let counts = counts.map(|(operation, count)| OperationMetrics {
+        let counts = Operation::ALL.iter().zip(&self.counts);
+        let counts = counts.map(|(&operation, count)| OperationMetrics {
             operation,
             count: count.all.load(Relaxed),
             slow: count.slow.load(Relaxed),

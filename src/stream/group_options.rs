@@ -339,7 +339,7 @@ pub struct PendingEntry {
     pub consumer: Option<Vec<u8>>,
     /// When it was delivered last, in Unix milliseconds; 0 if it was released.
     pub delivery_time_ms: u64,
-    /// The time since then; 0 if the clock went back.
+    /// The time since then; 0 if the clock went back. Of a released entry, the time since 1970.
     pub idle: Duration,
     /// How often it was delivered.
     pub delivery_count: u64,

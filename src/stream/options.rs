@@ -362,13 +362,6 @@ impl<'a> AddOptions<'a> {
     }
 }
 
-impl From<Duration> for Block {
-    /// At most this long.
-    fn from(timeout: Duration) -> Self {
-        Self::For(timeout)
-    }
-}
-
 /// What to set with [`Stream::set_id`](crate::Stream::set_id).
 ///
 /// # Examples
@@ -468,7 +461,7 @@ impl SetId {
 /// assert_eq!(info.first_entry, info.last_entry);
 /// # Ok::<(), streamlog::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamInfo {
     /// The number of entries.
@@ -551,6 +544,13 @@ pub enum Block {
     For(Duration),
     /// Until there is something, or the store is closed.
     Forever,
+}
+
+impl From<Duration> for Block {
+    /// At most this long.
+    fn from(timeout: Duration) -> Self {
+        Self::For(timeout)
+    }
 }
 
 impl Block {

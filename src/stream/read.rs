@@ -16,7 +16,7 @@ use crate::{Entry, Result, Stream, StreamId};
 ///
 /// ```
 /// use std::time::Duration;
-/// use streamlog::{Block, ReadFrom, Store, StreamId};
+/// use streamlog::{ReadFrom, Store, StreamId};
 ///
 /// let store = Store::in_memory();
 /// let (orders, payments) = (store.stream("orders")?, store.stream("payments")?);
@@ -26,13 +26,13 @@ use crate::{Entry, Result, Stream, StreamId};
 ///     .stream(&orders, ReadFrom::After(StreamId::MIN))
 ///     .stream(&payments, ReadFrom::After(StreamId::MIN))
 ///     .count(10)
-///     .block(Block::For(Duration::from_secs(1)))
+///     .block(Duration::from_secs(1))
 ///     .run()?;
 /// let (position, entries) = &found[0];
 /// assert_eq!((*position, entries.len()), (1, 1));
 /// # Ok::<(), streamlog::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[must_use = "nothing is read before `run`"]
 pub struct Read {
     shared: Arc<Shared>,
@@ -135,17 +135,17 @@ impl Read {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use streamlog::{Block, ReadFrom, Store};
+    /// use streamlog::{ReadFrom, Store};
     /// # let store = Store::in_memory();
     /// # let orders = store.stream("orders")?;
     /// # let id = orders.add([("order", "o1")])?;
     ///
-    /// let found = orders.read(ReadFrom::End).block(Block::For(Duration::from_millis(1))).run()?;
+    /// let found = orders.read(ReadFrom::End).block(Duration::from_millis(1)).run()?;
     /// assert!(found.is_empty(), "nothing came in time");
     /// # Ok::<(), streamlog::Error>(())
     /// ```
-    pub fn block(mut self, block: Block) -> Self {
-        self.block = block;
+    pub fn block(mut self, block: impl Into<Block>) -> Self {
+        self.block = block.into();
         self
     }
 

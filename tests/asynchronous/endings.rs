@@ -123,7 +123,8 @@ fn a_failure_ends_all_that_waits() {
         ];
         until(|| store.metrics().unwrap().readers_waiting == 5);
         syncs.fail();
-        assert!(stream.add([("f", "v")]).is_err());
+        let added = stream.add([("f", "v")]);
+        assert!(matches!(added, Err(Error::Io { action: "sync", .. })), "{added:?}");
         assert!(matches!(pollster::block_on(plain), Err(Error::Poisoned { .. })));
         assert!(matches!(pollster::block_on(of_group), Err(Error::Poisoned { .. })));
         assert!(matches!(pollster::block_on(next(&mut followed)), Some(Err(Error::Poisoned { .. }))));

@@ -415,7 +415,9 @@ fn every_reader_of_a_group_that_goes_ends_with_the_error_that_says_so() {
                         });
                     });
                     let right = |error: &Error| match error {
-                        Error::GroupNotFound { stream, group } => (stream == "s" || stream == "quiet") && group == "g",
+                        Error::GroupNotFound { stream, group, .. } => {
+                            (stream == "s" || stream == "quiet") && group == "g"
+                        }
                         _ => false,
                     };
                     assert!(errors.iter().all(right), "{what} at {durability:?}: {errors:?}");

@@ -260,7 +260,8 @@ fn a_failed_sync_is_final_also_where_the_disk_was_full() {
         let result = stream.add(fields(0, 2));
         assert!(matches!(result, Err(Error::Poisoned { .. })), "{result:?}");
         assert_eq!(stream.len().unwrap(), 1);
-        assert!(store.close().is_err());
+        let closed = store.close();
+        assert!(matches!(closed, Err(Error::Poisoned { .. })), "{closed:?}");
     }
 }
 

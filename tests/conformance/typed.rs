@@ -72,7 +72,7 @@ fn what_needs_a_group_names_the_one_that_is_missing() {
         let missing = store.stream(stream).unwrap().group(group);
         for (what, call) in CALLS {
             match call(&missing) {
-                Err(Error::GroupNotFound { stream: of, group: named }) => {
+                Err(Error::GroupNotFound { stream: of, group: named, .. }) => {
                     assert_eq!((of.as_str(), named.as_str()), (stream, group), "{what}");
                 }
                 other => panic!("{what} of {group:?} of {stream:?}: {other:?}"),
@@ -110,12 +110,12 @@ fn a_group_is_created_once_and_of_a_stream_that_is_there() {
     let options = GroupOptions::new(Position::End).entries_read(7);
     for options in [options, options.create_stream()] {
         match group.create_with(options) {
-            Err(Error::GroupExists { stream, group }) => assert_eq!((&*stream, &*group), ("s", "g")),
+            Err(Error::GroupExists { stream, group, .. }) => assert_eq!((&*stream, &*group), ("s", "g")),
             other => panic!("{other:?}"),
         }
     }
-    assert!(matches!(missing.create(Position::Start), Err(Error::StreamNotFound { name }) if name == "nos"));
-    assert!(matches!(store.stream("nos").unwrap().groups(), Err(Error::StreamNotFound { name }) if name == "nos"));
+    assert!(matches!(missing.create(Position::Start), Err(Error::StreamNotFound { name, .. }) if name == "nos"));
+    assert!(matches!(store.stream("nos").unwrap().groups(), Err(Error::StreamNotFound { name, .. }) if name == "nos"));
     assert_eq!(state(&store), before);
     missing.create_with(GroupOptions::new(Position::Start).create_stream()).unwrap();
     assert_eq!(store.stream("nos").unwrap().len().unwrap(), 0);
@@ -191,10 +191,10 @@ fn productions_that_cannot_be_say_why() {
     assert!(matches!(stream.remember_production(b"", b"i", id(1)), Err(Error::InvalidProduction { .. })));
     assert!(matches!(stream.remember_production(b"p", b"", id(1)), Err(Error::InvalidProduction { .. })));
     assert!(
-        matches!(stream.remember_production(b"p", b"x", id(9)), Err(Error::EntryNotFound { id: missing }) if missing == id(9))
+        matches!(stream.remember_production(b"p", b"x", id(9)), Err(Error::EntryNotFound { id: missing, .. }) if missing == id(9))
     );
     assert!(
-        matches!(stream.remember_production(b"p", b"i", id(2)), Err(Error::ProductionExists { id: known }) if known == id(1))
+        matches!(stream.remember_production(b"p", b"i", id(2)), Err(Error::ProductionExists { id: known, .. }) if known == id(1))
     );
     assert!(matches!(missing.remember_production(b"p", b"i", id(1)), Err(Error::StreamNotFound { .. })));
     stream.remember_production(b"p", b"i", id(1)).unwrap();
@@ -218,7 +218,7 @@ fn settings_out_of_range_are_named_with_their_limits() {
     ] {
         for stream in [&stream, &missing] {
             match stream.configure_producers(duration, max_len) {
-                Err(Error::OutOfRange { setting, value, min, max }) => {
+                Err(Error::OutOfRange { setting, value, min, max, .. }) => {
                     assert_eq!((value, min, max), (wrong.0, 1, wrong.1), "{setting}");
                     assert_eq!(setting.contains("time"), wrong.1 == 86_400, "{setting}");
                 }
@@ -290,7 +290,7 @@ fn a_name_that_is_too_long_is_refused_and_changes_nothing() {
     stream.add([("order", "o1")]).unwrap();
     let (longest, longer) = (vec![b'k'; KEY_LEN_MAX], vec![b'k'; KEY_LEN_MAX + 1]);
     let refused = |error: Option<Error>| {
-        let Some(Error::NameTooLong { len, max }) = error else { panic!("{error:?}") };
+        let Some(Error::NameTooLong { len, max, .. }) = error else { panic!("{error:?}") };
         assert_eq!((len, max), (KEY_LEN_MAX + 1, KEY_LEN_MAX));
     };
     let produced = |producer, id| {

@@ -58,7 +58,7 @@ fn names_may_be_empty_binary_and_long_but_not_too_long() {
         error_of(store.copy("a/b", &too_long)),
         error_of(store.create(&too_long)),
     ] {
-        assert!(matches!(error, Error::NameTooLong { len: 3073, max: 3072 }), "{error}");
+        assert!(matches!(error, Error::NameTooLong { len: 3073, max: 3072, .. }), "{error}");
     }
     store.close().unwrap();
     let store = Store::open(root.path()).unwrap();
@@ -85,7 +85,7 @@ fn an_entry_without_fields_or_over_the_limit_is_refused_and_leaves_no_stream() {
     let third = vec![0u8; 400 << 20];
     let batch = (0..3).map(|_| (NewId::Auto, [("value", third.as_slice())]));
     let error = error_of(stream.add_batch(batch));
-    assert!(matches!(error, Error::EntryTooLarge { len, max: ENTRY_LEN_MAX } if len > ENTRY_LEN_MAX), "{error}");
+    assert!(matches!(error, Error::EntryTooLarge { len, max: ENTRY_LEN_MAX, .. } if len > ENTRY_LEN_MAX), "{error}");
     assert!(!stream.exists().unwrap() && store.names().unwrap().is_empty());
 }
 
@@ -98,7 +98,9 @@ fn ids_at_both_ends_of_the_range() {
     assert!(!stream.exists().unwrap(), "a refused add creates nothing");
     assert_eq!(add(NewId::AutoSequence(0)).unwrap(), Some(StreamId::new(0, 1)));
     let last = StreamId::new(0, 1);
-    assert!(matches!(error_of(add(NewId::Exact(last))), Error::IdTooSmall { id, last: l } if id == last && l == last));
+    assert!(
+        matches!(error_of(add(NewId::Exact(last))), Error::IdTooSmall { id, last: l, .. } if id == last && l == last)
+    );
     let before_last = StreamId::new(u64::MAX, u64::MAX - 1);
     assert_eq!(add(NewId::Exact(before_last)).unwrap(), Some(before_last));
     assert_eq!(add(NewId::Auto).unwrap(), Some(StreamId::MAX));
@@ -126,7 +128,7 @@ fn what_needs_a_stream_says_which_one_is_missing() {
         error_of(stream.set_id(SetId::new(StreamId::MAX))),
         error_of(store.rename("nobody", "other")),
     ] {
-        assert!(matches!(&error, Error::StreamNotFound { name } if name == "nobody"), "{error}");
+        assert!(matches!(&error, Error::StreamNotFound { name, .. } if name == "nobody"), "{error}");
     }
     assert_eq!((stream.len().unwrap(), stream.range(..).count()), (0, 0));
     assert_eq!((stream.trim(Trim::to_len(0)).unwrap(), stream.delete([StreamId::MAX]).unwrap()), (0, 0));
@@ -227,7 +229,7 @@ fn a_second_opener_is_told_that_it_is_locked_until_the_first_has_closed() {
     let store = Store::open(root.path()).unwrap();
     let forgotten = store.stream("s").unwrap();
     let error = error_of(Store::open(root.path()));
-    assert!(matches!(&error, Error::Locked { path } if path == root.path()), "{error}");
+    assert!(matches!(&error, Error::Locked { path, .. } if path == root.path()), "{error}");
     // By another name, too.
     #[cfg(unix)]
     {

@@ -118,7 +118,8 @@ fn readers_that_wait_and_a_store_that_refuses_are_seen() {
     let metrics = store.metrics().unwrap();
     assert_eq!((metrics.readers_waiting, metrics.poisoned), (0, None));
     disk.fail_when(|call| (call.op == Op::Sync).then_some(5.into()));
-    assert!(stream.add([("f", "v")]).is_err());
+    let added = stream.add([("f", "v")]);
+    assert!(matches!(added, Err(Error::Io { action: "sync", .. })), "{added:?}");
     let metrics = store.metrics().unwrap();
     assert!(metrics.poisoned.is_some_and(|cause| cause.contains("sync")));
     let _ = store.clone().close();

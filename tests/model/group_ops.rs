@@ -2,12 +2,10 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use streamlog::{
-    AddOptions, Error, GroupEntry, GroupOptions, GroupReadFrom, Position, Production, ReleaseOptions, Trim,
-};
+use streamlog::{AddOptions, GroupEntry, GroupOptions, GroupReadFrom, Position, Production, ReleaseOptions, Trim};
 
 use crate::groups::{self, Budget, Claiming, From, Given, Key};
-use crate::model::{self, Stream, group_not_found, not_found};
+use crate::model::{self, Error, Stream, group_not_found, not_found};
 use crate::ops::{At, DeliveredAt, GroupFrom, GroupOp, Member, Name, Pick, Size, TrimBy};
 use crate::run::{Run, name_of, resolve, same, same_result, trims};
 use crate::subject::{self, owned};

@@ -3,12 +3,28 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use streamlog::{Error, NewId, References, Result, SetIdConflict, StreamId};
+use streamlog::{NewId, References, SetIdConflict, StreamId};
 
 use crate::groups::{Budget, Claiming, Given, Group, Key, Name, Producers};
 
 pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 pub type Entry = (StreamId, Fields);
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What the store is to refuse something with: an error of the same name and content, which it alone can make.
+#[derive(Debug, PartialEq)]
+pub enum Error {
+    IdTooSmall { id: StreamId, last: StreamId },
+    IdZero,
+    IdsExhausted,
+    StreamNotFound { name: String },
+    StreamExists { name: String },
+    GroupNotFound { stream: String, group: String },
+    GroupExists { stream: String, group: String },
+    EntryNotFound { id: StreamId },
+    ProductionExists { id: StreamId },
+    SetId { id: StreamId, reason: SetIdConflict },
+}
 
 /// Approximate trimming takes whole blocks of so many.
 const BLOCK: u64 = 100;

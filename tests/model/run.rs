@@ -63,10 +63,7 @@ pub fn same<T: Debug + PartialEq>(what: &str, got: &T, expected: &T) -> Result<(
 }
 
 /// Results are the same if their errors are the same variants with the same contents.
-pub fn same_result<T: Debug + PartialEq>(
-    got: streamlog::Result<T>,
-    expected: streamlog::Result<T>,
-) -> Result<(), String> {
+pub fn same_result<T: Debug + PartialEq>(got: streamlog::Result<T>, expected: model::Result<T>) -> Result<(), String> {
     let (got, expected) = (got.map_err(|error| format!("{error:?}")), expected.map_err(|error| format!("{error:?}")));
     same("answer", &got, &expected)
 }
@@ -294,7 +291,7 @@ impl Run {
                 let name = name_of(*name);
                 let got = self.subject.store().create(&name).map(|_| ());
                 let expected = match self.model.streams.contains_key(&name) {
-                    true => Err(streamlog::Error::StreamExists { name: String::from_utf8_lossy(&name).into_owned() }),
+                    true => Err(model::Error::StreamExists { name: String::from_utf8_lossy(&name).into_owned() }),
                     false => Ok(()),
                 };
                 self.model.streams.entry(name).or_default();

@@ -78,7 +78,13 @@ fn errors_in_a_pipeline_name_their_commands() {
 
         let results: Vec<RedisResult<u64>> = pipeline.ignore_errors().query(&mut connection).unwrap();
         assert_eq!(results[0], Ok(1));
-        assert!(results[1].is_err() && results[2].is_err());
+        let refused = |result: &RedisResult<u64>| {
+            let error = result.as_ref().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Server(ServerErrorKind::ResponseError), "{error}");
+            error.detail().unwrap_or_default().to_owned()
+        };
+        assert!(refused(&results[1]).starts_with("unknown command 'NOSUCH'"), "{results:?}");
+        assert!(refused(&results[2]).starts_with("The ID specified in XADD is equal or smaller"), "{results:?}");
     }
 }
 
@@ -152,5 +158,7 @@ fn a_connection_is_open_as_long_as_its_store() {
     assert_eq!(redis::cmd("EXEC").query(&mut connection), Ok(Value::Array(vec![])), "the check is not a part of it");
     store.close().unwrap();
     assert!(!connection.is_open() && !connection.check_connection());
-    assert!(connection.xlen::<_, u64>("s").is_err());
+    let error = connection.xlen::<_, u64>("s").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Server(ServerErrorKind::ResponseError), "{error}");
+    assert_eq!(error.detail(), Some("the store is closed"));
 }
