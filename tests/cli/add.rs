@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::harness::{Ended, fails, prints, streamlog};
+use crate::harness::{Ended, fails, prints, skipped, streamlog};
 
 fn add(store: &Path, arguments: &str, input: &[u8]) -> Ended {
     streamlog().store(store).args("add").args(arguments).run_with_input(input)
@@ -109,7 +109,7 @@ fn a_wrong_line_is_named_what_is_before_it_is_added_and_one_can_go_on() {
     assert!(entries(store.path()).ends_with("2-0\nn\ntwo\n4-0\nn\nfour\n"));
     for (arguments, input, expected) in [
         ("s --json", &b"{\"a\":1}\n{\"a\":}\n"[..], "line 2: expected value at column 6; 1 entry before it was added"),
-        ("s --json", b"[]\n", "line 1: invalid type: sequence, expected an object at column 0; nothing was added"),
+        ("s --json", b"[]\n", "line 1: invalid type: sequence, expected an object; nothing was added"),
         ("s --json", b"{}\n", "line 1: an entry needs a field; nothing was added"),
         (
             "s --csv --id-field id",
@@ -164,7 +164,7 @@ fn the_flights_take_one_command() {
     let store = tempfile::tempdir().unwrap();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/flights.csv.gz");
     if !file.exists() {
-        eprintln!("SKIPPED: the flights are not part of the package");
+        skipped("the flights are not part of the package");
         return;
     }
     let ended = streamlog().store(store.path()).args("--durability os add flights --file").arg(file).run();

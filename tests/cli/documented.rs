@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::harness::streamlog;
+use crate::harness::{skipped, streamlog};
 
 const README: &str = include_str!("../../README.md");
 
@@ -109,7 +109,7 @@ fn run(line: &str, exports: &[String]) -> Result<(), String> {
     let has_jq = Command::new("jq").arg("--version").output().is_ok();
     let line = match line.split_once("| jq") {
         Some((before, _)) if !has_jq => {
-            eprintln!("SKIPPED: there is no jq for {line:?}");
+            skipped(&format!("there is no jq for {line:?}"));
             before
         }
         _ => line,

@@ -81,26 +81,59 @@ fn a_sound_store_is_status_0_and_not_touched() {
 }
 
 #[test]
-fn damage_is_status_2_with_file_offset_and_ids() {
+fn stat_is_a_table_of_all_streams_and_tells_everything_of_those_that_are_named() {
+    let store = filled();
+    assert_eq!(streamlog().store(store.path()).args("retention other --max-len 5").run().status, 0);
+    let stat = |names: &str| streamlog().store(store.path()).args("stat").args(names).run().stdout;
+    let table = stat("");
+    let rows: Vec<Vec<_>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    let titles =
+        ["STREAM", "ENTRIES", "DELETED", "LOG", "PER", "ENTRY", "DISK", "SEGMENTS", "GROUPS", "PENDING", "RETENTION"];
+    assert_eq!(rows[0], titles, "{table}");
+    let [name, entries, deleted, _, _, _, rest @ ..] = &*rows[1] else { panic!("{table}") };
+    assert_eq!((*name, *entries, *deleted, rest), ("orders", "2", "1", &["1", "1", "1", "-"][..]), "{table}");
+    assert!(rows[2].starts_with(&["other", "1", "0"]) && !rows[2].ends_with(&["-"]), "{table}");
+    assert_eq!(rows[3][..4], ["2", "streams,", "3", "entries,"], "{table}");
+    let told = stat("orders");
+    for part in [
+        "\"orders\"\n",
+        "00000000000000000001.log: ",
+        "group \"workers\": 1 consumer, 1 pending",
+        "1 stream, 2 entries",
+    ] {
+        assert!(told.contains(part), "{part} is not in\n{told}");
+    }
+    let none = tempfile::tempdir().unwrap();
+    assert_eq!(streamlog().store(none.path()).args("PING").run().status, 0);
+    let told = streamlog().store(none.path()).args("stat").run().stdout;
+    assert!(told.starts_with("0 streams, 0 entries, 0 bytes of log\n"), "{told}");
+}
+
+#[test]
+fn damage_is_status_3_with_file_offset_and_ids() {
     let store = filled();
     let path = log_of(store.path(), "orders");
     flip(&path, 192 + 4 + 60);
     let verified = streamlog().store(store.path()).args("verify").run();
-    assert_eq!(verified.status, 2);
+    assert_eq!(verified.status, 3);
     let place = format!("  damage: {} at byte ", path.display());
     let finding = verified.stdout.lines().find(|line| line.starts_with(&place)).expect(&verified.stdout);
     assert!(finding.contains("; IDs above "), "{finding}");
     assert!(verified.stdout.starts_with("damaged: \"orders\""), "{}", verified.stdout);
     assert!(verified.stdout.contains("\nsound: \"other\""), "{}", verified.stdout);
     let (status, report) = json_of(store.path(), "verify --json");
-    assert_eq!((status, &report["status"]), (2, &json!("damaged")));
+    assert_eq!((status, &report["status"]), (3, &json!("damaged")));
     let finding = &report["streams"][0]["findings"][0];
     assert_eq!((&finding["damage"], &finding["path"]), (&json!(true), &json!(path.to_str().unwrap())));
     assert!(finding["offset"].as_u64().unwrap() >= 192 && finding["ids"]["after"].is_string(), "{finding}");
     for line in ["dump", "dump --json", "stat", "stat --json"] {
         let ended = streamlog().store(store.path()).args(line).run();
-        assert_eq!(ended.status, 2, "{line}: {ended:?}");
+        assert_eq!(ended.status, 3, "{line}: {ended:?}");
         assert!(ended.stdout.contains("other"), "{line}: {ended:?}");
+    }
+    for line in ["groups", "pending orders workers"] {
+        let ended = streamlog().store(store.path()).args(line).run();
+        assert!(ended.status == 3 && ended.stderr.contains("checksum"), "{line}: {ended:?}");
     }
     assert_eq!(streamlog().store(store.path()).args("verify other").run().status, 0);
 }
@@ -128,7 +161,7 @@ fn what_cannot_be_told_is_status_1() {
     let ended = run("verify");
     assert!(ended.status == 1 && ended.stdout.contains("unknown: \"orders\": "), "{ended:?}");
     assert!(ended.stdout.contains("newer version"), "{ended:?}");
-    assert_eq!(streamlog().arg("--in-memory").args("verify").run().status, 1);
+    assert_eq!(streamlog().arg("--in-memory").args("verify").run().status, 2);
 }
 
 #[test]
@@ -263,10 +296,10 @@ fn a_repair_tells_what_it_would_do_and_does_it_when_told_to() {
     let before = listing(path);
 
     let (status, plan) = json_of(path, "repair --json");
-    assert_eq!((status, &plan["applied"], &plan["status"]), (2, &json!(false), &json!("damaged")));
+    assert_eq!((status, &plan["applied"], &plan["status"]), (3, &json!(false), &json!("damaged")));
     assert_eq!(plan["streams"][0]["findings"][0]["ids"], json!({"after": "1-0", "through": "2-18446744073709551615"}));
     let told = streamlog().store(path).args("repair").run();
-    assert_eq!(told.status, 2);
+    assert_eq!(told.status, 3);
     for line in ["damaged: \"orders\"", "would copy the file, keep what can be read", "nothing was changed"] {
         assert!(told.stdout.contains(line), "{line} in {}", told.stdout);
     }
@@ -316,18 +349,18 @@ fn nothing_is_written_with_read_only() {
     fs::write(&file, "XADD s 1-0 a b\r\n").unwrap();
     flip(&log_of(directory.path(), "other"), 215);
     let before = listing(directory.path());
-    for line in [
-        "retention orders --max-len 1",
-        "retention --enforce",
-        "repair --apply",
-        "import --abandon",
-        &format!("import {}", file.display()),
-        "restore /nonexistent",
-        "add orders",
-        "XADD orders * a b",
+    for (line, status) in [
+        ("retention orders --max-len 1", 2),
+        ("retention --enforce", 2),
+        ("repair --apply", 2),
+        ("import --abandon", 2),
+        (&format!("import {}", file.display()), 2),
+        ("restore /nonexistent", 2),
+        ("add orders", 2),
+        ("XADD orders * a b", 1),
     ] {
         let ended = streamlog().store(directory.path()).arg("--read-only").args(line).run();
-        assert_eq!((ended.status, &*ended.stdout), (1, ""), "{line}: {ended:?}");
+        assert_eq!((ended.status, &*ended.stdout), (status, ""), "{line}: {ended:?}");
         assert!(ended.stderr.contains("read"), "{line}: {ended:?}");
         assert!(listing(directory.path()) == before, "{line}");
     }

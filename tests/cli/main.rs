@@ -1,5 +1,5 @@
 //! Promise: the command line does what users of Redis's and of command lines in general expect: verbatim arguments,
-//! replies on standard output, errors on standard error, exit status 0, 1 and 2.
+//! replies on standard output, errors on standard error, exit status 0 to 3.
 
 mod add;
 mod documented;

@@ -21,16 +21,16 @@ fn run(store: &tempfile::TempDir, line: &str) -> Ended {
 #[test]
 fn it_is_set_told_and_kept_to() {
     let store = store();
-    assert_eq!(run(&store, "retention"), prints("\"orders\" none\n\"other\" none\n"));
+    assert_eq!(run(&store, "retention"), prints("STREAM  RETENTION\norders  keep-all\nother   keep-all\n"));
     let set = run(&store, "retention orders --max-len 3 --max-bytes 1GiB");
-    assert_eq!(set, prints("\"orders\" max-bytes 1GiB max-len 3\n"));
+    assert_eq!(set, prints("STREAM  RETENTION\norders  max-bytes 1GiB max-len 3\n"));
     assert_eq!(run(&store, "XLEN orders"), prints("3\n"), "at once");
     assert_eq!(run(&store, "XADD orders 6-0 type paid"), prints("6-0\n"));
     assert_eq!(run(&store, "XRANGE orders - + COUNT 1").stdout.lines().next(), Some("4-0"), "and from then on");
     // In place of what was set before. IDs of 1970 are old.
-    assert_eq!(run(&store, "retention orders --max-age 7d"), prints("\"orders\" max-age 7d\n"));
+    assert_eq!(run(&store, "retention orders --max-age 7d"), prints("STREAM  RETENTION\norders  max-age 7d\n"));
     assert_eq!(run(&store, "XLEN orders"), prints("0\n"));
-    assert_eq!(run(&store, "retention orders --keep-all"), prints("\"orders\" none\n"));
+    assert_eq!(run(&store, "retention orders --keep-all"), prints("STREAM  RETENTION\norders  keep-all\n"));
     assert_eq!(run(&store, "retention --enforce").status, 0);
     assert_eq!(run(&store, "XLEN other"), prints("1\n"));
 }
@@ -66,7 +66,7 @@ fn what_is_asked_for_in_the_wrong_way_changes_nothing() {
         assert_eq!(ended.status, status, "{line}: {ended:?}");
         assert!(ended.stderr.contains(told), "{line}: {}", ended.stderr);
     }
-    assert_eq!(run(&store, "retention"), prints("\"orders\" none\n\"other\" none\n"));
+    assert_eq!(run(&store, "retention"), prints("STREAM  RETENTION\norders  keep-all\nother   keep-all\n"));
     assert_eq!(run(&store, "XLEN orders"), prints("5\n"));
     let nowhere = store.path().join("nowhere");
     assert_eq!(streamlog().store(&nowhere).args("retention s --max-len 3").run().status, 1);

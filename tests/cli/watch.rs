@@ -93,6 +93,8 @@ fn what_is_pending_can_be_narrowed_down() {
     for line in ["pending orders none", "pending none workers"] {
         let missing = streamlog().store(store.path()).args(line).run();
         assert_eq!((missing.status, missing.stdout.as_str()), (1, ""), "{line}");
+        let whose = if line.ends_with("none") { "group" } else { "there is no stream" };
+        assert!(missing.stderr.contains(whose), "{line}: {missing:?}");
     }
 }
 

@@ -73,9 +73,9 @@ pub struct Args {
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     fields: Vec<String>,
 
-    /// What separates the values of CSV: a character, or `tab`
-    #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = parse_delimiter)]
-    delimiter: u8,
+    /// What separates the values of CSV: a character, or `tab`; a comma if it is not said
+    #[arg(long, value_name = "CHARACTER", value_parser = parse_delimiter)]
+    delimiter: Option<u8>,
 
     /// Take the ID from this field instead of the clock: a whole ID, or a time: in milliseconds since 1970,
     /// or as RFC 3339 writes it (2013-01-01T10:00:00.123Z), of which what is finer than a millisecond is cut off. The field is not
@@ -178,6 +178,9 @@ impl Args {
             (Format::Json, 1..) => {
                 Err(wrong_usage("add", "objects name their fields themselves: --fields is for CSV and lines"))
             }
+            (Format::Lines | Format::Json, _) if self.delimiter.is_some() => {
+                Err(wrong_usage("add", "only CSV has values that are separated: --delimiter is for --csv"))
+            }
             _ => Ok(()),
         }
     }
@@ -185,7 +188,7 @@ impl Args {
     fn records(&self, source: Source) -> Result<Box<dyn Records>, Wrong> {
         Ok(match self.format() {
             Format::Lines => Box::new(lines::Lines::new(source, self.fields.first().map_or("line", String::as_str))),
-            Format::Csv => Box::new(csv::Rows::new(source, self.delimiter, &self.fields)?),
+            Format::Csv => Box::new(csv::Rows::new(source, self.delimiter.unwrap_or(b','), &self.fields)?),
             Format::Json => Box::new(json::Objects::new(source)),
         })
     }

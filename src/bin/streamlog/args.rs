@@ -34,7 +34,7 @@ Examples:
   streamlog top
   streamlog --color always groups | cat
 
-Exit status: 0 done, 1 an error reply or a failing store, 2 wrong usage; of what looks at files also damage.";
+Exit status: 0 done, 1 an error reply or a failing store, 2 wrong usage, 3 damage.";
 
 /// Redis Streams in a directory: run stream commands without a server.
 #[derive(Parser)]

@@ -12,14 +12,15 @@ use crate::{Failure, Outcome, retention};
 
 const HELP: &str = "\
 Nothing is written or locked. The same state gives the same text: dumps can be compared with diff. With --json, each \
-line is an object. Bytes that are not printable are written as \\xHH, and a backslash as \\\\, in both.
+line is an object. In the text, bytes that are not printable are written as \\xHH, and a backslash as \\\\. In JSON what is \
+not UTF-8 is an object with the digits of its bytes: {\"hex\":\"ff00\"}.
 
 Examples:
   streamlog --store data dump > before.txt
   streamlog --store copy dump | diff - before.txt
   streamlog --store data dump --json | jq -r 'select(.type == \"pending\") | .id'
 
-Exit status: 0 done, 2 something is damaged and told in its place, 1 something could not be read.";
+Exit status: 0 done, 1 something could not be read, 3 something is damaged and told in its place.";
 
 /// Write the whole state as text, without opening the store
 #[derive(Debug, clap::Args)]
@@ -52,14 +53,14 @@ pub fn run(global: &Global, Args { wanted }: &Args) -> Result<Outcome, Failure> 
             }
             outcome = outcome.max(look::outcome_of(&error));
             // Whoever compares dumps is to see it in its place, too.
-            let error = look::explain(&error);
+            let error = crate::explain(&error);
             match wanted.json {
                 true => {
                     writeln!(look.out, "{}", typed("error", vec![("stream", bytes(&name)), ("error", text(&error))]))?
                 }
                 false => writeln!(look.out, "  error: {error}")?,
             }
-            eprintln!("streamlog: \"{}\": {error}", Escaped(&name));
+            crate::tell(format_args!("\"{}\": {error}", Escaped(&name)));
         }
         look.came_to(outcome);
     }

@@ -23,7 +23,7 @@ Examples:
   streamlog --store data export > streams.aof
   streamlog --store copy import streams.aof
 
-Exit status: 0 done, 2 something is damaged and left out, 1 something could not be read.";
+Exit status: 0 done, 1 something could not be read, 3 something is damaged and left out.";
 
 /// Write streams as the commands with which Redis rebuilds them, without opening the store
 #[derive(Debug, clap::Args)]
@@ -39,11 +39,7 @@ pub struct Args {
 }
 
 fn parse_version(text: &str) -> Result<RedisVersion, String> {
-    let mut numbers = text.split('.').map(str::parse);
-    let version = match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => Some(RedisVersion::new(major, minor)),
-        _ => None,
-    };
+    let version = text.parse::<RedisVersion>().ok();
     let known = version.filter(|version| *version >= RedisVersion::OLDEST);
     known.ok_or_else(|| "expected a version such as 7.2, from 7.0 on".to_owned())
 }
@@ -63,7 +59,7 @@ pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
                 if look.is_gone(&error) {
                     continue;
                 }
-                tell(&bar, &name, &look::explain(&error));
+                tell(&bar, &name, &crate::explain(&error));
                 look.came_to(look::outcome_of(&error));
             }
         }
@@ -113,5 +109,5 @@ fn damage(finding: &Finding) -> String {
 
 /// On standard error, as what is exported goes to standard output.
 fn tell(bar: &ProgressBar, name: &[u8], what: &str) {
-    bar.suspend(|| eprintln!("streamlog: \"{}\": {what}", Escaped(name)));
+    bar.suspend(|| crate::tell(format_args!("\"{}\": {what}", Escaped(name))));
 }

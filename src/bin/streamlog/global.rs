@@ -2,7 +2,6 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::CommandFactory;
 use clap::error::ErrorKind;
@@ -12,13 +11,13 @@ use crate::args::CommandLine;
 use crate::opened::Opened;
 use crate::print::Format;
 use crate::style::When;
-use crate::{Failure, Outcome, complain, ignore_broken_pipe};
+use crate::{Failure, Outcome, complain, ignore_broken_pipe, time};
 
 const STORE_VARIABLE: &str = "STREAMLOG_STORE";
 
 #[derive(Debug, clap::Args)]
 pub struct Global {
-    /// The directory of the store, created if missing [env: STREAMLOG_STORE]
+    /// The directory of the store, created by what writes if it is missing [env: STREAMLOG_STORE]
     #[arg(short, long, value_name = "DIR", conflicts_with = "in_memory")]
     store: Option<PathBuf>,
 
@@ -26,11 +25,11 @@ pub struct Global {
     #[arg(long)]
     in_memory: bool,
 
-    /// Only read: also while another process writes, of which nothing is held up
+    /// Only read: works while another process writes, and does not hold it up
     #[arg(long, conflicts_with = "in_memory")]
     read_only: bool,
 
-    /// What has to happen before a command is answered: `always` syncs it to the disk, `interval:SECONDS` syncs that
+    /// What has to happen before a command is answered: `always` syncs it to the disk, `interval:TIME` syncs that
     /// often in the background, `os` leaves it to the operating system
     #[arg(long, value_name = "LEVEL", default_value = "always", value_parser = parse_durability)]
     durability: Durability,
@@ -56,7 +55,7 @@ impl Global {
 
     /// The directory of the store, for what works on its files.
     pub fn directory(&self) -> Result<PathBuf, Failure> {
-        self.place()?.ok_or_else(|| "there are no files: the store is in memory".into())
+        self.place()?.ok_or_else(|| wrong_use("there are no files: the store is in memory"))
     }
 
     /// The directory of the store, for what changes its files by itself.
@@ -66,7 +65,7 @@ impl Global {
     }
 
     fn check_writable(&self) -> Result<(), Failure> {
-        if self.read_only { Err("with --read-only nothing can be written".into()) } else { Ok(()) }
+        if self.read_only { Err(wrong_use("with --read-only nothing can be written")) } else { Ok(()) }
     }
 
     /// Opens the store for commands, as [`with_store`](Self::with_store) does, or for reading only.
@@ -111,11 +110,17 @@ impl Global {
         match self.store.as_deref().map(Path::to_owned).or_else(|| variable().map(PathBuf::from)) {
             Some(path) => Ok(Some(path)),
             None => {
-                let message = format!("no store: give --store DIR or --in-memory, or set {STORE_VARIABLE}");
+                let message =
+                    format!("no store: give --store DIR or --in-memory before the command, or set {STORE_VARIABLE}");
                 Err(CommandLine::command().error(ErrorKind::MissingRequiredArgument, message).into())
             }
         }
     }
+}
+
+/// The failure of options that do not go with what is to be done.
+fn wrong_use(message: &str) -> Failure {
+    CommandLine::command().error(ErrorKind::ArgumentConflict, message).into()
 }
 
 fn parse_durability(text: &str) -> Result<Durability, String> {
@@ -124,22 +129,26 @@ fn parse_durability(text: &str) -> Result<Durability, String> {
         "os" => Ok(Durability::Os),
         _ => text
             .strip_prefix("interval:")
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds.parse().ok()?).ok())
+            .and_then(|interval| time::parse(interval).ok())
             .filter(|interval| !interval.is_zero())
             .map(Durability::Interval)
-            .ok_or_else(|| "expected always, os or interval:SECONDS, with more than 0 seconds".to_owned()),
+            .ok_or_else(|| "expected always, os, or interval:TIME such as interval:1s or interval:200ms".to_owned()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn durability_levels() {
         assert_eq!(parse_durability("always"), Ok(Durability::Always));
         assert_eq!(parse_durability("os"), Ok(Durability::Os));
-        assert_eq!(parse_durability("interval:0.5"), Ok(Durability::Interval(Duration::from_millis(500))));
+        for half in ["interval:0.5", "interval:500ms"] {
+            assert_eq!(parse_durability(half), Ok(Durability::Interval(Duration::from_millis(500))));
+        }
         for wrong in ["", "Always", "interval", "interval:", "interval:0", "interval:-1", "interval:nan", "interval:x"]
         {
             assert!(parse_durability(wrong).is_err(), "{wrong:?}");

@@ -23,7 +23,7 @@ Examples:
   streamlog --store data groups orders --consumers
   streamlog --store data groups --json | jq '.[] | select(.lag > 1000)'
 
-Exit status: 0 done, 2 a stream cannot be opened for damage, 1 something could not be read.";
+Exit status: 0 done, 1 something could not be read, 3 a stream cannot be opened for damage.";
 
 /// List groups: consumers, what is pending, how far behind they are; also while another process writes
 #[derive(Debug, clap::Args)]
@@ -60,7 +60,7 @@ pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
             // Deleted since its name was listed.
             Err(Error::StreamNotFound { .. }) if args.streams.is_empty() => {}
             Err(error) => {
-                eprintln!("streamlog: \"{}\": {}", Escaped(&name), crate::look::explain(&error));
+                crate::tell(format_args!("\"{}\": {}", Escaped(&name), crate::explain(&error)));
                 outcome = outcome.max(crate::look::outcome_of(&error));
             }
         }
@@ -76,9 +76,6 @@ pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
 
 fn find(store: &ReadOnlyStore, name: &[u8], args: &Args) -> Result<Vec<Found>, Error> {
     let stream = store.stream(name)?;
-    if !stream.exists()? {
-        return Err(Error::StreamNotFound { name: String::from_utf8_lossy(name).into_owned() });
-    }
     let mut all = Vec::new();
     for group in stream.groups()? {
         let consumers = if args.consumers { stream.group(&group.name).consumers() } else { Ok(Vec::new()) };

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::Write;
 
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 
 use crate::args::{Bytes, CommandLine, bytes, wrong_usage};
 use crate::shell::help;
@@ -28,8 +28,8 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Outcome, Failure> {
     let program = CommandLine::command();
     let first = match &*args.words {
-        [] => None,
-        [word] if program.get_subcommands().any(|known| known.get_name().as_bytes() == word) => Some(word),
+        [] => return overview(program),
+        [word] if program.get_subcommands().any(|known| known.get_name().as_bytes() == word) => word,
         words => {
             let text = help::text(words, help::width()).map_err(|wrong| wrong_usage("help", wrong.trim_end()))?;
             anstream::stdout().lock().write_all(text.as_bytes())?;
@@ -37,10 +37,19 @@ pub fn run(args: &Args) -> Result<Outcome, Failure> {
         }
     };
     // What `--help` comes to, which is an error for the parser.
-    let word = first.map(|word| OsString::from(String::from_utf8_lossy(word).into_owned()));
-    let line = ["streamlog".into()].into_iter().chain(word).chain(["--help".into()]);
+    let word = OsString::from(String::from_utf8_lossy(first).into_owned());
+    let line = ["streamlog".into(), word, "--help".into()];
     match program.try_get_matches_from(line) {
         Err(help) => Err(help.into()),
         Ok(_) => Ok(Outcome::Done),
     }
+}
+
+/// What `--help` tells, and the names of the Redis commands.
+fn overview(mut program: Command) -> Result<Outcome, Failure> {
+    let mut out = anstream::stdout().lock();
+    writeln!(out, "{}", program.render_help().ansi())?;
+    writeln!(out, "Redis commands:")?;
+    out.write_all(help::commands(help::width()).as_bytes())?;
+    Ok(Outcome::Done)
 }

@@ -70,7 +70,7 @@ pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
     if let Some((number, offset)) = import.resumed_at() {
         let file = usize::try_from(number).ok().and_then(|number| files.get(number));
         let file = file.map_or_else(|| "another file".into(), |file| file.display().to_string());
-        bar.suspend(|| eprintln!("streamlog: going on at byte {offset} of {file}"));
+        bar.suspend(|| crate::tell(format_args!("going on at byte {offset} of {file}")));
     }
     let mut outcome = Outcome::Done;
     for (number, file) in (0..).zip(&files) {
@@ -83,14 +83,14 @@ pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
         };
         if let Some(torn) = import.imported().torn {
             outcome = Outcome::ErrorReply;
-            bar.suspend(|| eprintln!("streamlog: {}: {torn}; everything before it was taken in", file.display()));
+            bar.suspend(|| crate::tell(format_args!("{}: {torn}; everything before it was taken in", file.display())));
         }
         match read {
             // The next file would go on where this one would have ended.
             Ok(()) if import.imported().torn.is_some() => {
                 for left in files.iter().skip(usize::try_from(number).unwrap_or(usize::MAX).saturating_add(1)) {
                     bar.suspend(|| {
-                        eprintln!("streamlog: {}: not read, as what comes before it is missing", left.display())
+                        crate::tell(format_args!("{}: not read, as what comes before it is missing", left.display()))
                     });
                 }
                 break;
@@ -98,13 +98,15 @@ pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
             Ok(()) => {}
             Err(error @ (ImportError::Store(_) | ImportError::Read { .. } | ImportError::Resumption { .. })) => {
                 bar.finish_and_clear();
-                eprintln!("streamlog: the import can be resumed by the same command, or ended by `import --abandon`");
+                crate::tell(format_args!(
+                    "the import can be resumed by the same command, or ended by `import --abandon`"
+                ));
                 return Err(error.into());
             }
             // What is wrong is the input, and the next attempt would come to the same.
             Err(error) => {
                 outcome = Outcome::ErrorReply;
-                bar.suspend(|| eprintln!("streamlog: {}", explain(file, &error)));
+                bar.suspend(|| crate::tell(format_args!("{}", explain(file, &error))));
                 break;
             }
         }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use streamlog::inspect::{Escaped, Inspection};
+use streamlog::inspect::Inspection;
 use streamlog::{Error, Finding, IdRange, StreamId};
 
 use crate::args::{self, Bytes};
@@ -90,20 +90,15 @@ pub fn outcome_of(error: &Error) -> Outcome {
     }
 }
 
-/// An error with its causes.
-pub fn explain(error: &Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        line.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    line
-}
-
-/// Any bytes as text of JSON, from which they can be had back.
+/// Any bytes as JSON, from which they can be had back: text as it is, what is no UTF-8 as an object with its digits.
 pub fn bytes(bytes: &[u8]) -> Json {
-    text(Escaped(bytes))
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Json::Text(text.to_owned()),
+        Err(_) => {
+            let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            Json::Object(vec![("hex", Json::Text(hex))])
+        }
+    }
 }
 
 pub fn finding(finding: &Finding) -> Json {

@@ -3,7 +3,7 @@
 //!
 //! Each first word has a file with its arguments, its help and what it does: [`shell`], [`pipe`], [`verify`] and so on;
 //! [`args`] lists them, [`once`] runs what is none of them. This one turns what happened into an exit status: 0 done, 1 an
-//! error reply or a failing store, 2 wrong usage or damage.
+//! error reply or a failing store, 2 wrong usage, 3 damage.
 
 mod add;
 mod args;
@@ -38,7 +38,8 @@ mod top;
 mod verify;
 
 use std::error::Error;
-use std::io;
+use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use args::CommandLine;
@@ -54,6 +55,9 @@ enum Outcome {
     Damaged,
 }
 
+/// The exit status of damage. Wrong usage is 2, as everywhere.
+const DAMAGED: u8 = 3;
+
 /// What stopped a run.
 type Failure = Box<dyn Error>;
 
@@ -61,13 +65,17 @@ fn main() -> ExitCode {
     match CommandLine::of_this_process().run().or_else(ignore_broken_pipe) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::ErrorReply) => ExitCode::FAILURE,
-        Ok(Outcome::Damaged) => ExitCode::from(2),
+        Ok(Outcome::Damaged) => ExitCode::from(DAMAGED),
         Err(failure) => match failure.downcast_ref::<clap::Error>() {
             Some(usage) => usage.exit(),
             None => {
                 complain(failure.as_ref());
-                if let Some(streamlog::Error::Locked { .. }) = failure.downcast_ref() {
-                    eprintln!("streamlog: with --read-only, commands that only read work meanwhile");
+                match failure.downcast_ref() {
+                    Some(streamlog::Error::Corrupt { .. }) => return ExitCode::from(DAMAGED),
+                    Some(streamlog::Error::Locked { .. }) => {
+                        tell(format_args!("with --read-only, commands that only read work meanwhile"));
+                    }
+                    _ => {}
                 }
                 ExitCode::FAILURE
             }
@@ -85,11 +93,21 @@ fn ignore_broken_pipe(failure: Failure) -> Result<Outcome, Failure> {
 
 /// Prints a failure and its causes as one line on standard error.
 fn complain(failure: &dyn Error) {
-    let mut line = format!("streamlog: {failure}");
+    tell(format_args!("{}", explain(failure)));
+}
+
+/// A failure and its causes as one line.
+pub fn explain(failure: &dyn Error) -> String {
+    let mut line = failure.to_string();
     let mut cause = failure.source();
     while let Some(error) = cause {
         line.push_str(&format!(": {error}"));
         cause = error.source();
     }
-    eprintln!("{line}");
+    line
+}
+
+/// Writes a line to standard error. If nobody is there to read it, there is nobody to tell of that either.
+pub fn tell(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "streamlog: {line}");
 }

@@ -16,7 +16,7 @@ use crate::{Failure, Outcome, time};
 
 const HELP: &str = "\
 The store may be in use: nothing is written or locked. Entries are listed by ID, with their consumer (`-` if they were \
-released), the time since they were delivered, and how often they were.
+released, which are listed whatever --idle is), the time since they were delivered, and how often they were.
 
 Examples:
   streamlog --store data pending orders workers
@@ -24,7 +24,7 @@ Examples:
   streamlog --store data pending orders workers --start 1526919030474-0 --count 20
   streamlog --store data pending orders workers --json --count 0 | jq -r '.entries[].id'
 
-Exit status: 0 done, 1 there is no such group, or it cannot be read.";
+Exit status: 0 done, 1 there is no such group, or it cannot be read, 3 it cannot be opened for damage.";
 
 /// List entries that consumers of a group were given and have not acknowledged; also while another process writes
 #[derive(Debug, clap::Args)]
@@ -62,7 +62,12 @@ pub struct Args {
 /// Lists what is pending, and sums up.
 pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
     let store = Store::open_read_only(global.directory()?)?;
-    let group = store.stream(&args.stream)?.group(&args.group);
+    let stream = store.stream(&args.stream)?;
+    if !stream.exists()? {
+        // Fails with the error that there is none.
+        stream.info()?;
+    }
+    let group = stream.group(&args.group);
     let summary = group.pending()?;
     let mut wanted = group.pending_entries()?.min_idle(args.idle).count(match args.count {
         0 => u64::MAX,

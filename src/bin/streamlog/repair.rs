@@ -19,7 +19,7 @@ Examples:
   streamlog --store data repair
   streamlog --store data repair --apply orders
 
-Exit status: 0 nothing is damaged, or all of it was repaired; 2 damaged; 1 could not tell, or not repair.";
+Exit status: 0 nothing is damaged, or all of it was repaired; 1 could not tell, or not repair; 3 damaged.";
 
 /// End damage for good; tells what it would do unless told to do it
 #[derive(Debug, clap::Args)]
@@ -129,7 +129,8 @@ fn remedy(finding: &Finding) -> &'static str {
 fn repair(look: &mut Look<'_>, store: &Store, name: &[u8]) -> Result<Option<Json>, Failure> {
     let repaired = match store.repair(name) {
         Ok(None) if look.wanted.streams.is_empty() => return Ok(None),
-        Ok(None) => Err(Error::StreamNotFound { name: String::from_utf8_lossy(name).into_owned() }),
+        // Fails with the error that there is none.
+        Ok(None) => store.stream(name).and_then(|stream| stream.info()).map(|_| Repaired::default()),
         Ok(Some(repaired)) => Ok(repaired),
         Err(error) => Err(error),
     };
@@ -153,9 +154,9 @@ fn failed(look: &mut Look<'_>, name: &[u8], error: &Error) -> Result<Json, Failu
     look.came_to(look::outcome_of(error));
     if !look.wanted.json {
         let marked = look::marked(look::outcome_of(error));
-        writeln!(look.out, "{marked}: \"{}\": {}", Escaped(name), look::explain(error))?;
+        writeln!(look.out, "{marked}: \"{}\": {}", Escaped(name), crate::explain(error))?;
     }
-    Ok(Json::Object(vec![("name", bytes(name)), ("error", text(look::explain(error)))]))
+    Ok(Json::Object(vec![("name", bytes(name)), ("error", text(crate::explain(error)))]))
 }
 
 fn json(name: &[u8], damage: &[Finding], repaired: Option<&Repaired>) -> Json {

@@ -10,6 +10,8 @@ use crate::args::Bytes;
 use crate::global::Global;
 use crate::json::{Json, or_null};
 use crate::look::{self, Look, Wanted, bytes};
+use crate::style::{BAD, NAME};
+use crate::table::{Cell, Table};
 use crate::{Failure, Outcome, time};
 
 const HELP: &str = "\
@@ -26,7 +28,7 @@ Examples:
   streamlog --store data retention orders --keep-all
   streamlog --store data retention --enforce
 
-Exit status: 0 done, 2 a stream cannot be opened for damage, 1 anything else that failed.";
+Exit status: 0 done, 1 anything else that failed, 3 a stream cannot be opened for damage.";
 
 /// Tell or set how much of streams is kept: by age, size, number, and what groups have acknowledged
 #[derive(Debug, clap::Args)]
@@ -82,7 +84,8 @@ pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
 fn set(store: &streamlog::Store, streams: &[Bytes], rules: Retention) -> Result<(), Error> {
     for name in streams {
         if !store.exists(name)? {
-            return Err(Error::StreamNotFound { name: String::from_utf8_lossy(name).into_owned() });
+            // Fails with the error that there is none.
+            store.stream(name)?.info()?;
         }
     }
     streams.iter().try_for_each(|name| store.stream(name)?.set_retention(rules))
@@ -105,7 +108,7 @@ impl Args {
 }
 
 fn tell(look: &mut Look<'_>) -> Result<Outcome, Failure> {
-    let mut streams = Vec::new();
+    let (mut streams, mut table) = (Vec::new(), Table::new(&["STREAM", "RETENTION"]));
     for name in look.names()? {
         let stat = match look.inspection.stat_stream(&name) {
             Err(error) if look.is_gone(&error) => continue,
@@ -115,12 +118,15 @@ fn tell(look: &mut Look<'_>) -> Result<Outcome, Failure> {
         let told = stat.map(|stat| stat.retention);
         match (look.wanted.json, told) {
             (true, told) => streams.push(json_of(&name, told)),
-            (false, Ok(rules)) => writeln!(look.out, "\"{}\" {rules}", Escaped(&name))?,
-            (false, Err(error)) => writeln!(look.out, "\"{}\" {}", Escaped(&name), look::explain(&error))?,
+            (false, Ok(rules)) => table.row([Cell::styled(NAME, Escaped(&name)), Cell::new(rules)]),
+            (false, Err(error)) => {
+                table.row([Cell::styled(NAME, Escaped(&name)), Cell::styled(BAD, crate::explain(&error))]);
+            }
         }
     }
-    if look.wanted.json {
-        writeln!(look.out, "{}", Json::Object(vec![("streams", Json::List(streams))]))?;
+    match look.wanted.json {
+        true => writeln!(look.out, "{}", Json::Object(vec![("streams", Json::List(streams))]))?,
+        false => table.write(&mut look.out)?,
     }
     look.out.flush()?;
     Ok(look.outcome)
@@ -129,7 +135,7 @@ fn tell(look: &mut Look<'_>) -> Result<Outcome, Failure> {
 fn json_of(name: &[u8], rules: Result<Retention, Error>) -> Json {
     match rules {
         Ok(rules) => Json::Object(vec![("name", bytes(name)), ("retention", json(rules))]),
-        Err(error) => Json::Object(vec![("name", bytes(name)), ("error", crate::json::text(look::explain(&error)))]),
+        Err(error) => Json::Object(vec![("name", bytes(name)), ("error", crate::json::text(crate::explain(&error)))]),
     }
 }
 

@@ -3,7 +3,7 @@
 mod assist;
 pub mod help;
 mod history;
-mod reference;
+pub mod reference;
 mod syntax;
 mod terminal;
 

@@ -1,6 +1,6 @@
 //! Sizes and counts of a store.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use streamlog::inspect::{Escaped, GroupStat, SegmentStat, StreamStat};
 use streamlog::{Error, StreamId};
@@ -8,16 +8,21 @@ use streamlog::{Error, StreamId};
 use crate::global::Global;
 use crate::json::{Json, or_null, text};
 use crate::look::{self, Look, Wanted, bytes};
+use crate::style::{BAD, NAME};
+use crate::table::{Cell, Table};
 use crate::{Failure, Outcome, count, retention};
 
 const HELP: &str = "\
-Nothing is written or locked. Sizes are in bytes.
+Nothing is written or locked. Without a name there is a line for each stream; with names, all that there is to say of \
+each: its segments, index, journal, and groups. Sizes are in bytes. LOG is what the files of entries hold, DISK what all \
+files take on the disk, DELETED how many entries are deleted that still take room.
 
 Examples:
   streamlog --store data stat
+  streamlog --store data stat orders
   streamlog --store data stat --json | jq '.streams[] | {name, entries, bytes_per_entry}'
 
-Exit status: 0 done, 2 a stream cannot be opened for damage, 1 something could not be read.";
+Exit status: 0 done, 1 something could not be read, 3 a stream cannot be opened for damage.";
 
 /// Tell sizes and counts, without opening the store
 #[derive(Debug, clap::Args)]
@@ -39,39 +44,31 @@ struct Total {
 /// Tells sizes and counts of streams, and their sums.
 pub fn run(global: &Global, Args { wanted }: &Args) -> Result<Outcome, Failure> {
     let mut look = Look::at(&global.directory()?, wanted)?;
-    let (mut total, mut streams) = (Total::default(), Vec::new());
+    let (mut total, mut streams, mut table) = (Total::default(), Vec::new(), table());
     for name in look.names()? {
-        match look.inspection.stat_stream(&name) {
-            Err(error) if look.is_gone(&error) => {}
-            stat => {
-                if let Ok(stat) = &stat {
-                    total.add(stat);
-                }
-                match wanted.json {
-                    true => streams.push(json_of(&name, &stat)),
-                    false => write_stream(&mut look, &name, &stat)?,
-                }
-                look.came_to(stat.as_ref().map_or_else(look::outcome_of, |_| Outcome::Done));
-            }
+        let stat = match look.inspection.stat_stream(&name) {
+            Err(error) if look.is_gone(&error) => continue,
+            stat => stat,
+        };
+        if let Ok(stat) = &stat {
+            total.add(stat);
         }
+        match (wanted.json, &*wanted.streams) {
+            (true, _) => streams.push(json_of(&name, &stat)),
+            (false, []) => put_row(&mut table, &name, &stat),
+            (false, _) => write_stream(&mut look.out, &name, &stat)?,
+        }
+        look.came_to(stat.as_ref().map_or_else(look::outcome_of, |_| Outcome::Done));
     }
     let reserve = look.inspection.reserve()?;
-    let Total { streams: count, entries, log_bytes, allocated_bytes } = total;
     if wanted.json {
-        let total = Json::Object(vec![
-            ("streams", count.into()),
-            ("entries", entries.into()),
-            ("log_bytes", log_bytes.into()),
-            ("allocated_bytes", allocated_bytes.into()),
-            ("reserve_bytes", reserve.into()),
-        ]);
-        let all = Json::Object(vec![("streams", Json::List(streams)), ("total", total)]);
+        let all = Json::Object(vec![("streams", Json::List(streams)), ("total", total.json(reserve))]);
         writeln!(look.out, "{all}")?;
     } else {
-        writeln!(look.out, "total")?;
-        let (streams, entries) = (count::streams(count), count::entries(entries));
-        writeln!(look.out, "  {streams}, {entries}, {log_bytes} bytes of log")?;
-        writeln!(look.out, "  {allocated_bytes} bytes on the disk, and {reserve} in reserve")?;
+        if total.streams > 0 && wanted.streams.is_empty() {
+            table.write(&mut look.out)?;
+        }
+        total.write(reserve, &mut look.out)?;
     }
     look.end()
 }
@@ -83,14 +80,57 @@ impl Total {
         self.log_bytes += stat.log_bytes();
         self.allocated_bytes += stat.allocated_bytes;
     }
+
+    fn write(&self, reserve: u64, out: &mut impl Write) -> io::Result<()> {
+        let Self { streams, entries, log_bytes, allocated_bytes } = self;
+        let (streams, entries) = (count::streams(*streams), count::entries(*entries));
+        writeln!(out, "{streams}, {entries}, {log_bytes} bytes of log")?;
+        writeln!(out, "{allocated_bytes} bytes on the disk, and {reserve} in reserve")
+    }
+
+    fn json(&self, reserve: u64) -> Json {
+        Json::Object(vec![
+            ("streams", self.streams.into()),
+            ("entries", self.entries.into()),
+            ("log_bytes", self.log_bytes.into()),
+            ("allocated_bytes", self.allocated_bytes.into()),
+            ("reserve_bytes", reserve.into()),
+        ])
+    }
 }
 
-fn write_stream(look: &mut Look<'_>, name: &[u8], stat: &Result<StreamStat, Error>) -> Result<(), Failure> {
-    let out = &mut look.out;
+/// A row for each stream.
+fn table() -> Table {
+    let numbers = [">ENTRIES", ">DELETED", ">LOG", ">PER ENTRY", ">DISK", ">SEGMENTS", ">GROUPS", ">PENDING"];
+    let titles: Vec<_> = ["STREAM"].into_iter().chain(numbers).chain(["RETENTION"]).collect();
+    Table::new(&titles)
+}
+
+fn put_row(table: &mut Table, name: &[u8], stat: &Result<StreamStat, Error>) {
+    let name = Cell::styled(NAME, Escaped(name));
+    let stat = match stat {
+        Ok(stat) => stat,
+        Err(error) => return table.noted_row(name, Cell::styled(BAD, crate::explain(error))),
+    };
+    table.row([
+        name,
+        Cell::new(stat.entries),
+        Cell::new(stat.deleted),
+        Cell::new(stat.log_bytes()),
+        Cell::or_dash(stat.bytes_per_entry().map(|bytes| format!("{bytes:.1}"))),
+        Cell::new(stat.allocated_bytes),
+        Cell::new(stat.segments.len()),
+        Cell::new(stat.groups.len()),
+        Cell::new(stat.groups.iter().map(|group| group.pending).sum::<u64>()),
+        Cell::or_dash((!stat.retention.is_none()).then_some(stat.retention)),
+    ]);
+}
+
+fn write_stream(out: &mut impl Write, name: &[u8], stat: &Result<StreamStat, Error>) -> Result<(), Failure> {
     writeln!(out, "\"{}\"", Escaped(name))?;
     let stat = match stat {
         Ok(stat) => stat,
-        Err(error) => return Ok(writeln!(out, "  {}", look::explain(error))?),
+        Err(error) => return Ok(writeln!(out, "  {}", crate::explain(error))?),
     };
     let StreamStat { entries, entries_added, deleted, last_id, .. } = stat;
     write!(out, "  entries: {entries}, {deleted} deleted that still take room, {entries_added} ever added; ")?;
@@ -132,7 +172,7 @@ fn write_stream(look: &mut Look<'_>, name: &[u8], stat: &Result<StreamStat, Erro
 fn json_of(name: &[u8], stat: &Result<StreamStat, Error>) -> Json {
     let stat = match stat {
         Ok(stat) => stat,
-        Err(error) => return Json::Object(vec![("name", bytes(name)), ("error", text(look::explain(error)))]),
+        Err(error) => return Json::Object(vec![("name", bytes(name)), ("error", text(crate::explain(error)))]),
     };
     let segments = stat.segments.iter().map(|segment| {
         Json::Object(vec![

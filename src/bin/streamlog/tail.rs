@@ -26,7 +26,7 @@ Examples:
   streamlog --store data tail -f --from end orders payments
   streamlog --store data tail -f --json --where type=order.paid orders | jq .fields
 
-Exit status: 0 done, 2 entries are damaged, 1 something could not be read. With -f it goes on until it is interrupted, or \
+Exit status: 0 done, 1 something could not be read, 3 entries are damaged. With -f it goes on until it is interrupted, or \
 its output is closed.";
 
 /// How many entries are shown if nothing is said.
@@ -218,7 +218,7 @@ impl Tail<'_> {
             // Otherwise it is the stream that cannot be read.
             Error::Corrupt { ids: Some(_), .. } => {
                 self.out.flush()?;
-                eprintln!("streamlog: {error}");
+                crate::tell(format_args!("{error}"));
                 self.outcome = self.outcome.max(Outcome::Damaged);
                 Ok(())
             }
@@ -229,9 +229,9 @@ impl Tail<'_> {
     fn missing(&mut self, stream: &ReadOnlyStream) {
         let name = Escaped(stream.name());
         if self.args.follow {
-            eprintln!("streamlog: there is no stream \"{name}\" yet; waiting for it");
+            crate::tell(format_args!("there is no stream \"{name}\" yet; waiting for it"));
         } else {
-            eprintln!("streamlog: there is no stream \"{name}\"");
+            crate::tell(format_args!("there is no stream \"{name}\""));
             self.outcome = self.outcome.max(Outcome::ErrorReply);
         }
     }

@@ -32,7 +32,7 @@ Examples:
   streamlog --store data top --count 2 | cat
   streamlog --store data top --json --interval 10s | jq -c '.streams[] | [.name, .lag]'
 
-Exit status: 0 done, 2 a stream cannot be opened for damage, 1 something could not be read; at the last look.";
+Exit status: 0 done, 1 something could not be read, 3 a stream cannot be opened for damage; at the last look.";
 
 /// Watch streams: sizes, rates, what is pending, lag; also while another process writes
 #[derive(Debug, clap::Args)]

@@ -20,7 +20,7 @@ Examples:
   streamlog --store data verify
   streamlog --store data verify --json orders | jq '.streams[].findings'
 
-Exit status: 0 sound, 2 damaged, 1 could not tell.";
+Exit status: 0 sound, 1 could not tell, 3 damaged.";
 
 /// Check everything in the store, or in some streams, without opening it
 #[derive(Debug, clap::Args)]
@@ -111,7 +111,7 @@ fn write_stream(
         }
         Err(error) => {
             let status = look::marked(look::outcome_of(error));
-            (format!("{status}: \"{}\": {}", Escaped(name), look::explain(error)), &[][..])
+            (format!("{status}: \"{}\": {}", Escaped(name), crate::explain(error)), &[][..])
         }
     };
     let out = &mut look.out;
@@ -132,7 +132,7 @@ fn json_of(name: &[u8], verified: &Result<StreamReport, Error>) -> Json {
         Err(error) => vec![
             ("name", bytes(name)),
             ("status", text(look::word(look::outcome_of(error)))),
-            ("error", text(look::explain(error))),
+            ("error", text(crate::explain(error))),
         ],
     };
     Json::Object(members)

@@ -9,7 +9,7 @@ use streamlog::inspect::Escaped;
 use streamlog::{ENTRY_LEN_MAX, NewId, Result, Stream, StreamId};
 
 use super::Wrong;
-use crate::look::explain;
+use crate::explain;
 use crate::time;
 
 /// A batch is added when it has so many bytes, however few its entries are.

@@ -27,6 +27,8 @@ impl Objects {
 impl Records for Objects {
     fn next(&mut self, batch: &RefCell<Batch>) -> Result<ControlFlow<()>, Wrong> {
         let Some((number, line)) = self.lines.next()? else { return Ok(ControlFlow::Break(())) };
+        // A mark at the beginning of a file that says it is UTF-8, which it is anyway.
+        let line = line.strip_prefix("\u{feff}".as_bytes()).filter(|_| number == 1).unwrap_or(line);
         if line.trim_ascii().is_empty() || !batch.borrow_mut().wants(number) {
             return Ok(ControlFlow::Continue(()));
         }
@@ -53,7 +55,7 @@ fn fields<'a>(line: &'a [u8]) -> Result<Vec<Field<'a>>, String> {
 /// The parser sees one line at a time, and calls each of them the first.
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 fn explain(error: serde_json::Error) -> String {
-    error.to_string().replace(" at line 1 column ", " at column ")
+    error.to_string().replace(" at line 1 column 0", "").replace(" at line 1 column ", " at column ")
 }
 
 /// The members of an object in the order they are in, with those that are there twice, and numbers as they are written: all of
@@ -101,7 +103,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_with_its_column() {
-        assert_eq!(fields(b"[1]").unwrap_err(), "invalid type: sequence, expected an object at column 0");
+        assert_eq!(fields(b"[1]").unwrap_err(), "invalid type: sequence, expected an object");
         assert_eq!(fields(b"{\"a\":}").unwrap_err(), "expected value at column 6");
         assert!(fields(b"{\"a\":1} x").unwrap_err().starts_with("trailing characters"));
         assert!(fields(b"\xff").is_err());

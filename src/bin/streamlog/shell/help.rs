@@ -23,7 +23,7 @@ const QUOTES: &str = r#"Arguments are separated by blanks. "a b" and 'a b' are o
 const KEYS: &str = "Tab completes commands, options, and the names of streams, groups and consumers. What is shown faintly is \
                     yet to come (nothing is where there are no colours: `help XADD` tells of it); the right arrow takes over \
                     the rest of a word. Up and down walk through the history, Ctrl-R searches it. Ctrl-C gives up a \
-                    line. exit, quit or Ctrl-D leaves.";
+                    line, or the shell while a command waits. exit, quit or Ctrl-D leaves.";
 
 /// How wide text may be.
 pub fn width() -> usize {
@@ -56,17 +56,23 @@ pub fn text(words: &[Vec<u8>], width: usize) -> Result<String, String> {
 }
 
 fn overview(width: usize) -> String {
-    let mut text = START.to_owned();
+    let mut text = START.to_owned() + &commands(width);
+    for paragraph in [MORE, QUOTES, KEYS] {
+        text += "\n";
+        text += &wrapped(paragraph, "", width);
+    }
+    text
+}
+
+/// The names of all commands, by family.
+pub fn commands(width: usize) -> String {
+    let mut text = String::new();
     for family in &FAMILIES {
         let names =
             family.commands.iter().map(|entry| entry.name.replace(' ', "\u{a0}")).collect::<Vec<_>>().join(", ");
         let names = wrapped(&names, &" ".repeat(12), width).replace('\u{a0}', " ");
         let title = paint(TITLE, format!("{:10}", family.title));
         write!(text, "  {title}{}", names.get(12..).unwrap_or_default()).expect("a String takes everything");
-    }
-    for paragraph in [MORE, QUOTES, KEYS] {
-        text += "\n";
-        text += &wrapped(paragraph, "", width);
     }
     text
 }

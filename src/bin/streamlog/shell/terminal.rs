@@ -1,6 +1,7 @@
 //! Lines from a person: editing, history, completion, hints.
 
 use std::borrow::Cow;
+use std::path::Path;
 
 use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
@@ -34,17 +35,22 @@ pub fn run(mut shell: Shell, opened: &Opened) -> Result<Outcome, Failure> {
         // A history that cannot be read is a pity, but no reason not to start.
         let _ = editor.load_history(file);
     }
-    let ended = read_lines(&mut editor, &mut shell);
-    if let Some(file) = &history_file {
-        let _ = editor.append_history(file);
-    }
-    ended.map(|()| Outcome::Done)
+    read_lines(&mut editor, &mut shell, history_file.as_deref())?;
+    Ok(Outcome::Done)
 }
 
-fn read_lines(editor: &mut Editor<Assistant, FileHistory>, shell: &mut Shell) -> Result<(), Failure> {
+fn read_lines(
+    editor: &mut Editor<Assistant, FileHistory>,
+    shell: &mut Shell,
+    history_file: Option<&Path>,
+) -> Result<(), Failure> {
     loop {
         match editor.readline(PROMPT) {
             Ok(line) => {
+                // Before the command is run, as Ctrl-C while it waits ends the program.
+                if let Some(file) = history_file {
+                    let _ = editor.append_history(file);
+                }
                 if shell.run_line(line.as_bytes())? == Next::Leave {
                     return Ok(());
                 }

@@ -48,7 +48,7 @@ impl Sample {
                 Err(Error::StreamNotFound { .. }) => {
                     (Err("there is no stream of this name yet".to_owned()), Outcome::ErrorReply)
                 }
-                Err(error) => (Err(look::explain(&error)), look::outcome_of(&error)),
+                Err(error) => (Err(crate::explain(&error)), look::outcome_of(&error)),
             };
             Some(StreamSample { name, state, outcome })
         });

@@ -18,7 +18,7 @@ use crossterm::{execute, queue};
 use super::sample::{Rates, Sample};
 use super::view::{self, Sorting, View};
 use crate::style::{ASIDE, TITLE, paint};
-use crate::{Failure, Outcome};
+use crate::{Failure, Outcome, explain};
 
 /// How long a key may go unnoticed while nothing else happens.
 const ATTENTION: Duration = Duration::from_millis(50);
@@ -70,7 +70,7 @@ fn watch(interval: Duration, look: impl Fn() -> Result<Sample, Failure> + Send +
     std::thread::spawn(move || {
         loop {
             let began = Instant::now();
-            if sender.send(look().map_err(|failure| failure.to_string())).is_err() {
+            if sender.send(look().map_err(|failure| explain(failure.as_ref()))).is_err() {
                 return;
             }
             std::thread::sleep(super::pause(interval, began.elapsed()));
@@ -137,8 +137,10 @@ impl Screen {
 
     fn press(&mut self, key: KeyEvent) -> ControlFlow<()> {
         let page = usize::from(size().map_or(24, |(_, rows)| rows)).saturating_sub(4);
+        let is_plain = !key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
         match key.code {
             KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => return ControlFlow::Break(()),
+            KeyCode::Char(_) if !is_plain => {}
             KeyCode::Char('q') | KeyCode::Esc => return ControlFlow::Break(()),
             KeyCode::Char('g') => self.view.groups = !self.view.groups,
             KeyCode::Char(key) => {

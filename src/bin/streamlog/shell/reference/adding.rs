@@ -24,7 +24,8 @@ pub const FAMILY: Family = Family {
             name: "XCFGSET",
             arguments: "stream [IDMP-DURATION seconds] [IDMP-MAXSIZE count]",
             summary: "Set how long, and how many, productions a stream remembers of each producer.",
-            more: "At least one of the two. Up to 86400 seconds and 10000 productions.",
+            more: "At least one of the two. Up to 86400 seconds and 10000 productions. A change forgets all that are \
+                   remembered.",
             examples: &["XCFGSET orders IDMP-DURATION 3600 IDMP-MAXSIZE 1000"],
         },
         Entry {

@@ -25,8 +25,8 @@ pub const FAMILY: Family = Family {
             name: "XTRIM",
             arguments: "stream [KEEPREF|DELREF|ACKED] MAXLEN|MINID [=|~] threshold [LIMIT count]",
             summary: "Remove the oldest entries: all but so many (MAXLEN), or those below an ID (MINID).",
-            more: "`~` may leave a few more, up to a block of 100, and costs less; LIMIT, only with `~`, bounds how many one \
-                   call removes. KEEPREF, DELREF and ACKED are as in XDELEX.",
+            more: "`~` may leave a few more, up to a block of 100, as in Redis; here it is no faster. LIMIT, only with `~`, \
+                   bounds how many one call removes: 10000 if it is not given, all with 0. KEEPREF, DELREF and ACKED are as in XDELEX.",
             examples: &["XTRIM orders MAXLEN 1000", "XTRIM orders MINID ~ 1700000000000 LIMIT 10000"],
         },
     ],
