@@ -13,9 +13,11 @@ use crate::value::Value;
 /// The version that [`differences`](crate::differences) is written for.
 const VERSION: &str = "7.0.";
 
-/// Says what a test that passes did not do. Not by a macro, whose output is shown for tests that fail.
+/// Says what a test that passes did not do. Not by a macro, whose output is shown for tests that fail. With
+/// `STREAMLOG_NO_SKIPS` in the environment it fails.
 pub fn skipped(what: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {what}");
+    assert!(std::env::var_os("STREAMLOG_NO_SKIPS").is_none(), "skipped: {what}");
 }
 
 pub struct Server {

@@ -50,7 +50,8 @@ fn a_stream_that_was_closed_can_be_read_though_the_store_is_poisoned() {
     store.close().unwrap();
     let store = mount(&disk, Durability::Always);
     fail(&disk, ErrorKind::Other, |call| call.op == Op::Sync);
-    assert!(store.stream("open").unwrap().add([("field", "lost")]).is_err());
+    let added = store.stream("open").unwrap().add([("field", "lost")]);
+    assert!(matches!(added, Err(Error::Io { action: "sync", .. })), "{added:?}");
     disk.heal();
     assert!(matches!(store.stream("open").unwrap().add([("a", "b")]), Err(Error::Poisoned { .. })));
     assert_eq!(fields(&store, "closed").unwrap(), [b"closed"]);
@@ -86,7 +87,8 @@ fn a_rename_that_was_broken_off_is_not_called_damage() {
     let store = mount(&disk, Durability::Always);
     add(&store, "from");
     fail(&disk, ErrorKind::Other, |call| call.op == Op::Rename && call.path.ends_with("streams/from"));
-    assert!(store.rename("from", "to").is_err());
+    let renamed = store.rename("from", "to");
+    assert!(matches!(renamed, Err(Error::Io { action: "rename", .. })), "{renamed:?}");
     disk.heal();
     let read = fields(&store, "from");
     assert!(matches!(read, Err(Error::Poisoned { .. })), "{read:?}");

@@ -50,14 +50,17 @@ const SHARED: [&str; 13] = [
 const RECEIVERS: [&str; 8] = ["disk", "file", "place", "within", "frozen", "folder", "from", "to"];
 const RECEIVERS_IN_STORE: [&str; 6] = ["root", "streams", "tmp", "source", "lock", "locked"];
 
-/// Sites that no fault can reach, and why.
+/// Sites that cannot be reached, and why. Not every excuse holds for every campaign: see [`check`].
 const UNREACHABLE: [(&str, &str, &str); 4] = [
-    ("src/store/catalog.rs", "Budgeted::new(", "processes die there, but no fault is tried before a store is open"),
-    ("src/group/journal.rs", "?.min(JOURNAL_LEN_MAX)", FOLLOWED),
-    ("src/group/journal.rs", "read_at(reached.offset", FOLLOWED),
+    ("src/store/catalog/mount.rs", "Budgeted::new(", UNOPENED),
+    ("src/group/journal/tailing.rs", "?.min(JOURNAL_LEN_MAX)", FOLLOWED),
+    ("src/group/journal/tailing.rs", "read_at(reached.offset", FOLLOWED),
     ("src/log/scan.rs", "?.min(SEGMENT_LEN_MAX)", FOLLOWED),
 ];
-const FOLLOWED: &str = "only a stream that another process writes is gone on with there";
+/// Excuses faults and deaths.
+pub const FOLLOWED: &str = "only a stream that another process writes is gone on with there";
+/// Excuses faults: processes die there.
+pub const UNOPENED: &str = "no fault is tried before a store is open";
 
 /// The calls that were failed, or where a process died.
 #[derive(Clone, Default)]
@@ -175,15 +178,19 @@ fn receiver(before: &str) -> &str {
     &text[start..]
 }
 
-/// Says which sites were never hit, and what the scan has missed.
-pub fn check(hits: &Hits) -> Result<String, String> {
+/// Says which sites were never hit, what the scan has missed, and which of the `excuses` that are made here are out of date: the
+/// site is not there any more, or was hit.
+pub fn check(hits: &Hits, excuses: &[&str]) -> Result<String, String> {
     let sites = scan();
-    let excused = |(file, _): &Site, text: &str| {
-        UNREACHABLE.iter().any(|(in_file, line, _)| file == in_file && text.contains(line))
+    let excuses: Vec<_> = UNREACHABLE.iter().filter(|(_, _, why)| excuses.contains(why)).collect();
+    let meant_by = |(in_file, line, _): &(&str, &str, &str)| {
+        let of_it = sites.iter().filter(|((file, _), text)| file == in_file && text.contains(line));
+        of_it.map(|(site, _)| site).collect::<Vec<&Site>>()
     };
+    let excused: BTreeSet<&Site> = excuses.iter().flat_map(|&excuse| meant_by(excuse)).collect();
     let never: Vec<String> = sites
         .iter()
-        .filter(|(site, text)| !hits.lines.contains(*site) && !excused(site, text))
+        .filter(|(site, _)| !hits.lines.contains(*site) && !excused.contains(site))
         .map(|((file, line), text)| format!("never hit: {file}:{line}: {text}"))
         .collect();
     let missed: Vec<String> = hits
@@ -192,10 +199,17 @@ pub fn check(hits: &Hits) -> Result<String, String> {
         .filter(|site| !sites.contains_key(*site))
         .map(|(file, line)| format!("not found by the scan: {file}:{line}"))
         .collect();
+    let outdated: Vec<String> = excuses
+        .iter()
+        .filter(|&&excuse| {
+            let found = meant_by(excuse);
+            found.is_empty() || found.iter().any(|site| hits.lines.contains(*site))
+        })
+        .map(|(file, line, why)| format!("not there, or hit after all: {file}: {line}: {why}"))
+        .collect();
     let hit = sites.keys().filter(|site| hits.lines.contains(*site)).count();
-    let excused = sites.iter().filter(|(site, text)| excused(site, text)).count();
-    let figures = format!("{} call sites, {hit} hit, {excused} unreachable", sites.len());
-    let wrong = [never, missed].concat();
+    let figures = format!("{} call sites, {hit} hit, {} unreachable", sites.len(), excused.len());
+    let wrong = [never, missed, outdated].concat();
     if wrong.is_empty() { Ok(figures) } else { Err(format!("{figures}\n{}", wrong.join("\n"))) }
 }
 

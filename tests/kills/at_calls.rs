@@ -104,7 +104,7 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed_at_any_call_site() {
         by_script(&mut random, &deaths);
     }
     in_cases(chosen.as_deref(), &mut random, &deaths);
-    let sites = sites::check(&deaths.hits.lock().unwrap());
+    let sites = sites::check(&deaths.hits.lock().unwrap(), &[sites::FOLLOWED]);
     let violations = deaths.violations.into_inner().unwrap();
     println!(
         "kills at calls: {} children died at a call, {}; {} acknowledgements checked, {} violations, {:.1} s, seed {seed}",
@@ -115,7 +115,7 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed_at_any_call_site() {
         began.elapsed().as_secs_f64(),
     );
     assert!(violations.is_empty(), "STREAMLOG_SEED={seed}\n{}", violations.join("\n"));
-    assert!(chosen.is_some() || sites.is_ok(), "there are calls that nobody died at");
+    assert!(chosen.is_some() || sites.is_ok(), "there are calls that nobody died at, or excuses that are none");
 }
 
 /// Where a script begins.

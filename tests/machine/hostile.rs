@@ -169,8 +169,10 @@ fn moved_away() -> Outcome {
     }
     let refused = refused.expect("there is no room in the segment that is open");
     assert!(matches!(&refused, Error::Io { .. }), "{refused:?}");
-    assert!(store.stream("other").unwrap().add([("a", "b")]).is_err());
-    assert!(store.delete(["beside"]).is_err());
+    let created = store.stream("other").unwrap().add([("a", "b")]);
+    assert!(matches!(created, Err(Error::Io { action: "create", .. })), "{created:?}");
+    let deleted = store.delete(["beside"]);
+    assert!(matches!(deleted, Err(Error::Io { action: "rename", .. })), "{deleted:?}");
     drop(stream);
     let _ = store.close();
     // Neither has anything of the other, or has lost anything.

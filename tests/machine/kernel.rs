@@ -1,4 +1,4 @@
-//! What only the kernel's own calls can do. The only unsafe code of the tests.
+//! What only the kernel's own calls can do. The only unsafe code of the tests, but for that in `cli/terminal.rs`.
 
 use std::fs::File;
 use std::io::{Error, Result};
