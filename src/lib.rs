@@ -21,12 +21,13 @@
 //! // Ranges have two ends.
 //! for entry in orders.range(..).rev().take(10) {
 //!     let entry = entry?;
-//!     println!("{} {:?}", entry.id(), entry.get("type"));
+//!     println!("{} {}", entry.id(), entry.get_str("type").unwrap_or("?"));
 //! }
 //!
 //! // What came after an ID.
-//! let news = orders.read(ReadFrom::After(id)).count(100).run()?;
-//! assert_eq!(news.len(), 1);
+//! for (_, entries) in orders.read(ReadFrom::After(id)).count(100).run()? {
+//!     assert_eq!(entries[0].get_str("type"), Some("order.paid"));
+//! }
 //!
 //! orders.trim(Trim::to_len(1_000_000))?;
 //! store.close()?; // reports what dropping the store cannot
@@ -54,7 +55,7 @@
 //! // A worker. Its read may wait: whoever waits longest is served first.
 //! let alice = processors.consumer("alice");
 //! for order in alice.read().count(10).block(Duration::from_secs(5)).new_entries()? {
-//!     println!("{:?}", order.get("order"));
+//!     println!("processing {}", order.get_str("order").unwrap_or("?"));
 //!     alice.ack([order.id()])?;
 //! }
 //!
@@ -102,12 +103,14 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use streamlog::{Options, Retention};
+//! use streamlog::{GroupOptions, Options, Position, Retention};
 //!
 //! # let dir = tempfile::tempdir()?;
-//! // A disk buffer: the oldest go when it is full, and nothing goes before it was sent, up to a limit.
+//! // A disk buffer: what is sent goes when there is more than 256 MiB, or after three days. What is not stays, and at 512 MiB
+//! // adding is an error.
 //! let store = Options::new().bytes_budget(256 << 20).bytes_max(512 << 20).open(dir.path())?;
 //! let buffer = store.stream("telemetry")?;
+//! buffer.group("uplink").create_with(GroupOptions::new(Position::Start).create_stream())?;
 //! buffer.set_retention(Retention::new().max_age(Duration::from_secs(3 * 86_400)).acknowledged_only())?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -123,7 +126,7 @@
 //! let orders = Store::open_read_only("data")?.stream("orders")?;
 //! println!("{} entries, {} groups", orders.len()?, orders.groups()?.len());
 //! for entry in orders.follow(ReadFrom::End)? {
-//!     println!("{:?}", entry?.get("type"));
+//!     println!("{}", entry?.get_str("type").unwrap_or("?"));
 //! }
 //! # Ok::<(), streamlog::Error>(())
 //! ```

@@ -265,7 +265,7 @@ fn in_largest<'a>(number: u64, units: &[(u64, &'a str)]) -> (u64, &'a str) {
 }
 
 impl fmt::Display for Retention {
-    /// As the command line takes it; `none` if everything is kept.
+    /// As the options of `streamlog retention`, without their dashes; `keep-all` if everything is kept.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut gap = "";
         let mut put = |f: &mut fmt::Formatter<'_>, part: fmt::Arguments<'_>| {
@@ -286,7 +286,7 @@ impl fmt::Display for Retention {
         }
         match (self.acknowledged_only, self.is_none()) {
             (true, _) => put(f, format_args!("acknowledged-only")),
-            (_, true) => put(f, format_args!("none")),
+            (_, true) => put(f, format_args!("keep-all")),
             _ => Ok(()),
         }
     }
@@ -315,6 +315,6 @@ mod tests {
         assert_eq!(all.max_age(Duration::ZERO).to_string(), "max-age 0ms max-bytes 2 max-len 3 acknowledged-only");
         assert_eq!(Retention::new().max_bytes(6 << 30).to_string(), "max-bytes 6GiB");
         assert_eq!(Retention::new().max_len(0).to_string(), "max-len 0");
-        assert_eq!(Retention::new().to_string(), "none");
+        assert_eq!(Retention::new().to_string(), "keep-all");
     }
 }

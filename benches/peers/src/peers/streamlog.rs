@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use streamlog::{Durability, Entry, NewId, Position, Store, Stream, StreamId};
+use streamlog::{Durability, Entry, EntryRef, NewId, Position, Store, Stream, StreamId};
 
 use crate::common::{self, Event};
 use crate::peer::{Consumer, Each, Peer, Reader, Result, Writer};
@@ -58,7 +58,7 @@ struct StreamReader {
     ids: Vec<StreamId>,
 }
 
-fn show(entry: &Entry, each: Each) -> Result {
+fn show(entry: EntryRef<'_>, each: Each) -> Result {
     let mut fields = entry.fields().map(|(_, value)| value);
     match (fields.next(), fields.next(), fields.next()) {
         (Some(kind), Some(data), Some(timestamp)) => each([kind, data, timestamp]),
@@ -69,15 +69,17 @@ fn show(entry: &Entry, each: Each) -> Result {
 
 impl Reader for StreamReader {
     fn scan(&mut self, each: Each) -> Result {
-        for entry in self.stream.range(..) {
-            show(&entry?, each)?;
+        let mut range = self.stream.range(..);
+        while let Some(entry) = range.next_ref() {
+            show(entry?, each)?;
         }
         Ok(())
     }
 
     fn scan_backward(&mut self, each: Each) -> Result {
-        for entry in self.stream.range(..).rev() {
-            show(&entry?, each)?;
+        let mut range = self.stream.range(..);
+        while let Some(entry) = range.next_back_ref() {
+            show(entry?, each)?;
         }
         Ok(())
     }
@@ -89,18 +91,18 @@ impl Reader for StreamReader {
 
     fn get(&mut self, number: u64, each: Each) -> Result {
         let entry = self.stream.get(self.ids[number as usize])?.ok_or("no such entry")?;
-        show(&entry, each)
+        show(entry.as_ref(), each)
     }
 
     fn first(&mut self, each: Each) -> Result {
-        show(&self.stream.first()?.ok_or("an empty stream")?, each)
+        show(self.stream.first()?.ok_or("an empty stream")?.as_ref(), each)
     }
 }
 
 impl Consumer for streamlog::Consumer {
     fn deliver(&mut self, batch: usize, each: Each) -> Result<usize> {
         let entries = self.read().count(batch as u64).new_entries()?;
-        entries.iter().try_for_each(|entry| show(entry, each))?;
+        entries.iter().try_for_each(|entry| show(entry.as_ref(), each))?;
         Ok(self.ack(entries.iter().map(Entry::id))? as usize)
     }
 }
