@@ -350,6 +350,15 @@ impl fmt::Debug for Entry {
 /// assert!(copies.get(id)?.is_some_and(|copy| copy.fields().eq(&order)));
 /// # Ok::<(), streamlog::Error>(())
 /// ```
+impl<'a> IntoIterator for EntryRef<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+    type IntoIter = Fields<'a>;
+
+    fn into_iter(self) -> Fields<'a> {
+        self.fields()
+    }
+}
+
 impl<'a> IntoIterator for &'a Entry {
     type Item = (&'a [u8], &'a [u8]);
     type IntoIter = Fields<'a>;

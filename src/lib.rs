@@ -25,9 +25,8 @@
 //! }
 //!
 //! // What came after an ID.
-//! for (_, entries) in orders.read(ReadFrom::After(id)).count(100).run()? {
-//!     assert_eq!(entries[0].get_str("type"), Some("order.paid"));
-//! }
+//! let news = orders.read(ReadFrom::After(id)).count(100).run()?; // of each stream that has any
+//! assert_eq!(news[0].1[0].get_str("type"), Some("order.paid"));
 //!
 //! orders.trim(Trim::to_len(1_000_000))?;
 //! store.close()?; // reports what dropping the store cannot

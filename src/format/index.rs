@@ -15,7 +15,8 @@
 //!
 //! A *block* begins with an entry and is at least [`BLOCK_LEN`] bytes, but for the last one. Its `crc` is that of its
 //! plain bytes: checking a block at once is far cheaper than checking its frames one by one. Its `check` is the CRC-32 of the
-//! 28 bytes before it, for who reads one block alone; in an index of an earlier version it is 0, which is never right.
+//! 28 bytes before it, for whoever reads one block alone; in an index from before there was one it is 0, and the block counts as
+//! not intact.
 //!
 //! An index is a cache. One that is missing, damaged, or of another segment is built again from the segment; a wrong one
 //! costs time, not correctness, because what it leads to is verified.
@@ -31,7 +32,7 @@ pub const BLOCK_LEN: u64 = 4096;
 const MAGIC: [u8; 8] = *b"\x89SLIX\r\n\x1a";
 const CRC_AT: std::ops::Range<usize> = 12..16;
 const FIXED_LEN: usize = 48;
-/// The bytes of a block.
+/// How many bytes of an index tell of one block.
 pub const BLOCK_ENTRY_LEN: usize = 32;
 
 /// One block of a segment.

@@ -341,6 +341,8 @@ fn open_sealed(place: &Place, base: u64, incarnation: &[u8; 16], next_base: Opti
         }
     };
     let table = Table { blocks: Blocks::of(index.blocks), shapes: index.shapes };
+    // Where it is not mapped it would hold a descriptor, and nothing be kept of the segment without its table.
+    let index_file = index_file.filter(|file| !file.holds_descriptor());
     let segment = Segment { index: index_file, ..Segment::new(header, file, path, table) };
     segment.sealed_entries.store(u64::from(index.entries), Ordering::Release);
     segment.sealed_end.store(index.end, Ordering::Release);

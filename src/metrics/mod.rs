@@ -204,10 +204,50 @@ pub struct Rates {
     pub entries_added: f64,
     /// The same stream by stream, in ascending order of their names.
     pub by_stream: Vec<(Vec<u8>, f64)>,
+    /// New entries that were delivered a second, for each group that was there both times and of which it can be told how many
+    /// it has read; by stream, in the order of its groups.
+    pub by_group: Vec<GroupRate>,
     /// Syncs a second.
     pub syncs: f64,
     /// How long these took.
     pub sync_times: Latencies,
+}
+
+/// How many entries a group has read, if that can be told.
+fn read_by(stream: &StreamMetrics, group: &GroupInfo) -> Option<u64> {
+    let by_lag = || stream.entries_added.checked_sub(u64::try_from(group.lag?).ok()?);
+    group.entries_read.or_else(by_lag)
+}
+
+/// How fast a group reads.
+///
+/// # Examples
+///
+/// ```
+/// use streamlog::{GroupOptions, Position};
+/// # let store = streamlog::Store::in_memory();
+/// # let orders = store.stream("orders")?;
+///
+/// let workers = orders.group("workers");
+/// workers.create_with(GroupOptions::new(Position::Start).create_stream())?;
+/// let before = store.metrics()?;
+/// orders.add([("order", "o1")])?;
+/// workers.consumer("alice").read().new_entries()?;
+/// let rates = store.metrics()?.since(&before);
+/// let rate = &rates.by_group[0];
+/// assert_eq!((&*rate.stream, &*rate.group), (&b"orders"[..], &b"workers"[..]));
+/// assert_eq!((rate.delivered * rates.elapsed.as_secs_f64()).round(), 1.0);
+/// # Ok::<(), streamlog::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct GroupRate {
+    /// The name of the stream.
+    pub stream: Vec<u8>,
+    /// The name of the group.
+    pub group: Vec<u8>,
+    /// New entries that were delivered, a second.
+    pub delivered: f64,
 }
 
 impl Metrics {
@@ -233,11 +273,22 @@ impl Metrics {
         let elapsed = self.age.saturating_sub(earlier.age);
         let seconds = elapsed.as_secs_f64();
         let rate = |count: u64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
-        let added = |stream: &StreamMetrics| {
+        let before = |stream: &StreamMetrics| {
             let at = earlier.open_streams.binary_search_by(|before| before.name.cmp(&stream.name)).ok()?;
-            let before = earlier.open_streams.get(at)?.entries_added;
+            earlier.open_streams.get(at)
+        };
+        let added = |stream: &StreamMetrics| {
+            let before = before(stream)?.entries_added;
             Some(stream.entries_added.checked_sub(before).unwrap_or(stream.entries_added))
         };
+        let delivered = |stream: &StreamMetrics, group: &GroupInfo| {
+            let earlier = before(stream)?;
+            let before = earlier.groups.iter().find(|before| before.name == group.name)?;
+            // A position that was set back is no rate.
+            let count = read_by(stream, group)?.checked_sub(read_by(earlier, before)?)?;
+            Some(GroupRate { stream: stream.name.clone(), group: group.name.clone(), delivered: rate(count) })
+        };
+        let groups = self.open_streams.iter().flat_map(|stream| stream.groups.iter().map(move |group| (stream, group)));
         let added: Vec<_> =
             self.open_streams.iter().filter_map(|stream| Some((stream.name.clone(), added(stream)?))).collect();
         let sync_times = self.syncs.since(&earlier.syncs);
@@ -246,6 +297,7 @@ impl Metrics {
             // Not the counts: clients may set them to numbers whose sum is none.
             entries_added: added.iter().map(|(_, count)| rate(*count)).sum(),
             by_stream: added.into_iter().map(|(name, count)| (name, rate(count))).collect(),
+            by_group: groups.filter_map(|(stream, group)| delivered(stream, group)).collect(),
             syncs: rate(sync_times.count()),
             sync_times,
         }

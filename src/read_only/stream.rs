@@ -267,13 +267,13 @@ impl ReadOnlyStream {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use streamlog::{Block, ReadFrom, Store};
+    /// use streamlog::{ReadFrom, Store};
     ///
     /// # let dir = tempfile::tempdir()?;
     /// let store = Store::open(dir.path())?;
     /// let orders = Store::open_read_only(dir.path())?.stream("orders")?;
     /// let writer = std::thread::spawn(move || store.stream("orders")?.add([("order", "o1")]));
-    /// let news = orders.read(ReadFrom::After("0".parse()?)).block(Block::For(Duration::from_secs(9))).run()?;
+    /// let news = orders.read(ReadFrom::After("0".parse()?)).block(Duration::from_secs(9)).run()?;
     /// assert_eq!(news[0].1.len(), 1);
     /// # writer.join().unwrap()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -7,7 +7,7 @@
 //!
 //! # Locks
 //!
-//! `turn` is one, and taken before the catalog's, by whoever has no lock of a stream. Under `idle` the open streams are
+//! `turn` is one, and taken before the catalog's, by whoever has no lock of a stream but its `rotation`. Under `idle` the open streams are
 //! looked at; nobody takes it who has a lock of theirs.
 
 use std::collections::HashSet;

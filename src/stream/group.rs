@@ -34,7 +34,7 @@ use crate::{Error, Result, Stream, StreamId};
 /// workers.create(Position::Start)?;
 /// let alice = workers.consumer("alice");
 /// for entry in alice.read().count(10).new_entries()? {
-///     println!("{:?}", entry.get("order"));
+///     println!("{}", entry.get_str("order").unwrap_or("?"));
 ///     alice.ack([entry.id()])?;
 /// }
 /// assert_eq!(workers.pending()?.count, 0);

@@ -3,10 +3,10 @@
 //! # Locks
 //!
 //! In this order: `append` (the end of the log), `journal` (everything else that is written); then, each by itself, the
-//! leaf locks inside [`Log`] and [`Committer`]. None of them is held across a sync, a wait or code of the user. Two
+//! leaf locks inside [`Log`] and [`Committer`]. None of them is held across a sync, a wait or code of the user. Three
 //! *turns*, which are taken before any lock and only by those who cannot go on without what their holder is doing, are:
-//! `turn` (a new segment or journal, removal of segments) and the one of the [`Superblock`]. `rotation` comes before these,
-//! before the catalog's and before the budget's.
+//! `rotation` (making room for a segment and beginning it), before all others, also those of the catalog and the budget; `turn`
+//! (a new segment or journal, removal of segments); and the one of the [`Superblock`].
 //!
 //! # What is published when
 //!

@@ -101,7 +101,7 @@ impl fmt::Display for RedisVersion {
     }
 }
 
-/// Text that is not a version of Redis.
+/// Text that is not a version of Redis; the first 80 characters of it are told.
 ///
 /// # Examples
 ///
@@ -110,6 +110,9 @@ impl fmt::Display for RedisVersion {
 ///
 /// let error = "seven".parse::<RedisVersion>().expect_err("it is no version");
 /// assert!(error.to_string().ends_with(r#"not "seven""#));
+/// for wrong in ["7", "7.", ".2", "+7.2", "7. 2", "65536.0"] {
+///     assert!(wrong.parse::<RedisVersion>().is_err());
+/// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a version of Redis is two decimal numbers joined by '.', such as 7.2, not {text:?}")]
@@ -134,7 +137,7 @@ impl FromStr for RedisVersion {
 
 fn parse_decimal(digits: &str) -> Option<u16> {
     // `u16::from_str` also takes a leading '+', which a version does not have.
-    if digits.bytes().all(|b| b.is_ascii_digit()) { digits.parse().ok() } else { None }
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
 }
 
 /// What [`Export::run`] gives, piece by piece.

@@ -72,6 +72,7 @@ pub enum ImportError {
     Store(#[from] Error),
     /// The input cannot be read.
     #[error("cannot read the input at byte {offset}")]
+    #[non_exhaustive]
     Read {
         /// How many bytes were read before.
         offset: u64,
@@ -97,6 +98,7 @@ pub enum ImportError {
         "line {line} begins with `{word}`, which is no command: what is taken in are the files that `streamlog export` or a \
          Redis server has written, and plain lines that begin with the name of a command, such as XADD or JSON.SET"
     )]
+    #[non_exhaustive]
     NotCommands {
         /// The number of the line, from 1 on.
         line: u64,
@@ -105,6 +107,7 @@ pub enum ImportError {
     },
     /// Bytes that are no command. Nobody can say where the next one begins.
     #[error("there is no command at byte {offset}")]
+    #[non_exhaustive]
     Malformed {
         /// Where they begin.
         offset: u64,
@@ -113,12 +116,14 @@ pub enum ImportError {
     },
     /// A command that deletes everything, and the store was not empty to begin with: it would delete what is not of the log.
     #[error("the log deletes everything at byte {offset}, and the store was not empty: import it into a new one")]
+    #[non_exhaustive]
     Flushed {
         /// Where the command begins.
         offset: u64,
     },
     /// An import that was stopped cannot go on like this. Nothing was changed.
     #[error("the import that was stopped cannot go on: {reason}")]
+    #[non_exhaustive]
     Resumption {
         /// Why.
         reason: &'static str,
@@ -126,6 +131,7 @@ pub enum ImportError {
     /// A log that was read before this one is cut short, and nothing of this one was done: it goes on where that one would have
     /// ended.
     #[error("the log before this one is cut short at byte {} of {}, and this one goes on from its end", torn.offset, torn.len)]
+    #[non_exhaustive]
     Torn {
         /// The end of the log before.
         torn: Torn,
@@ -134,12 +140,14 @@ pub enum ImportError {
     #[error(
         "a key comes from another database at byte {offset} (COPY, MOVE), and only one is read: have the server rewrite its log"
     )]
+    #[non_exhaustive]
     Moved {
         /// Where the command begins.
         offset: u64,
     },
     /// A command that gives the database the content of another one.
     #[error("databases are exchanged at byte {offset} (SWAPDB), and only one is read: have the server rewrite its log")]
+    #[non_exhaustive]
     Swapped {
         /// Where the command begins.
         offset: u64,
@@ -149,6 +157,7 @@ pub enum ImportError {
         "a key comes in serialized form at byte {offset} (RESTORE), and may be a stream, which only a Redis server can read: \
          have the server rewrite its log"
     )]
+    #[non_exhaustive]
     Restored {
         /// Where the command begins.
         offset: u64,

@@ -45,7 +45,7 @@ fn what_is_no_log_is_refused_before_there_is_a_store() {
     }
     let missing = import(&path("store"), &[&path("good.aof"), &path("missing.aof")], b"");
     assert_eq!(missing.status, 1);
-    assert!(missing.stderr.contains("missing.aof: cannot read the input at byte 0: No such file"), "{missing:?}");
+    assert!(missing.stderr.contains("missing.aof: No such file"), "{missing:?}");
     assert!(!path("store").exists());
 }
 

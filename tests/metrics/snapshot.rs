@@ -145,6 +145,30 @@ fn rates_of_a_stream_that_was_created_again_are_not_negative() {
 }
 
 #[test]
+fn groups_have_a_rate_unless_their_position_was_set_back() {
+    let store = Store::in_memory();
+    let stream = store.stream("s").unwrap();
+    (0..10).for_each(|_| _ = stream.add([("f", "v")]).unwrap());
+    let groups = ["fast", "slow", "back"].map(|name| stream.group(name));
+    groups.iter().for_each(|group| group.create(Position::Start).unwrap());
+    let read = |at: usize, count| groups[at].consumer("c").read().count(count).new_entries().unwrap().len();
+    assert_eq!([read(0, 1), read(2, 5)], [1, 5]);
+    let before = store.metrics().unwrap();
+    assert_eq!([read(0, 7), read(1, 2)], [7, 2]);
+    groups[2].set_position(Position::Start, None).unwrap();
+    stream.group("new").create(Position::Start).unwrap();
+    std::thread::sleep(Duration::from_millis(1));
+    let rates = store.metrics().unwrap().since(&before);
+    let seconds = rates.elapsed.as_secs_f64();
+    let rates: Vec<_> = rates
+        .by_group
+        .iter()
+        .map(|rate| (String::from_utf8_lossy(&rate.group).into_owned(), (rate.delivered * seconds).round() as u64))
+        .collect();
+    assert_eq!(rates, [("fast".to_owned(), 7), ("slow".to_owned(), 2)]);
+}
+
+#[test]
 fn counters_that_were_set_high_are_no_overflow() {
     let store = Store::in_memory();
     let streams = ["a", "b", "c"].map(|name| store.stream(name).unwrap());

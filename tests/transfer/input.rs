@@ -118,7 +118,10 @@ fn a_text_is_refused_and_says_where_it_is_none() {
         let store = in_memory();
         let mut import = Import::new(&store).unwrap();
         let error = import.read(input, |_| {}).unwrap_err();
-        assert!(matches!(&error, ImportError::NotCommands { line: 3, word } if word.starts_with("root:x")), "{error}");
+        assert!(
+            matches!(&error, ImportError::NotCommands { line: 3, word, .. } if word.starts_with("root:x")),
+            "{error}"
+        );
         assert_eq!(
             error.to_string(),
             "line 3 begins with `root:x:0:0:root:/root:/bin/bash`, which is no command: what is taken in are the files that \
@@ -175,7 +178,7 @@ fn nothing_is_read_after_a_log_that_is_cut_short() {
         import.read(first.as_bytes(), |_| {}).unwrap();
         for _ in 0..2 {
             let error = import.read(&b"DEL s\r\n"[..], |_| {}).unwrap_err();
-            assert!(matches!(error, ImportError::Torn { torn } if torn.offset == 16), "{error}");
+            assert!(matches!(error, ImportError::Torn { torn, .. } if torn.offset == 16), "{error}");
         }
         assert_eq!(import.finish().torn.map(|torn| torn.offset), Some(16));
         assert_eq!(len(&store, "s"), Some(1));
@@ -242,9 +245,9 @@ fn everything_is_deleted_only_if_all_is_of_the_log() {
     let store = in_memory();
     execute(&store, &["XADD", "mine", "1-1", "f", "v"]);
     let error = Import::new(&store).unwrap().read(&b"XADD s 1-1 f v\nFLUSHALL\n"[..], |_| {}).unwrap_err();
-    assert!(matches!(error, ImportError::Flushed { offset: 15 }), "{error}");
+    assert!(matches!(error, ImportError::Flushed { offset: 15, .. }), "{error}");
     assert_eq!((len(&store, "mine"), len(&store, "s")), (Some(1), Some(1)));
-    assert!(matches!(fails(b"SWAPDB 0 1\n"), ImportError::Swapped { offset: 0 }));
+    assert!(matches!(fails(b"SWAPDB 0 1\n"), ImportError::Swapped { offset: 0, .. }));
 }
 
 /// AOF-8: forms that a server takes from its log only.
@@ -289,7 +292,7 @@ fn a_key_from_another_database_ends_the_import() {
         let store = in_memory();
         let log = format!("XADD s 1-0 f old\r\nSELECT 1\r\n{command}\r\n");
         let error = Import::new(&store).unwrap().read(log.as_bytes(), |_| {}).unwrap_err();
-        assert!(matches!(error, ImportError::Moved { offset: 28 }), "{command}: {error}");
+        assert!(matches!(error, ImportError::Moved { offset: 28, .. }), "{command}: {error}");
     }
     let (store, imported) = lines("XADD s 1-0 f v\nSELECT 1\nCOPY s s REPLACE\nCOPY s s DB 2 REPLACE\nMOVE s 3\n");
     assert_eq!((len(&store, "s"), imported.skipped_count()), (Some(1), 3));
@@ -316,7 +319,7 @@ fn a_stream_that_a_server_has_serialized_ends_the_import() {
             let store = in_memory();
             let log = format!("XADD s 1-0 f old\r\n{command} s 0 \"\\x{kind:02x}x\" REPLACE\r\nXADD s 2-0 f v\r\n");
             let error = Import::new(&store).unwrap().read(log.as_bytes(), |_| {}).unwrap_err();
-            assert!(matches!(error, ImportError::Restored { offset: 18 }), "{kind}: {error}");
+            assert!(matches!(error, ImportError::Restored { offset: 18, .. }), "{kind}: {error}");
             assert_eq!(len(&store, "s"), Some(1), "what comes before is done");
         }
     }

@@ -281,7 +281,7 @@ fn a_resumable_import_ends_at_a_log_that_is_cut_short() {
     let mut import = begin(&dir.path().join("data"));
     import.read(0, &b"XADD s 1-1 f v\r\nXADD s 2-1 f"[..], |_| {}).unwrap();
     let error = import.read(1, &b"XADD s 3-1 f v\r\n"[..], |_| {}).unwrap_err();
-    assert!(matches!(error, ImportError::Torn { torn } if torn.offset == 16), "{error}");
+    assert!(matches!(error, ImportError::Torn { torn, .. } if torn.offset == 16), "{error}");
     let imported = import.finish().unwrap();
     assert_eq!((imported.entries, imported.torn.map(|torn| torn.offset)), (1, Some(16)));
 }

@@ -43,7 +43,7 @@ Examples:
   streamlog --store data add weather --file weather.jsonl --id-field at
   streamlog --store data add flights --file flights.csv.gz --batch 100 --from-line 3
 
-Exit status: 0 done, 1 not all was added.";
+Exit status: 0 done, 1 not all was added, 3 the stream cannot be opened for damage.";
 
 /// Add entries from lines, CSV or JSON lines: from a file or standard input, also compressed
 #[derive(Debug, clap::Args)]

@@ -29,12 +29,13 @@ Examples:
   streamlog --read-only XREAD BLOCK 0 STREAMS orders '$'
   streamlog XREADGROUP GROUP workers alice COUNT 10 STREAMS orders '>'
   streamlog --raw XRANGE orders - + | wc -l
-  streamlog --durability interval:1 add flights --file flights.csv.gz
+  streamlog --durability interval:1s add flights --file flights.csv.gz
   streamlog --read-only XINFO STREAM orders
   streamlog top
   streamlog --color always groups | cat
 
-Exit status: 0 done, 1 an error reply or a failing store, 2 wrong usage, 3 damage.";
+Exit status: 0 done, 1 an error reply, also of a damaged stream, or a failing store, 2 wrong usage, 3 what looks at a store or \
+opens it found damage.";
 
 /// Redis Streams in a directory: run stream commands without a server.
 #[derive(Parser)]

@@ -26,7 +26,7 @@ Examples:
   streamlog --store /mnt/backup/data verify
   streamlog --store restored restore /mnt/backup/data
 
-Exit status: 0 done, 1 it failed and the earlier backup is as it was.";
+Exit status: 0 done, 1 it failed, 3 the store is damaged; the earlier backup is as it was then.";
 
 /// Copy the store, which may be in use, or bring an earlier copy up to date
 #[derive(Debug, clap::Args)]
@@ -50,7 +50,7 @@ Examples:
   streamlog --store restored restore --copy /mnt/backup/data
   streamlog --store restored verify
 
-Exit status: 0 done, 1 it failed and there is no store.";
+Exit status: 0 done, 1 it failed, 3 the backup is damaged; there is no store then.";
 
 /// Make a store of a backup
 #[derive(Debug, clap::Args)]

@@ -29,8 +29,8 @@ pub struct Global {
     #[arg(long, conflicts_with = "in_memory")]
     read_only: bool,
 
-    /// What has to happen before a command is answered: `always` syncs it to the disk, `interval:TIME` syncs that
-    /// often in the background, `os` leaves it to the operating system
+    /// What has to happen before a command is answered: `always` syncs it to the disk, `interval:TIME`,
+    /// such as interval:200ms, syncs that often in the background, `os` leaves it to the operating system
     #[arg(long, value_name = "LEVEL", default_value = "always", value_parser = parse_durability)]
     durability: Durability,
 

@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(short, long)]
     consumers: bool,
 
-    /// Write JSON, for programs
+    /// Write JSON, for programs; bytes that are not UTF-8 as {"hex":"ff00"}
     #[arg(long)]
     json: bool,
 

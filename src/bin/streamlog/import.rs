@@ -63,7 +63,7 @@ pub fn run(global: &Global, args: &Args) -> Result<Outcome, Failure> {
         return abandon(&path);
     }
     let files = files(&args.files)?;
-    files.iter().try_for_each(|file| look_at_beginning(file).map_err(|error| explain(file, &error)))?;
+    files.iter().try_for_each(|file| look_at_beginning(file))?;
     let options = Options::new().durability(Durability::Os);
     let mut import = ResumableImport::open(&path, options, args.db, args.checkpoint)?;
     let bar = bar(&files);
@@ -139,16 +139,17 @@ fn files(given: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
 
 /// Refuses what is no log, while there is nothing yet that could be left behind. What is no regular file, such as the other end
 /// of a pipe that has a name, can be read once only.
-fn look_at_beginning(file: &Path) -> Result<(), ImportError> {
-    let failed = |source| ImportError::Read { offset: 0, source };
-    match file.to_str() {
+fn look_at_beginning(file: &Path) -> Result<(), Failure> {
+    let failed = |error| format!("cannot read {}: {error}", file.display());
+    let looked = match file.to_str() {
         // What is looked at stays in the buffer of standard input.
         Some("-") => transfer::look_at_beginning(io::stdin().lock()),
         _ if file.metadata().map_err(failed)?.is_file() => {
             transfer::look_at_beginning(BufReader::new(File::open(file).map_err(failed)?))
         }
         _ => Ok(()),
-    }
+    };
+    Ok(looked.map_err(|error| explain(file, &error))?)
 }
 
 /// What is wrong with a file.

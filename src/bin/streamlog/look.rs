@@ -14,7 +14,7 @@ use crate::{Failure, Outcome};
 /// What to look at, and how to tell it.
 #[derive(Debug, clap::Args)]
 pub struct Wanted {
-    /// Write JSON, for programs
+    /// Write JSON, for programs; bytes that are not UTF-8 as {"hex":"ff00"}
     #[arg(long)]
     pub json: bool,
 
@@ -113,4 +113,15 @@ pub fn finding(finding: &Finding) -> Json {
         ("ids", or_null(finding.ids, ids)),
         ("entries_lost", or_null(finding.entries_lost, Json::from)),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_text_where_they_are() {
+        assert_eq!(bytes("a\\\"x€".as_bytes()).to_string(), r#""a\\\"x€""#);
+        assert_eq!(bytes(b"\xff\0").to_string(), r#"{"hex":"ff00"}"#);
+    }
 }

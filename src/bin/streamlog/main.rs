@@ -43,6 +43,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use args::CommandLine;
+use streamlog::transfer::ImportError;
 
 /// What a run came to, when nothing stopped it; the worst comes last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,14 +71,10 @@ fn main() -> ExitCode {
             Some(usage) => usage.exit(),
             None => {
                 complain(failure.as_ref());
-                match failure.downcast_ref() {
-                    Some(streamlog::Error::Corrupt { .. }) => return ExitCode::from(DAMAGED),
-                    Some(streamlog::Error::Locked { .. }) => {
-                        tell(format_args!("with --read-only, commands that only read work meanwhile"));
-                    }
-                    _ => {}
+                if let Some(streamlog::Error::Locked { .. }) = failure.downcast_ref() {
+                    tell(format_args!("with --read-only, commands that only read work meanwhile"));
                 }
-                ExitCode::FAILURE
+                if is_damage(failure.as_ref()) { ExitCode::from(DAMAGED) } else { ExitCode::FAILURE }
             }
         },
     }
@@ -88,6 +85,14 @@ fn ignore_broken_pipe(failure: Failure) -> Result<Outcome, Failure> {
     match failure.downcast_ref::<io::Error>() {
         Some(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Outcome::Done),
         _ => Err(failure),
+    }
+}
+
+/// Whether it is a damaged store that stopped a run.
+fn is_damage(failure: &(dyn Error + 'static)) -> bool {
+    match failure.downcast_ref() {
+        Some(ImportError::Store(error)) => is_damage(error),
+        _ => matches!(failure.downcast_ref(), Some(streamlog::Error::Corrupt { .. })),
     }
 }
 

@@ -46,7 +46,7 @@ pub struct Args {
     #[arg(short = 'n', long, value_name = "COUNT", default_value = "100")]
     count: u64,
 
-    /// Write JSON, for programs
+    /// Write JSON, for programs; bytes that are not UTF-8 as {"hex":"ff00"}
     #[arg(long)]
     json: bool,
 

@@ -19,7 +19,8 @@ Examples:
   printf 'XADD t * c 20.5\\r\\nXLEN t\\r\\n' | streamlog --store data pipe
   printf '*2\\r\\n$4\\r\\nXLEN\\r\\n$6\\r\\norders\\r\\n' | streamlog --store data pipe
 
-Exit status: 0 done, 1 what is read is no command, or a failing store. Error replies are no failure.";
+Exit status: 0 done, 1 what is read is no command, or a failing store, 3 one that cannot be opened for damage. Error replies \
+are no failure.";
 
 /// How many bytes of replies are collected before they are written.
 const REPLIES_LEN_MAX: usize = 64 << 10;

@@ -28,7 +28,7 @@ Examples:
   streamlog --store data retention orders --keep-all
   streamlog --store data retention --enforce
 
-Exit status: 0 done, 1 anything else that failed, 3 a stream cannot be opened for damage.";
+Exit status: 0 done, 1 something failed, 3 a stream cannot be opened for damage.";
 
 /// Tell or set how much of streams is kept: by age, size, number, and what groups have acknowledged
 #[derive(Debug, clap::Args)]
@@ -126,6 +126,7 @@ fn tell(look: &mut Look<'_>) -> Result<Outcome, Failure> {
     }
     match look.wanted.json {
         true => writeln!(look.out, "{}", Json::Object(vec![("streams", Json::List(streams))]))?,
+        false if table.is_empty() => {}
         false => table.write(&mut look.out)?,
     }
     look.out.flush()?;

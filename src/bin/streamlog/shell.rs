@@ -27,7 +27,7 @@ Examples:
   streamlog --store data shell
   printf 'XADD orders * type order.created\\nXLEN orders\\n' | streamlog --store data shell
 
-Exit status: 0 done, 1 an error reply, unless on a terminal, or a failing store.";
+Exit status: 0 done, 1 an error reply, unless on a terminal, or a failing store, 3 one that cannot be opened for damage.";
 
 /// Reads and runs commands until there are no more.
 ///

@@ -15,7 +15,8 @@ use crate::{Failure, Outcome, count, retention};
 const HELP: &str = "\
 Nothing is written or locked. Without a name there is a line for each stream; with names, all that there is to say of \
 each: its segments, index, journal, and groups. Sizes are in bytes. LOG is what the files of entries hold, DISK what all \
-files take on the disk, DELETED how many entries are deleted that still take room.
+files take on the disk, DELETED how many entries are deleted that still take room, PER ENTRY what LOG comes to for each, \
+RETENTION what is kept.
 
 Examples:
   streamlog --store data stat
@@ -65,7 +66,7 @@ pub fn run(global: &Global, Args { wanted }: &Args) -> Result<Outcome, Failure> 
         let all = Json::Object(vec![("streams", Json::List(streams)), ("total", total.json(reserve))]);
         writeln!(look.out, "{all}")?;
     } else {
-        if total.streams > 0 && wanted.streams.is_empty() {
+        if !table.is_empty() {
             table.write(&mut look.out)?;
         }
         total.write(reserve, &mut look.out)?;
@@ -122,7 +123,7 @@ fn put_row(table: &mut Table, name: &[u8], stat: &Result<StreamStat, Error>) {
         Cell::new(stat.segments.len()),
         Cell::new(stat.groups.len()),
         Cell::new(stat.groups.iter().map(|group| group.pending).sum::<u64>()),
-        Cell::or_dash((!stat.retention.is_none()).then_some(stat.retention)),
+        Cell::new(stat.retention),
     ]);
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use anstyle::Style;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::style::{TITLE, paint};
 
@@ -42,8 +43,9 @@ impl Cell {
         Self { text: text.to_string(), style }
     }
 
-    fn len(&self) -> usize {
-        self.text.chars().count()
+    /// How many columns of a terminal it takes.
+    fn width(&self) -> usize {
+        self.text.width()
     }
 
     /// Something that may not be known.
@@ -67,6 +69,10 @@ impl Table {
         self.rows.push(Row { cells: cells.into_iter().collect(), note: None });
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// Adds a row of one cell, and a note behind it.
     pub fn noted_row(&mut self, cell: Cell, note: Cell) {
         self.rows.push(Row { cells: vec![cell], note: Some(note) });
@@ -88,9 +94,9 @@ impl Table {
         let titles = self.columns.iter().map(|column| Cell::styled(TITLE, column.title)).collect();
         let titles = Row { cells: titles, note: None };
         let rows = || std::iter::once(&titles).chain(&self.rows);
-        let len = |row: &Row, at: usize| row.cells.get(at).map_or(0, Cell::len);
+        let cell_width = |row: &Row, at: usize| row.cells.get(at).map_or(0, Cell::width);
         let mut shown: Vec<_> = (0..self.columns.len())
-            .map(|at| Shown { at, width: rows().map(|row| len(row, at)).max().unwrap_or(0) })
+            .map(|at| Shown { at, width: rows().map(|row| cell_width(row, at)).max().unwrap_or(0) })
             .collect();
         let first = shown.first().map_or(0, |first| first.width);
         let rest = |shown: &[Shown]| shown.iter().skip(1).map(|column| GAP.len() + column.width).sum::<usize>();
@@ -113,7 +119,7 @@ impl Table {
             if column.at > 0 {
                 line.blanks(GAP.len());
             }
-            let padding = column.width.saturating_sub(cell.len());
+            let padding = column.width.saturating_sub(cell.width());
             let to_the_right = self.columns.get(column.at).is_some_and(|column| column.to_the_right);
             line.blanks(if to_the_right { padding } else { 0 });
             line.put(cell, column.width);
@@ -153,16 +159,31 @@ impl Line {
     /// Puts as much of a cell as there is room for.
     fn put(&mut self, cell: &Cell, width: usize) {
         let width = width.min(self.room);
-        let text: Cow<'_, str> = match cell.len() > width {
+        let text: Cow<'_, str> = match cell.width() > width {
             false => Cow::Borrowed(&cell.text),
-            true => cell.text.chars().take(width.saturating_sub(1)).chain((width > 0).then_some('…')).collect(),
+            true if width == 0 => Cow::Borrowed(""),
+            true => {
+                let cut = first_columns(&cell.text, width - 1);
+                // A wide character may have had no room by half.
+                Cow::Owned(format!("{cut}…{}", " ".repeat(width - 1 - cut.width())))
+            }
         };
-        self.room -= cell.len().min(width);
+        self.room -= text.width();
         match cell.style == Style::new() || text.is_empty() {
             true => self.text += &text,
             false => self.text += &paint(cell.style, text),
         }
     }
+}
+
+/// As much of a text as has room in so many columns.
+pub fn first_columns(text: &str, columns: usize) -> &str {
+    let mut taken = 0;
+    let end = text.char_indices().find(|(_, character)| {
+        taken += character.width().unwrap_or(0);
+        taken > columns
+    });
+    end.and_then(|(at, _)| text.get(..at)).unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -192,5 +213,21 @@ mod tests {
         assert_eq!(lines(4, &["COUNT"]), ["NAME", "a", "grö…", "b  …"]);
         assert_eq!(lines(0, &["COUNT"]), [""; 4]);
         assert!(table.lines_within(4, &["COUNT"])[2].ends_with(&paint(BAD, "grö…")));
+    }
+
+    /// Some characters take two columns.
+    #[test]
+    fn width_is_counted_in_columns() {
+        let mut table = Table::new(&["NAME", ">COUNT"]);
+        table.row([Cell::new("注文"), Cell::new(5)]);
+        table.row([Cell::new("orders"), Cell::new(6)]);
+        table.row([Cell::new("a注文文"), Cell::new(7)]);
+        let lines = |width| {
+            let plain = |line: String| anstream::adapter::strip_str(&line).to_string();
+            table.lines_within(width, &[]).into_iter().map(plain).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(80), ["NAME     COUNT", "注文         5", "orders       6", "a注文文      7"]);
+        assert_eq!(lines(10), ["NA…  COUNT", "注…      5", "or…      6", "a…       7"]);
+        assert_eq!((first_columns("注文", 3), first_columns("注文", 4), first_columns("", 1)), ("注", "注文", ""));
     }
 }

@@ -26,7 +26,7 @@ Examples:
   streamlog --store data tail -f --from end orders payments
   streamlog --store data tail -f --json --where type=order.paid orders | jq .fields
 
-Exit status: 0 done, 1 something could not be read, 3 entries are damaged. With -f it goes on until it is interrupted, or \
+Exit status: 0 done, 1 something could not be read, 3 entries are damaged, or a stream cannot be opened for damage. With -f it goes on until it is interrupted, or \
 its output is closed.";
 
 /// How many entries are shown if nothing is said.

@@ -11,6 +11,8 @@ use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
 use rustyline::{ColorMode, CompletionType, Config, Context, Editor, Helper};
 
+use unicode_width::UnicodeWidthStr;
+
 use super::{Next, Shell, assist, history};
 use crate::opened::Opened;
 use crate::style::{self, ASIDE, paint};
@@ -87,7 +89,7 @@ impl Hinter for Assistant {
             return None;
         }
         let (columns, _) = crossterm::terminal::size().ok()?;
-        let column = (PROMPT.len() + line.chars().count()) % usize::from(columns).max(1);
+        let column = (PROMPT.len() + line.width()) % usize::from(columns).max(1);
         // A hint on one line is read, three are in the way.
         Some(assist::hint(line)?.within(usize::from(columns).saturating_sub(column + 1)))
     }

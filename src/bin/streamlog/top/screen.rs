@@ -18,6 +18,7 @@ use crossterm::{execute, queue};
 use super::sample::{Rates, Sample};
 use super::view::{self, Sorting, View};
 use crate::style::{ASIDE, TITLE, paint};
+use crate::table::first_columns;
 use crate::{Failure, Outcome, explain};
 
 /// How long a key may go unnoticed while nothing else happens.
@@ -180,7 +181,7 @@ impl Screen {
 
     /// What is to be seen: a line about everything, the table as far as there is room, the keys.
     fn lines(&mut self, columns: usize, rows: usize) -> Vec<String> {
-        let cut = |text: &str| text.chars().take(columns).collect::<String>();
+        let cut = |text: &str| first_columns(text, columns).to_owned();
         let mut lines = vec![paint(TITLE, cut(&format!("streamlog top: {}", self.title)))];
         let mut table = Vec::new();
         match (&self.now, &self.error) {
