@@ -48,6 +48,11 @@ impl Shapes {
         self.find(number).map(|shape| &shape.names)
     }
 
+    /// The bytes that all names take, about.
+    pub fn names_len(&self) -> usize {
+        self.0.iter().map(|shape| shape.names.len() + size_of::<Shape>()).sum()
+    }
+
     /// How many names a shape has.
     #[inline]
     fn names_of(&self, number: u64) -> Option<u64> {

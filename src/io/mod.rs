@@ -201,6 +201,11 @@ fn names(path: &Path) -> Result<impl DoubleEndedIterator<Item = &OsStr>> {
     }))
 }
 
+/// Whether maps are better given back than kept at hand: what this process may have of the address space is bounded.
+pub(crate) fn addresses_are_few() -> bool {
+    cfg!(target_pointer_width = "32") || os::address_space_max().is_some()
+}
+
 /// The error of writing to a file that was opened for reading.
 pub(crate) fn read_only() -> Error {
     Error::new(ErrorKind::PermissionDenied, "the file is open for reading only")

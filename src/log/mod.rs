@@ -183,16 +183,18 @@ impl Log {
     /// Takes in segments that follow, the last one active. Of the one that was active before everything `is_known`, or it is
     /// opened anew when it is needed.
     pub fn extend(&self, is_known: bool, newer: impl IntoIterator<Item = Arc<Slot>>) {
-        let mut slots = self.slots.write();
-        let mut list = Vec::clone(&slots);
-        if let Some(sealed) = list.last_mut() {
-            match is_known {
-                true => self.note_opened(Arc::clone(sealed)),
-                false => *sealed = Arc::new(Slot::closed(sealed.base)),
+        let known = {
+            let mut slots = self.slots.write();
+            let mut list = Vec::clone(&slots);
+            let known = list.last().filter(|_| is_known).map(Arc::clone);
+            if let Some(sealed) = list.last_mut().filter(|_| !is_known) {
+                *sealed = Arc::new(Slot::closed(sealed.base));
             }
-        }
-        list.extend(newer);
-        *slots = Arc::new(list);
+            list.extend(newer);
+            *slots = Arc::new(list);
+            known
+        };
+        known.into_iter().for_each(|sealed| self.note_opened(sealed));
     }
 
     /// Takes in that a sealed segment is open, and closes the one that has been for longest if there are too many.
@@ -204,21 +206,40 @@ impl Log {
         opened.push_back(slot);
         let oldest = if opened.len() > self.open_max { opened.pop_front() } else { None };
         drop(opened);
-        oldest.into_iter().filter(|oldest| oldest.cool()).for_each(|oldest| self.note_cold(oldest));
+        if let Some(oldest) = oldest {
+            // What is removed, or left to another log, is not to be kept on the disk by this one.
+            match self.retired.load(Ordering::Acquire) || !self.has(&oldest) {
+                true => oldest.close(),
+                false if oldest.cool(&self.place) => self.note_cold(oldest),
+                false => {}
+            }
+        }
     }
 
     /// Takes in that of a segment only the files are open, and closes those of the one that has been so for longest if there are
     /// too many.
     fn note_cold(&self, slot: Arc<Slot>) {
         let mut cold = self.cold.lock();
-        if !cold.iter().any(|known| Arc::ptr_eq(known, &slot)) {
-            cold.push_back(slot);
+        cold.retain(|known| !Arc::ptr_eq(known, &slot));
+        cold.push_back(Arc::clone(&slot));
+        let oldest = if cold.len() > COLD_MAX { cold.pop_front() } else { None };
+        drop(cold);
+        oldest.into_iter().for_each(|oldest| oldest.close_cold());
+        // It may have been removed meanwhile.
+        self.let_go_unless_listed(&slot);
+    }
+
+    /// Closes a segment that has been removed from the list since it was opened: whoever removed it did not find it.
+    fn let_go_unless_listed(&self, slot: &Arc<Slot>) {
+        if !self.has(slot) {
+            self.close_removed(std::slice::from_ref(slot));
         }
-        if cold.len() > COLD_MAX
-            && let Some(oldest) = cold.pop_front()
-        {
-            oldest.close_cold();
-        }
+    }
+
+    /// Lets go what only looking up takes: the log is not written through this any more, and what it holds may be deleted.
+    pub fn close_cold(&self) {
+        let cold = std::mem::take(&mut *self.cold.lock());
+        cold.iter().for_each(|slot| slot.close_cold());
     }
 
     /// The sealed segments, below the active one, in which no entry from `floor` on is alive.
@@ -305,6 +326,7 @@ impl Log {
             opened => opened.inspect_err(|_| self.doubt())?,
         };
         self.note_opened(Arc::clone(slot));
+        self.let_go_unless_listed(slot);
         Ok(Some(segment))
     }
 

@@ -32,8 +32,6 @@ pub struct Segment {
     /// For messages.
     pub path: PathBuf,
     pub table: RwLock<Table>,
-    /// The index that the table was read from.
-    pub index: Option<Arc<dyn File>>,
     /// Where the entries end, once it is sealed.
     pub sealed_end: AtomicU64,
     /// How far it is known to be synced.
@@ -79,8 +77,7 @@ impl Segment {
         let salt = Salt::of(&header.file);
         let (sealed_end, synced) = (AtomicU64::new(NOT_SEALED), AtomicU64::new(HEADER_LEN as u64));
         let (sealed_entries, is_batched) = (AtomicU64::new(0), AtomicBool::new(false));
-        let (table, index) = (RwLock::new(table), None);
-        Self { header, salt, file, path, table, index, sealed_end, synced, sealed_entries, is_batched }
+        Self { header, salt, file, path, table: RwLock::new(table), sealed_end, synced, sealed_entries, is_batched }
     }
 
     /// The same segment, which is sealed, with nothing in its table but the shapes.
@@ -259,10 +256,10 @@ impl Slot {
     }
 
     /// Lets the table go, and keeps the files if that costs next to nothing; returns whether it does.
-    pub fn cool(&self) -> bool {
+    pub fn cool(&self, place: &Place) -> bool {
         let mut state = self.state.lock();
         if let State::Open(segment) = &*state {
-            *state = Cold::of(segment).map_or(State::Closed, |cold| State::Cold(Arc::new(cold)));
+            *state = Cold::of(segment, place).map_or(State::Closed, |cold| State::Cold(Arc::new(cold)));
         }
         matches!(*state, State::Cold(_))
     }
@@ -330,20 +327,17 @@ fn open_sealed(place: &Place, base: u64, incarnation: &[u8; 16], next_base: Opti
     }
     // What is read at once is bounded by what is there.
     let len = file.len().map_err(|error| Error::io("look at", &path, error))?.max((HEADER_LEN + FRAME_LEN_MIN) as u64);
-    let found = read_index(place, base, &header).filter(|(index, _)| index.end <= len && fits(base, index, next_base));
-    let (index, index_file) = match found {
-        Some((index, file)) => (index, Some(file)),
+    let index = read_index(place, base, &header).filter(|index| index.end <= len && fits(base, index, next_base));
+    let index = match index {
+        Some(index) => index,
         None => {
             let index = scan::rebuild_index(&header, &*file, &path, next_base)?;
             // A cache that cannot be written is made again the next time.
             let _ = write_index(place, base, &index.encode(&header.file));
-            (index, None)
+            index
         }
     };
-    let table = Table { blocks: Blocks::of(index.blocks), shapes: index.shapes };
-    // Where it is not mapped it would hold a descriptor, and nothing be kept of the segment without its table.
-    let index_file = index_file.filter(|file| !file.holds_descriptor());
-    let segment = Segment { index: index_file, ..Segment::new(header, file, path, table) };
+    let segment = Segment::new(header, file, path, Table { blocks: Blocks::of(index.blocks), shapes: index.shapes });
     segment.sealed_entries.store(u64::from(index.entries), Ordering::Release);
     segment.sealed_end.store(index.end, Ordering::Release);
     Ok(segment)
@@ -353,12 +347,9 @@ fn fits(base: u64, index: &Index, next_base: Option<u64>) -> bool {
     next_base.is_none_or(|next_base| base.saturating_add(u64::from(index.entries)) <= next_base)
 }
 
-/// The index of a segment, and the file it is in.
-fn read_index(place: &Place, base: u64, header: &Header) -> Option<(Index, Arc<dyn File>)> {
-    let file = place.open(FileName::Index(base).name(), Access::Read).ok()?;
-    let len = file.len().ok().filter(|&len| len <= INDEX_LEN_MAX)?;
-    let bytes = scan::read_rest(&*file, 0, len).ok()?;
-    Some((Index::decode(&bytes, &header.file)?, file))
+fn read_index(place: &Place, base: u64, header: &Header) -> Option<Index> {
+    let bytes = place.read(FileName::Index(base).name(), INDEX_LEN_MAX).ok()??;
+    Index::decode(&bytes, &header.file)
 }
 
 /// Writes the index of a sealed segment. Not synced: one that a power loss mangles does not validate.

@@ -328,7 +328,12 @@ impl Catalog {
         };
         let inner = self.build(name, fill, base_ms)?;
         let built = built_as(&inner);
-        self.env.poisoning(self.reveal(&inner, name)).inspect_err(|_| self.discard(&built))?;
+        let revealed = self.env.poisoning(self.reveal(&inner, name));
+        revealed.inspect_err(|_| {
+            if self.env.check_writable().is_ok() {
+                self.discard(&built)
+            }
+        })?;
         self.insert(&inner);
         self.env.waiters.published(name, inner.log.tail().last_id);
         Ok(true)

@@ -66,7 +66,8 @@ pub struct Inner {
     pub touched: AtomicBool,
     pub committer: Committer,
     pub turn: Mutex<()>,
-    /// Taken before all other locks by whoever makes room for a segment that is to follow, and begins it.
+    /// Taken before all other locks by whoever makes room for a segment that is to follow, and begins it. Who makes the stream has
+    /// the catalog already; nobody else has the stream then.
     pub rotation: Mutex<()>,
     /// It has its name: whoever makes it room may wait for the catalog.
     pub is_listed: AtomicBool,
@@ -229,6 +230,7 @@ impl Inner {
             let _journal = self.journal.lock();
             self.log.retired.store(true, Ordering::Release);
         }
+        self.log.close_cold();
         // Whoever has the turn finishes first; those who get it later see that the stream is retired.
         let _turn = self.turn.lock();
         if self.env.latch.check().is_err() {

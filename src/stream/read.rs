@@ -8,7 +8,7 @@ use crate::follow::pace::Pace;
 use crate::store::Shared;
 use crate::stream::options::{Block, ReadFrom};
 use crate::waiters::{Interest, Registration};
-use crate::{Entry, Result, Stream, StreamId};
+use crate::{Entry, NAME_LEN_MAX, Result, Stream, StreamId};
 
 /// A read of one or several streams; see [`Stream::read`](crate::Stream::read) and [`Store::read`](crate::Store::read).
 ///
@@ -42,6 +42,9 @@ pub struct Read {
     max_size: u64,
     block: Block,
 }
+
+/// No stream can have this name.
+const NO_STREAM: &[u8] = &[0; NAME_LEN_MAX + 1];
 
 impl Read {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
@@ -285,7 +288,9 @@ impl Read {
             From::After(id) => Interest::Entries { after: *id },
             From::Last => Interest::Entries { after: StreamId::MIN },
         });
-        self.shared.env().waiters.register(names.zip(interests))
+        // Who waits for nothing is woken when the store is closed, too.
+        let nothing = self.streams.is_empty().then_some((NO_STREAM, Interest::Entries { after: StreamId::MAX }));
+        self.shared.env().waiters.register(names.zip(interests).chain(nothing))
     }
 
     /// Looks again and again: another process does not say when there is something.
@@ -293,6 +298,7 @@ impl Read {
         let mut pace = Pace::default();
         loop {
             let goes_on = pace.wait(deadline);
+            self.shared.env().check_open()?;
             self.catch_up()?;
             let found = self.look(from)?;
             if !found.is_empty() || !goes_on {

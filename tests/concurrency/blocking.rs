@@ -224,3 +224,19 @@ fn a_panic_in_the_middle_of_a_change_ends_all_blocked_reads() {
         });
     });
 }
+
+/// There is nothing that could wake it but the end of the store.
+#[test]
+fn a_read_of_no_stream_ends_when_the_store_is_closed() {
+    within(60, || {
+        let (_disk, store) = simulated(Durability::Os);
+        let read = store.read().block(Block::Forever);
+        let waiting = std::thread::spawn(move || read.run());
+        while store.metrics().unwrap().readers_waiting == 0 {
+            std::thread::yield_now();
+        }
+        store.close().unwrap();
+        let ended = waiting.join().unwrap();
+        assert!(matches!(ended, Err(Error::Closed)), "{ended:?}");
+    });
+}

@@ -246,3 +246,15 @@ fn what_released_entries_are_to_other_commands() {
         CLM-1. S4; G0; R(a,3); XNACK s g FAIL IDS 1 3-0 · XREADGROUP GROUP g b CLAIM 0 STREAMS s > → [["s", [["3-0", ["f", "3"], <ms>, 1], ["1-0", ["f", "1"], <ms>, 1], ["2-0", ["f", "2"], <ms>, 1], ["4-0", ["f", "4"], 0, 0]]]]
     "#);
 }
+
+/// READ-3: under a name that no stream can have there is nothing.
+#[test]
+fn reading_under_a_name_that_is_too_long_finds_nothing() {
+    let store = Store::in_memory();
+    let long = "n".repeat(streamlog::NAME_LEN_MAX + 1);
+    answer(&store, "XADD s 1-0 f v");
+    assert_eq!(answer(&store, &format!("XREAD STREAMS {long} 0")), "*nil");
+    assert_eq!(answer(&store, &format!("XREAD BLOCK 1 STREAMS {long} $")), "*nil");
+    assert_eq!(answer(&store, &format!("XREAD STREAMS {long} s 0 0")), r#"[["s", [["1-0", ["f", "v"]]]]]"#);
+    assert!(answer(&store, &format!("XREAD STREAMS {long} x")).contains("Invalid stream ID"));
+}
