@@ -201,6 +201,9 @@ fn names(path: &Path) -> Result<impl DoubleEndedIterator<Item = &OsStr>> {
     }))
 }
 
+/// Whether a directory can be renamed while a file in it is open.
+pub(crate) const MOVES_OPEN_DIRECTORIES: bool = !cfg!(windows);
+
 /// Whether maps are better given back than kept at hand: what this process may have of the address space is bounded.
 pub(crate) fn addresses_are_few() -> bool {
     cfg!(target_pointer_width = "32") || os::address_space_max().is_some()

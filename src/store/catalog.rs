@@ -22,7 +22,7 @@ use crate::follow::attach::attach;
 use crate::format::file_name::{self, Directory};
 use crate::format::new_entries::NewEntries;
 use crate::io::place::Place;
-use crate::io::{Disk, File, FileKind};
+use crate::io::{Disk, File, FileKind, MOVES_OPEN_DIRECTORIES};
 use crate::metrics::Operation;
 use crate::store::background::Background;
 use crate::store::open_streams::OpenStreams;
@@ -327,16 +327,32 @@ impl Catalog {
             Outcome::Gone => Err(Error::Closed),
         };
         let inner = self.build(name, fill, base_ms)?;
-        let built = built_as(&inner);
-        let revealed = self.env.poisoning(self.reveal(&inner, name));
-        revealed.inspect_err(|_| {
-            if self.env.check_writable().is_ok() {
-                self.discard(&built)
-            }
-        })?;
-        self.insert(&inner);
-        self.env.waiters.published(name, inner.log.tail().last_id);
+        let (built, last_id) = (built_as(&inner), inner.log.tail().last_id);
+        self.put_in_place(inner, name, || self.env.poisoning(self.reveal(&built, name)))?;
+        self.env.waiters.published(name, last_id);
         Ok(true)
+    }
+
+    /// Has a stream that was built open under its name, which `reveal` gives it; or closed, where it cannot be moved while it is
+    /// open. After an error that leaves the store as it was there is nothing left of it.
+    fn put_in_place(&self, inner: Arc<Inner>, name: &[u8], reveal: impl FnOnce() -> Result<()>) -> Result<()> {
+        let built = built_as(&inner);
+        let revealed = if MOVES_OPEN_DIRECTORIES {
+            reveal().map(|()| {
+                inner.place.moved_to(self.streams.at(file_name::escape(name)));
+                self.insert(&inner);
+            })
+        } else {
+            let retired = inner.retire();
+            drop(inner);
+            retired.and_then(|()| reveal())
+        };
+        revealed.inspect_err(|_| {
+            // Where it poisoned the store, what was begun is finished when the store is opened.
+            if self.env.check_writable().is_ok() {
+                self.discard(&built);
+            }
+        })
     }
 
     /// Makes a stream in a directory that has no name yet, filled and synced; there is nothing left of it after an error.
@@ -362,8 +378,8 @@ impl Catalog {
     }
 
     /// Gives a stream that was built its name.
-    fn reveal(&self, inner: &Inner, name: &[u8]) -> Result<()> {
-        inner.place.move_to(self.streams.at(file_name::escape(name)))?;
+    fn reveal(&self, built: &OsStr, name: &[u8]) -> Result<()> {
+        self.tmp.within(built).move_to(self.streams.at(file_name::escape(name)))?;
         self.streams.sync()
     }
 

@@ -84,19 +84,14 @@ impl Catalog {
         }
         let _watch = self.env.operations.watch(Operation::CopyStream, from);
         let inner = self.build(to, |copy| source.copy_into(copy), self.env.now_ms())?;
-        let (built, directory) = (built_as(&inner), file_name::escape(to));
-        let rename = Rename { is_new: true, from: built.clone(), to: directory.clone().into(), name: to.to_vec() };
-        // The intent removes what the copy replaces: the copy has to be there by then.
-        let placed = self.env.poisoning(self.tmp.sync()).and_then(|()| self.let_go(to));
-        let placed = placed.and_then(|()| self.env.poisoning(self.carry_out(&replacing(taken, rename))));
-        // Where it poisoned the store, the intent may be there, which is finished when the store is opened.
-        placed.inspect_err(|_| {
-            if self.env.check_writable().is_ok() {
-                self.discard(&built)
-            }
+        let directory = file_name::escape(to).into();
+        let rename = Rename { is_new: true, from: built_as(&inner), to: directory, name: to.to_vec() };
+        self.put_in_place(inner, to, || {
+            // The intent removes what the copy replaces: the copy has to be there by then.
+            self.env.poisoning(self.tmp.sync())?;
+            self.let_go(to)?;
+            self.env.poisoning(self.carry_out(&replacing(taken, rename)))
         })?;
-        inner.place.moved_to(self.streams.at(&directory));
-        self.insert(&inner);
         self.env.waiters.appeared(to);
         Ok(true)
     }
