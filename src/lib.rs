@@ -170,7 +170,7 @@
 //! | another write that failed | that call is [`Error::Io`], and may or may not have been done; all later ones are [`Error::Poisoned`] | works | `Poisoned` | `Poisoned`; gives up the lock | at least all that was acknowledged |
 //! | a sync that failed, also for want of room | the same, for all calls that waited for it | works | `Io`, then `Poisoned` | `Poisoned`; gives up the lock | at least all that an earlier sync had covered |
 //! | a panic in the middle of a change, as of a [`Clock`] | `Poisoned` | works | `Poisoned` | `Poisoned`; gives up the lock | at least all that was acknowledged |
-//! | a read that failed | the call that needed it is `Io` and had no effect; others work | that call is `Io` | works | works | all of it |
+//! | a read that failed (through a mapping: a signal, see [`guide::limits`]) | the call that needed it is `Io` and had no effect; others work | that call is `Io` | works | works | all of it |
 //! | damage found by reading | what needs what is lost is [`Error::Corrupt`] and had no effect; others work | an error in the place of what is lost, which names the IDs; goes on behind it | works | works | the same |
 //! | damage found by opening a stream | `Corrupt` for that stream, unless [`OnDamage::Quarantine`]; it can be deleted; others work | the same | works | works | the same |
 //! | [`Store::close`] | [`Error::Closed`]; waiting reads end | `Closed` | `Closed` | `Closed` | all of it |

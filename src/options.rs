@@ -64,9 +64,10 @@ pub enum WriteMode {
     /// [`Pwrite`](Self::Pwrite).
     #[default]
     Auto,
-    /// Copies into a memory mapping whose pages are made ready ahead. The fastest way.
+    /// Copies into a memory mapping whose pages are made ready ahead. The fastest way. On file systems that move blocks on every
+    /// write (btrfs, zfs) the process gets the signal `SIGBUS` when the disk is full.
     Mapped,
-    /// One system call per write.
+    /// One system call per write. Reading goes through mappings all the same.
     Pwrite,
 }
 

@@ -36,8 +36,9 @@
 //!
 //! Every file starts with a magic number, the format version, and three sets of feature bits: a reader that does not
 //! know a *compatible* feature ignores it, one that does not know a *read-only compatible* feature must not write, and
-//! one that does not know an *incompatible* feature must not open the file at all. This is version 1; the one feature
-//! there is is a read-only compatible one of [`meta`], for streams with rules of retention.
+//! one that does not know an *incompatible* feature must not open the file at all. This is version 1, which opens no file with
+//! either that it does not know, not even for reading; the one feature there is is a read-only compatible one of [`meta`], for
+//! streams with rules of retention.
 //!
 //! # What is assumed of a disk
 //!

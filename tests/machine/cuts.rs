@@ -202,6 +202,7 @@ fn cut(kind: &str, mib: u64) -> Outcome {
         acknowledged += durable;
         lost += dropped;
     }
+    assert!(pages > 0 && acknowledged > 0, "there was nothing to lose");
     Outcome::Passed(format!(
         "{cuts} cuts, {acknowledged} durable operations checked, {lost} that were not durable lost, {pages} pages written \
          back out of order"

@@ -65,7 +65,7 @@ fn run(level: Durability) {
     let (mut kills, mut last) = (0, (0, StreamId::MIN));
     // A segment has at most so many bytes, so there were at least so many of them.
     let rotations = |last: (u64, StreamId)| last.0 * VALUE_LEN as u64 / SEGMENT_LEN;
-    while kills < KILLS / 2 || rotations(last) < ROTATIONS / 2 {
+    while kills < KILLS || rotations(last) < ROTATIONS {
         assert!(begun.elapsed() < PATIENCE, "{kills} kills, {last:?}");
         let mut child = start(level, directory.path());
         let mut stdin = child.stdin.take().unwrap();
