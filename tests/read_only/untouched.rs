@@ -112,3 +112,22 @@ fn a_reader_of_many_streams_holds_few_descriptors_and_as_many_as_it_is_told() {
         assert!(held() < 10, "{}", held());
     }
 }
+
+/// Each segment that the writer leaves behind was open to the reader until then.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_reader_that_follows_many_rotations_holds_few_descriptors() {
+    let (directory, store, reader) = pair(Durability::Os);
+    let root = directory.path().canonicalize().unwrap();
+    let stream = store.stream("s").unwrap();
+    let reading = reader.stream("s").unwrap();
+    for count in 1..=400 {
+        stream.add([("value", "v".repeat(1000))]).unwrap();
+        assert_eq!(reading.len().unwrap(), count);
+    }
+    assert!(stream.info().unwrap().segments > 40);
+    let links = std::fs::read_dir("/proc/self/fd").unwrap();
+    let links = links.filter_map(|link| std::fs::read_link(link.ok()?.path()).ok());
+    let held = links.filter(|target| target.starts_with(&root)).count();
+    assert!(held < 20, "{held}");
+}
