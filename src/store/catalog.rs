@@ -8,7 +8,7 @@
 mod intent;
 mod mount;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -327,25 +327,25 @@ impl Catalog {
             Outcome::Gone => Err(Error::Closed),
         };
         let inner = self.build(name, fill, base_ms)?;
-        let (built, last_id) = (built_as(&inner), inner.log.tail().last_id);
-        self.put_in_place(inner, name, || self.env.poisoning(self.reveal(&built, name)))?;
+        let last_id = inner.log.tail().last_id;
+        self.put_in_place(inner, name, |built| self.env.poisoning(self.reveal(built, name)))?;
         self.env.waiters.published(name, last_id);
         Ok(true)
     }
 
     /// Has a stream that was built open under its name, which `reveal` gives it; or closed, where it cannot be moved while it is
     /// open. After an error that leaves the store as it was there is nothing left of it.
-    fn put_in_place(&self, inner: Arc<Inner>, name: &[u8], reveal: impl FnOnce() -> Result<()>) -> Result<()> {
-        let built = built_as(&inner);
+    fn put_in_place(&self, inner: Arc<Inner>, name: &[u8], reveal: impl FnOnce(&OsStr) -> Result<()>) -> Result<()> {
+        let built = inner.place.at("").file_name().unwrap_or_default().to_owned();
         let revealed = if MOVES_OPEN_DIRECTORIES {
-            reveal().map(|()| {
+            reveal(&built).map(|()| {
                 inner.place.moved_to(self.streams.at(file_name::escape(name)));
                 self.insert(&inner);
             })
         } else {
             let retired = inner.retire();
             drop(inner);
-            retired.and_then(|()| reveal())
+            retired.and_then(|()| reveal(&built))
         };
         revealed.inspect_err(|_| {
             // Where it poisoned the store, what was begun is finished when the store is opened.
@@ -477,11 +477,6 @@ fn base_ms(entries: &NewEntries, env: &Env) -> u64 {
         Some(NewId::AutoSequence(ms)) => ms,
         _ => env.now_ms(),
     }
-}
-
-/// The name of the directory in which a stream was built.
-fn built_as(inner: &Inner) -> OsString {
-    inner.place.at("").file_name().unwrap_or_default().to_owned()
 }
 
 fn hex(identity: &[u8; 16]) -> String {

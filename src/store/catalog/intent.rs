@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use super::{Catalog, built_as, hex};
+use super::{Catalog, hex};
 use crate::format::file_name::{self, INTENT, INTENT_NEW};
 use crate::format::store::{INTENT_LEN_MAX, Intent, Rename};
 use crate::metrics::Operation;
@@ -84,9 +84,9 @@ impl Catalog {
         }
         let _watch = self.env.operations.watch(Operation::CopyStream, from);
         let inner = self.build(to, |copy| source.copy_into(copy), self.env.now_ms())?;
-        let directory = file_name::escape(to).into();
-        let rename = Rename { is_new: true, from: built_as(&inner), to: directory, name: to.to_vec() };
-        self.put_in_place(inner, to, || {
+        self.put_in_place(inner, to, |built| {
+            let directory = file_name::escape(to).into();
+            let rename = Rename { is_new: true, from: built.to_owned(), to: directory, name: to.to_vec() };
             // The intent removes what the copy replaces: the copy has to be there by then.
             self.env.poisoning(self.tmp.sync())?;
             self.let_go(to)?;
